@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Atomic accesses whose names carry their memory order.
+ *
+ * Every shared word of the library is read and written through these, so the
+ * order an access has can be seen where it is made. There is no default order:
+ * an acquire, a release or a full fence carries a label in the comment beside
+ * it (docs/ordering.md lists them with their partners), a relaxed access a
+ * clause that says why nothing more is needed.
+ *
+ * "full" means sequentially consistent: on x86-64 the read-modify-write forms
+ * are one locked instruction, which is a full fence.
+ */
+#ifndef WI_BASE_ATOMIC_H
+#define WI_BASE_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define wi_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define wi_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define wi_load_full(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+
+#define wi_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define wi_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+
+#define wi_xchg_full(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define wi_xchg_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+
+#define wi_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define wi_add_full(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define wi_add_acquire(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQUIRE)
+#define wi_sub_release(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELEASE)
+#define wi_sub_full(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
+#define wi_or_acquire(p, v) __atomic_fetch_or((p), (v), __ATOMIC_ACQUIRE)
+#define wi_or_full(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define wi_and_release(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELEASE)
+#define wi_and_full(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+
+#define wi_fence_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define wi_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+
+/*
+ * Compare-and-swap: true when *p was *expected and is now desired; else
+ * *expected holds what was found. A failure orders nothing (relaxed) but in
+ * the full form.
+ */
+#define wi_cas_acquire(p, expected, desired)                                   \
+	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
+				    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+#define wi_cas_release(p, expected, desired)                                   \
+	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#define wi_cas_acq_rel(p, expected, desired)                                   \
+	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
+				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
+#define wi_cas_full(p, expected, desired)                                      \
+	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+
+/* A hint to the CPU inside a loop that polls another CPU's word. */
+static inline void wi_cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("yield" ::: "memory");
+#endif
+}
+
+#endif
