@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# The few commands; CMakeLists.txt is the build itself.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc)
+
+configure = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+
+.PHONY: all demo test install clean format tidy help product
+
+all: ## build the library and the weir command into build/
+	@scripts/deps build
+	@$(MAKE) --no-print-directory product
+	@echo "built: $(BUILD)/; try 'make demo', 'make test', 'make help'"
+
+demo: all ## build, then show what weir does (build/weir demo)
+	@$(BUILD)/weir demo
+
+test: ## every test: gcc, clang, address, undefined and thread sanitizers
+	@scripts/deps test
+	@scripts/test-all
+
+install: product ## install below PREFIX (/usr/local), staged by DESTDIR
+	@cmake --install $(BUILD)
+
+clean: ## remove build/ and the test builds
+	rm -rf $(BUILD) build-asan build-tsan build-clang
+
+format: ## lay out every source file by .clang-format
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+tidy: product ## let clang-tidy look at the library
+	@clang-tidy -p $(BUILD) --quiet src/*/*.c
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | \
+		expand -t 16
+
+# As `all`, without looking for packages first.
+product:
+	@$(configure)
+	@cmake --build $(BUILD) --parallel $(JOBS) --target product

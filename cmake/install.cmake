@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+#
+# Installation: public headers, both libraries, the command, manual pages, a
+# pkg-config file and a CMake package.
+
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
+
+install(TARGETS weir weir_static EXPORT weirTargets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET weir_tool)
+  install(TARGETS weir_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY include/weir DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.h")
+
+file(GLOB man_pages CONFIGURE_DEPENDS docs/man/*.[1-9])
+foreach(page IN LISTS man_pages)
+  string(REGEX MATCH "[1-9]$" section ${page})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+
+# The libraries' folder as pkg-config wants it: GNUInstallDirs may make it
+# absolute.
+foreach(dir IN ITEMS LIBDIR INCLUDEDIR)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
+    set(PC_${dir} "${CMAKE_INSTALL_${dir}}")
+  else()
+    set(PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
+  endif()
+endforeach()
+configure_file(cmake/weir.pc.in weir.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weir.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+configure_package_config_file(cmake/weirConfig.cmake.in weirConfig.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(weirConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weirConfig.cmake
+  ${CMAKE_CURRENT_BINARY_DIR}/weirConfigVersion.cmake
+  DESTINATION ${package_dir})
+install(EXPORT weirTargets NAMESPACE weir:: DESTINATION ${package_dir})

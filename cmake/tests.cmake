@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests, by label:
+#   unit death stress   programs of tests/<label>/*.c, against the library's
+#                       internals
+#   cli                 tests/cli/*.sh, given the path of the weir command
+#   example             examples/*.c, against the public headers only
+#   header              each public header alone, as C and as C++
+#   tree                scripts that look at the sources; models
+# Exit status 77 means skipped; the reason is in the output.
+
+set(root ${CMAKE_CURRENT_SOURCE_DIR})
+
+function(weir_add_programs label timeout)
+  file(GLOB sources CONFIGURE_DEPENDS ${root}/tests/${label}/*.c)
+  foreach(source IN LISTS sources)
+    get_filename_component(file ${source} NAME_WE)
+    set(name ${label}_${file})
+    add_executable(${name} ${source})
+    target_include_directories(${name} PRIVATE ${root}/tests ${root}/src)
+    target_compile_definitions(${name} PRIVATE
+      WEIR_FIXTURES="${root}/tests/fixtures")
+    target_link_libraries(${name} PRIVATE weir_flags weir_static m)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES
+      LABELS ${label} SKIP_RETURN_CODE 77 TIMEOUT ${timeout})
+    if(label STREQUAL "stress") # it takes every CPU it finds
+      set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+    endif()
+  endforeach()
+endfunction()
+
+weir_add_programs(unit 120)
+weir_add_programs(death 120)
+weir_add_programs(stress 240)
+
+file(GLOB examples CONFIGURE_DEPENDS examples/*.c)
+foreach(source IN LISTS examples)
+  get_filename_component(file ${source} NAME_WE)
+  set(name example_${file})
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE weir_flags weir)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES
+    LABELS example SKIP_RETURN_CODE 77 TIMEOUT 120)
+endforeach()
+
+if(TARGET weir_tool)
+  file(GLOB scripts CONFIGURE_DEPENDS tests/cli/*.sh)
+  foreach(script IN LISTS scripts)
+    get_filename_component(file ${script} NAME_WE)
+    add_test(NAME cli_${file}
+      COMMAND bash ${script} $<TARGET_FILE:weir_tool>)
+    set_tests_properties(cli_${file} PROPERTIES
+      LABELS cli SKIP_RETURN_CODE 77 TIMEOUT 120)
+  endforeach()
+endif()
+
+# Each public header must compile alone, whoever includes it.
+check_language(CXX)
+if(CMAKE_CXX_COMPILER)
+  enable_language(CXX)
+else()
+  list(APPEND summary_off
+    "public headers compiled as C++ (apt-get install g++)")
+endif()
+file(GLOB headers CONFIGURE_DEPENDS include/weir/*.h)
+foreach(header IN LISTS headers)
+  get_filename_component(file ${header} NAME)
+  get_filename_component(name ${header} NAME_WE)
+  add_test(NAME header_c_${name} COMMAND ${root}/scripts/check-header
+    ${file} ${CMAKE_C_COMPILER} -x c -std=c11)
+  set_tests_properties(header_c_${name} PROPERTIES LABELS header TIMEOUT 60)
+  if(CMAKE_CXX_COMPILER)
+    add_test(NAME header_cxx_${name} COMMAND ${root}/scripts/check-header
+      ${file} ${CMAKE_CXX_COMPILER} -x c++ -std=c++17)
+    set_tests_properties(header_cxx_${name} PROPERTIES LABELS header TIMEOUT 60)
+  endif()
+endforeach()
+
+# The sources themselves.
+foreach(check IN ITEMS labels includes format)
+  add_test(NAME tree_${check} COMMAND ${root}/scripts/check-${check}
+    WORKING_DIRECTORY ${root})
+  set_tests_properties(tree_${check} PROPERTIES
+    LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 60)
+endforeach()
+file(GLOB models_run CONFIGURE_DEPENDS models/run)
+if(models_run)
+  add_test(NAME tree_models COMMAND ${models_run} --quick
+    WORKING_DIRECTORY ${root})
+  set_tests_properties(tree_models PROPERTIES
+    LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 240)
+endif()

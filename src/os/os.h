@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The door to the operating system: every system call of the library is
+ * behind a function of this header, and nothing else of the host is.
+ *
+ * The header itself uses nothing of the C library, so a freestanding room may
+ * include it; a host other than Linux user space supplies these functions in
+ * its own way.
+ *
+ * Conventions: int functions answer 0 (or what they say) or a negative errno
+ * value; none of them changes errno, so a free that ends here keeps the
+ * caller's. Only wi_os_mutex_lock() waits. No function calls another CPU's
+ * attention to itself, but those whose comment says so.
+ */
+#ifndef WI_OS_OS_H
+#define WI_OS_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- memory (map.c) --------------------------------------------------- */
+
+enum wi_os_backing {
+	WI_OS_ANON,	 /* base pages only: MADV_NOHUGEPAGE */
+	WI_OS_ANON_HUGE, /* huge pages where the kernel finds some */
+	WI_OS_HUGETLB,	 /* huge pages that somebody set aside */
+	WI_OS_FD,	 /* a file, shared: memfd, hugetlbfs, device */
+};
+
+struct wi_os_map {
+	size_t bytes; /* rounded up to pages; hugetlb: a multiple of those */
+	size_t align; /* power of two; 0: a page */
+	enum wi_os_backing backing;
+	size_t huge_bytes; /* hugetlb page size; 0: the default one */
+	int fd;
+	uint64_t fd_offset;
+	bool no_fork;	   /* a child has nothing there */
+	bool wipe_on_fork; /* a child reads zeros; anonymous memory only */
+};
+
+/*
+ * Maps readable and writable memory, without touching any of it. Anonymous
+ * memory and files are not reserved (MAP_NORESERVE); hugetlb pages are, so
+ * that too few of them fail here with -ENOMEM and not later with SIGBUS. A
+ * regular file must reach to the end of the mapping, else -EINVAL.
+ */
+int wi_os_map(void **out, const struct wi_os_map *map);
+
+/*
+ * Gives mapped memory back. Interrupts every CPU that runs this process when
+ * any of the memory had been touched (the kernel flushes their TLBs).
+ */
+void wi_os_unmap(void *p, size_t bytes);
+
+/* Backs every page now, keeping what is in it even if others write there. */
+int wi_os_prefault(void *p, size_t bytes);
+
+/* Backs every page and keeps it in memory (mlock). */
+int wi_os_lock(void *p, size_t bytes);
+
+/* Pages backed from now on come from this node (its kernel number) if they
+ * can. -ENOSYS where the kernel has no nodes. */
+int wi_os_bind(void *p, size_t bytes, unsigned node);
+
+/* The kernel's default hugetlb page size; 0: there is none. */
+size_t wi_os_huge_size(void);
+
+/* How many hugetlb pages of that size nobody uses or has reserved. */
+int wi_os_huge_free(size_t huge_bytes, uint64_t *nr_free);
+
+/* ---- threads and CPUs (thread.c) -------------------------------------- */
+
+/*
+ * Registers the process for wi_os_membarrier_cpu(). Interrupts every CPU that
+ * runs one of its threads, once, and waits for them; when there is a single
+ * thread, neither.
+ */
+int wi_os_membarrier_register(void);
+
+/*
+ * When this returns 0, every restartable sequence of this process that was
+ * under way on that CPU has ended or will be aborted, and that CPU executed a
+ * full fence if it runs one of the process' threads. Interrupts that CPU then,
+ * and no other. A failure is no evidence of anything. Success is not always
+ * either: the kernel returns early when it sees a single user of the address
+ * space or a single CPU online, so the caller fences by itself.
+ */
+int wi_os_membarrier_cpu(unsigned cpu);
+
+/* The kernel's number of the calling thread; never 0. */
+uint32_t wi_os_tid(void);
+
+/* False only when this process has no such thread any more. */
+bool wi_os_thread_exists(uint32_t tid);
+
+/* CLOCK_MONOTONIC. */
+uint64_t wi_os_now_ns(void);
+
+/*
+ * Where the C library's rseq area lies from the thread pointer. -ENOSYS: it
+ * registered none (or this thread's is unregistered); -ENOTSUP: weir has no
+ * sequences for this architecture.
+ */
+int wi_os_rseq_offset(ptrdiff_t *offset);
+
+/* The CPU this thread was on a moment ago, or a negative errno. */
+int wi_os_current_cpu(void);
+
+/*
+ * The calling thread's affinity, CPU n being bit n % 64 of word n / 64. Words
+ * beyond the kernel's CPUs are 0; -EINVAL when the kernel has more CPUs than
+ * nr_words can name.
+ */
+int wi_os_affinity(uint64_t *words, size_t nr_words);
+
+/* How many CPUs the C library believes are configured; at least 1. */
+unsigned wi_os_nr_cpus(void);
+
+/*
+ * The kernel's version. Distributions that keep the third number at 0 say the
+ * true one elsewhere; Debian's and Ubuntu's is found, others' is not.
+ */
+int wi_os_kernel_version(unsigned v[3]);
+
+/* ---- a mutex that inherits priority (mutex.c) ------------------------- */
+
+struct wi_os_mutex {
+	_Alignas(8) unsigned char opaque[64];
+};
+
+int wi_os_mutex_init(struct wi_os_mutex *m);
+void wi_os_mutex_fini(struct wi_os_mutex *m);
+
+/*
+ * Waits until wi_os_now_ns() reaches deadline_ns at most; UINT64_MAX is no
+ * deadline, a past one only tries. 0, -ETIMEDOUT, -EDEADLK when this thread
+ * holds it already. Not for signal handlers. No cancellation point.
+ */
+int wi_os_mutex_lock(struct wi_os_mutex *m, uint64_t deadline_ns);
+bool wi_os_mutex_trylock(struct wi_os_mutex *m);
+void wi_os_mutex_unlock(struct wi_os_mutex *m);
+
+/* ---- files (file.c) --------------------------------------------------- */
+
+/*
+ * Reads a small file whole, NUL-terminated and without the trailing newline.
+ * Its length, or a negative errno; -EFBIG when it does not fit, for half a
+ * list of CPUs is a wrong list. Needs no heap.
+ */
+int wi_os_read_file(const char *path, char *buf, size_t len);
+
+#endif
