@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this room share; no other room includes it. */
+#ifndef WI_OS_INTERNAL_H
+#define WI_OS_INTERNAL_H
+
+#include <errno.h>
+
+/*
+ * The negative errno of a call that has just failed, after putting back the
+ * errno the caller of the library had.
+ */
+static inline int wi_os_failure(int saved_errno)
+{
+	int error = errno;
+
+	errno = saved_errno;
+	return -error;
+}
+
+/*
+ * wi_os_kernel_version() from uname's release and version and the contents
+ * of /proc/version_signature; the last two may be "".
+ */
+int wi_os_version_parse(unsigned v[3], const char *release, const char *version,
+			const char *signature);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory mappings.
+ *
+ * An aligned mapping is found by reserving a larger range of addresses without
+ * access, trimming it, and mapping over what remains. Nothing of it has been
+ * touched, so none of this flushes a TLB anywhere.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "os/internal.h"
+#include "os/os.h"
+
+/* By value, for headers older than the kernel: */
+#define MADV_POPULATE_WRITE_ 23 /* Linux 5.14 */
+#define MPOL_PREFERRED_ 1	/* <linux/mempolicy.h> */
+#define HUGETLBFS_MAGIC_ 0x958458f6u
+
+/* A mapping request with its open ends filled in. */
+struct plan {
+	size_t bytes;
+	size_t align;
+	int flags; /* of mmap */
+	int fd;
+};
+
+static size_t page_bytes(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A hugetlb mapping of `huge` pages: they are reserved, and it is whole. */
+static int plan_huge(struct plan *plan, size_t huge)
+{
+	if (!wi_is_pow2(huge) || plan->bytes % huge)
+		return -EINVAL;
+	if (plan->align < huge)
+		plan->align = huge;
+	plan->flags &= ~MAP_NORESERVE;
+	return 0;
+}
+
+static int plan_hugetlb(struct plan *plan, size_t huge)
+{
+	if (!huge)
+		huge = wi_os_huge_size();
+	if (!huge)
+		return -ENOTSUP;
+	plan->flags |= MAP_HUGETLB;
+	plan->flags |= (int)(wi_lowest_bit(huge) << MAP_HUGE_SHIFT);
+	return plan_huge(plan, huge);
+}
+
+static int plan_fd(struct plan *plan, const struct wi_os_map *map)
+{
+	struct stat file;
+	struct statfs fs;
+
+	if (map->wipe_on_fork) /* the kernel wipes anonymous memory only */
+		return -EINVAL;
+	if (fstat(map->fd, &file) || fstatfs(map->fd, &fs))
+		return -errno;
+	if (S_ISREG(file.st_mode)) {
+		uint64_t size = (uint64_t)file.st_size;
+
+		if (map->fd_offset > size ||
+		    plan->bytes > size - map->fd_offset)
+			return -EINVAL;
+	}
+	plan->flags = MAP_SHARED | MAP_NORESERVE;
+	plan->fd = map->fd;
+	if ((uint32_t)fs.f_type == HUGETLBFS_MAGIC_)
+		return plan_huge(plan, (size_t)fs.f_bsize);
+	return 0;
+}
+
+static int make_plan(struct plan *plan, const struct wi_os_map *map)
+{
+	size_t page = page_bytes();
+
+	if (map->bytes == 0 || map->bytes > SIZE_MAX / 4)
+		return -EINVAL;
+	if (map->align &&
+	    (!wi_is_pow2(map->align) || map->align > SIZE_MAX / 4))
+		return -EINVAL;
+	plan->bytes = wi_round_up(map->bytes, page);
+	plan->align = map->align < page ? page : map->align;
+	plan->flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	plan->fd = -1;
+	if (map->backing == WI_OS_HUGETLB)
+		return plan_hugetlb(plan, map->huge_bytes);
+	if (map->backing == WI_OS_FD)
+		return plan_fd(plan, map);
+	return 0;
+}
+
+/* An aligned range of addresses without access; NULL and errno. */
+static char *reserve(size_t bytes, size_t align)
+{
+	size_t page = page_bytes(), whole = bytes + align - page, head, tail;
+	char *p = mmap(NULL, whole, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	head = (size_t)(wi_round_up((uintptr_t)p, align) - (uintptr_t)p);
+	tail = whole - head - bytes;
+	if (head)
+		munmap(p, head);
+	if (tail)
+		munmap(p + head + bytes, tail);
+	return p + head;
+}
+
+/* What the kernel is told about memory that has just been mapped. */
+static int advise(char *p, const struct plan *plan, const struct wi_os_map *map)
+{
+	/* A kernel without transparent huge pages refuses either: no harm. */
+	if (map->backing == WI_OS_ANON)
+		(void)madvise(p, plan->bytes, MADV_NOHUGEPAGE);
+	else if (map->backing == WI_OS_ANON_HUGE)
+		(void)madvise(p, plan->bytes, MADV_HUGEPAGE);
+
+	if (map->no_fork && madvise(p, plan->bytes, MADV_DONTFORK))
+		return -errno;
+	if (map->wipe_on_fork && madvise(p, plan->bytes, MADV_WIPEONFORK))
+		return -errno;
+	return 0;
+}
+
+static int map_planned(void **out, const struct plan *plan,
+		       const struct wi_os_map *map)
+{
+	char *at, *p;
+	int error;
+
+	at = reserve(plan->bytes, plan->align);
+	if (!at)
+		return -errno;
+	p = mmap(at, plan->bytes, PROT_READ | PROT_WRITE,
+		 plan->flags | MAP_FIXED, plan->fd, (off_t)map->fd_offset);
+	if (p == MAP_FAILED) {
+		error = -errno;
+		/*
+		 * A file's own mmap may refuse after the kernel has cleared
+		 * the place, where another thread may have mapped something
+		 * by now: then these addresses are left alone.
+		 */
+		if (plan->fd < 0)
+			munmap(at, plan->bytes);
+		return error;
+	}
+	error = advise(p, plan, map);
+	if (error) {
+		munmap(p, plan->bytes);
+		return error;
+	}
+	*out = p;
+	return 0;
+}
+
+int wi_os_map(void **out, const struct wi_os_map *map)
+{
+	int saved = errno;
+	struct plan plan;
+	int error = make_plan(&plan, map);
+
+	if (!error)
+		error = map_planned(out, &plan, map);
+	errno = saved;
+	return error;
+}
+
+void wi_os_unmap(void *p, size_t bytes)
+{
+	int saved = errno;
+
+	/* It can fail only by splitting a mapping when there are too many. */
+	(void)munmap(p, bytes);
+	errno = saved;
+}
+
+/* Without MADV_POPULATE_WRITE: writes each page what is there already. */
+static void touch(char *p, size_t bytes)
+{
+	/*
+	 * Adding a constant 0 may be compiled to a load, which backs nothing.
+	 * Relaxed: nothing is published, only a page brought in.
+	 */
+	static const volatile char zero;
+	size_t page = page_bytes();
+
+	for (size_t at = 0; at < bytes; at += page)
+		wi_add_relaxed(p + at, zero);
+}
+
+int wi_os_prefault(void *p, size_t bytes)
+{
+	int saved = errno, error = 0;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		if (!madvise(p, bytes, MADV_POPULATE_WRITE_))
+			return 0;
+		error = wi_os_failure(saved);
+		if (error != -EINTR && error != -EAGAIN)
+			break;
+	}
+	if (error != -EINVAL)
+		return error;
+	touch(p, bytes);
+	return 0;
+}
+
+int wi_os_lock(void *p, size_t bytes)
+{
+	int saved = errno;
+
+	return mlock(p, bytes) ? wi_os_failure(saved) : 0;
+}
+
+int wi_os_bind(void *p, size_t bytes, unsigned node)
+{
+	enum { WORD_BITS = 8 * sizeof(unsigned long), NODES = 1024 };
+	unsigned long mask[NODES / WORD_BITS] = {0};
+	int saved = errno;
+
+	if (node >= NODES)
+		return -EINVAL;
+	mask[node / WORD_BITS] = 1ul << node % WORD_BITS;
+	/* The kernel reads one bit fewer than it is told. */
+	if (syscall(SYS_mbind, p, bytes, MPOL_PREFERRED_, mask, NODES + 1ul, 0))
+		return wi_os_failure(saved);
+	return 0;
+}
+
+/* ---- explicit huge pages ---------------------------------------------- */
+
+size_t wi_os_huge_size(void)
+{
+	static const char key[] = "\nHugepagesize:";
+	char text[8192];
+	const char *at;
+
+	if (wi_os_read_file("/proc/meminfo", text, sizeof(text)) < 0)
+		return 0;
+	at = strstr(text, key);
+	return at ? (size_t)strtoull(at + sizeof(key) - 1, NULL, 10) * 1024 : 0;
+}
+
+static int huge_count(size_t huge_bytes, const char *what, uint64_t *count)
+{
+	char path[96], text[32];
+	int error;
+
+	snprintf(path, sizeof(path),
+		 "/sys/kernel/mm/hugepages/hugepages-%zukB/%s",
+		 huge_bytes / 1024, what);
+	error = wi_os_read_file(path, text, sizeof(text));
+	if (error < 0)
+		return error;
+	*count = strtoull(text, NULL, 10);
+	return 0;
+}
+
+int wi_os_huge_free(size_t huge_bytes, uint64_t *nr_free)
+{
+	uint64_t free_pages, reserved;
+	int saved = errno;
+	int error = huge_count(huge_bytes, "free_hugepages", &free_pages);
+
+	if (!error)
+		error = huge_count(huge_bytes, "resv_hugepages", &reserved);
+	errno = saved;
+	if (error)
+		return error;
+	*nr_free = free_pages > reserved ? free_pages - reserved : 0;
+	return 0;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads, CPUs, clocks, membarrier and the C library's rseq registration. */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/internal.h"
+#include "os/os.h"
+
+/* <linux/membarrier.h> since 5.10; by value, for older headers. */
+#define MEMBARRIER_RSEQ (1 << 7)
+#define MEMBARRIER_REGISTER_RSEQ (1 << 8)
+#define MEMBARRIER_ONE_CPU (1 << 0)
+
+static int membarrier(int command, unsigned flags, unsigned cpu)
+{
+	int saved = errno;
+
+	if (syscall(SYS_membarrier, command, flags, cpu) < 0)
+		return wi_os_failure(saved);
+	return 0;
+}
+
+int wi_os_membarrier_register(void)
+{
+	return membarrier(MEMBARRIER_REGISTER_RSEQ, 0, 0);
+}
+
+int wi_os_membarrier_cpu(unsigned cpu)
+{
+	return membarrier(MEMBARRIER_RSEQ, MEMBARRIER_ONE_CPU, cpu);
+}
+
+uint32_t wi_os_tid(void)
+{
+	return (uint32_t)syscall(SYS_gettid);
+}
+
+/*
+ * The first thread of a process stays, as a zombie that tgkill still finds,
+ * when it ends before the others.
+ */
+static bool is_zombie(uint32_t tid)
+{
+	char path[48], stat[1024];
+	const char *name_end;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%u/stat", (unsigned)tid);
+	if (wi_os_read_file(path, stat, sizeof(stat)) < 0)
+		return false;
+	name_end = strrchr(stat, ')'); /* a name may contain one */
+	return name_end &&
+	       (!strncmp(name_end, ") Z", 3) || !strncmp(name_end, ") X", 3));
+}
+
+bool wi_os_thread_exists(uint32_t tid)
+{
+	int saved = errno;
+	long pid = getpid();
+
+	if (syscall(SYS_tgkill, pid, (long)tid, 0L) < 0)
+		return wi_os_failure(saved) != -ESRCH;
+	return (long)tid != pid || !is_zombie(tid);
+}
+
+uint64_t wi_os_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- rseq ------------------------------------------------------------- */
+
+/*
+ * glibc 2.35 defines these and registers every thread. Weak, so that the
+ * library loads where they are missing.
+ */
+extern const unsigned int __rseq_size __attribute__((weak));
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+
+/* The part of the kernel's struct rseq that sequences use. */
+#define RSEQ_BYTES_NEEDED 20
+#define RSEQ_CPU_ID_AT 4
+
+/*
+ * gcc's __builtin_thread_pointer() would do, but clang 14 lacks it. These are
+ * the architectures that include/weir/arch/ has sequences for.
+ */
+static const char *thread_pointer(void)
+{
+	const char *tp = NULL;
+
+#if defined(__x86_64__) && defined(__LP64__)
+	__asm__("movq %%fs:0, %0" : "=r"(tp));
+#elif defined(__aarch64__)
+	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
+#endif
+	return tp;
+}
+
+int wi_os_rseq_offset(ptrdiff_t *offset)
+{
+	const char *tp = thread_pointer();
+	int32_t cpu_id;
+
+	if (!tp)
+		return -ENOTSUP;
+	if (!&__rseq_size || !&__rseq_offset || __rseq_size < RSEQ_BYTES_NEEDED)
+		return -ENOSYS;
+
+	/* Negative: this thread is not registered, or registering failed. */
+	cpu_id = *(const volatile int32_t *)(tp + __rseq_offset +
+					     RSEQ_CPU_ID_AT);
+	if (cpu_id < 0)
+		return -ENOSYS;
+	*offset = __rseq_offset;
+	return 0;
+}
+
+/* ---- CPUs ------------------------------------------------------------- */
+
+int wi_os_current_cpu(void)
+{
+	int saved = errno, cpu = sched_getcpu();
+
+	return cpu < 0 ? wi_os_failure(saved) : cpu;
+}
+
+int wi_os_affinity(uint64_t *words, size_t nr_words)
+{
+	int saved = errno;
+	long bytes;
+
+	/* The kernel fills as much as it has CPUs, in whole longs. */
+	memset(words, 0, nr_words * sizeof(*words));
+	bytes = syscall(SYS_sched_getaffinity, 0, nr_words * sizeof(*words),
+			words);
+	return bytes < 0 ? wi_os_failure(saved) : 0;
+}
+
+unsigned wi_os_nr_cpus(void)
+{
+	int saved = errno;
+	long n = sysconf(_SC_NPROCESSORS_CONF);
+
+	errno = saved;
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+/* ---- the kernel's version --------------------------------------------- */
+
+/* How many numbers, up to 3, stand at s with dots between; others become 0. */
+static int read_numbers(unsigned v[3], const char *s)
+{
+	char *end;
+
+	v[0] = v[1] = v[2] = 0;
+	for (int i = 0; i < 3; i++) {
+		if (*s < '0' || *s > '9')
+			return i;
+		v[i] = (unsigned)strtoul(s, &end, 10);
+		if (*end != '.')
+			return i + 1;
+		s = end + 1;
+	}
+	return 3;
+}
+
+/* Takes the third number from s if its first two are those of v. */
+static bool refine(unsigned v[3], const char *s)
+{
+	unsigned found[3];
+
+	if (read_numbers(found, s) < 3 || found[0] != v[0] || found[1] != v[1])
+		return false;
+	v[2] = found[2];
+	return true;
+}
+
+int wi_os_version_parse(unsigned v[3], const char *release, const char *version,
+			const char *signature)
+{
+	static const char debian[] = "Debian ";
+	const char *at;
+
+	if (read_numbers(v, release) < 2)
+		return -EINVAL;
+	if (v[2] != 0)
+		return 0;
+
+	/* Debian: "6.1.0-31-amd64", "#1 SMP ... Debian 6.1.128-1 (...)". */
+	at = strstr(version, debian);
+	if (at && refine(v, at + sizeof(debian) - 1))
+		return 0;
+
+	/* Ubuntu: "Ubuntu 5.15.0-91.101-generic 5.15.131". */
+	at = strrchr(signature, ' ');
+	if (at)
+		refine(v, at + 1);
+	return 0;
+}
+
+int wi_os_kernel_version(unsigned v[3])
+{
+	int saved = errno;
+	struct utsname name;
+	char signature[256];
+
+	if (uname(&name))
+		return wi_os_failure(saved);
+	if (wi_os_read_file("/proc/version_signature", signature,
+			    sizeof(signature)) < 0)
+		signature[0] = '\0';
+	return wi_os_version_parse(v, name.release, name.version, signature);
+}

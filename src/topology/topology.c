@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What sysfs and cgroup v2 tell about CPUs and nodes. Files read, below the
+ * root given (all may be missing):
+ *
+ *   devices/system/cpu/possible online       which CPUs there are
+ *   devices/system/cpu/nohz_full isolated    which must not be disturbed
+ *   devices/system/node/has_memory online    which nodes there are
+ *   devices/system/node/nodeN/cpulist        their CPUs
+ *   devices/system/node/nodeN/meminfo        asked when has_memory is missing
+ *   devices/system/node/nodeN/distance       for CPUs of nodes without memory
+ *   fs/cgroup/cpuset.cpus.isolated           Linux 6.7; the whole machine's
+ *   fs/cgroup/PATH/cpuset.cpus.partition     PATH: this process' cgroup and
+ *   fs/cgroup/PATH/cpuset.cpus.effective     those above it
+ *   ../proc/self/cgroup                      which one that is
+ *
+ * Buffers live on the stack: about 12 KiB at the deepest. Mapping memory for
+ * them would be cheap, but unmapping it interrupts other CPUs.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "os/os.h"
+#include "topology/topology.h"
+
+#define PATH_BYTES 1024
+#define TEXT_BYTES 8192 /* a list of 8192 CPUs fits in any usual form */
+#define NODE_IDS 1024	/* what the kernel can number */
+#define NO_NODE UINT16_MAX
+
+/* ---- reading ---------------------------------------------------------- */
+
+/* Reads root/<the rest>; as wi_os_read_file(). */
+__attribute__((format(printf, 4, 5))) static int
+read_below(const char *root, char *buf, size_t len, const char *format, ...)
+{
+	char path[PATH_BYTES];
+	va_list args;
+	int n = snprintf(path, sizeof(path), "%s/", root), more;
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	va_start(args, format);
+	more = vsnprintf(path + n, sizeof(path) - (size_t)n, format, args);
+	va_end(args);
+	if (more < 0 || (size_t)more >= sizeof(path) - (size_t)n)
+		return -ENAMETOOLONG;
+	return wi_os_read_file(path, buf, len);
+}
+
+/* Reads a file that holds a list; the set is empty after any failure. */
+static int read_set(struct wi_cpuset *set, const char *root, const char *file)
+{
+	char text[TEXT_BYTES];
+	int error;
+
+	wi_cpuset_zero(set);
+	error = read_below(root, text, sizeof(text), "%s", file);
+	if (error < 0)
+		return error;
+	return wi_cpuset_parse(set, text, NULL);
+}
+
+static unsigned highest(const struct wi_cpuset *set)
+{
+	for (unsigned i = WI_CPUS_MAX / 64; i-- > 0;)
+		if (set->word[i])
+			return i * 64 + wi_highest_bit(set->word[i]);
+	return 0;
+}
+
+/* ---- CPUs ------------------------------------------------------------- */
+
+static int read_cpus(struct wi_topology *t, const char *root)
+{
+	int error;
+
+	if (wi_os_affinity(t->allowed.word, WI_ARRAY_SIZE(t->allowed.word)) ||
+	    wi_cpuset_is_empty(&t->allowed))
+		wi_cpuset_fill(&t->allowed, wi_os_nr_cpus());
+
+	if (read_set(&t->online, root, "devices/system/cpu/online"))
+		wi_cpuset_zero(&t->online);
+	error = read_set(&t->possible, root, "devices/system/cpu/possible");
+	if (!error && wi_cpuset_is_empty(&t->possible))
+		error = -EINVAL;
+	if (error) {
+		t->possible = t->online;
+		if (wi_cpuset_is_empty(&t->possible)) {
+			wi_cpuset_fill(&t->possible, wi_os_nr_cpus());
+			wi_cpuset_or(&t->possible, &t->allowed);
+		}
+	}
+	wi_cpuset_and(&t->online, &t->possible);
+	if (wi_cpuset_is_empty(&t->online))
+		t->online = t->possible;
+	t->nr_cpus = highest(&t->possible) + 1;
+	return error;
+}
+
+/* ---- quiet CPUs ------------------------------------------------------- */
+
+/* Hybrid systems mount version 2 beside version 1. */
+static const char *const cgroup_mounts[] = {"fs/cgroup", "fs/cgroup/unified"};
+
+/*
+ * The partition that the cgroup at `path` ("/a/b", cut short on the way) is
+ * part of: its own or that of the nearest ancestor that roots one.
+ */
+static void read_partition(struct wi_cpuset *set, const char *root,
+			   const char *mount, char *path)
+{
+	char file[PATH_BYTES], text[64], *slash;
+
+	for (;;) {
+		int n = read_below(root, text, sizeof(text),
+				   "%s%s/cpuset.cpus.partition", mount, path);
+
+		/* "isolated invalid (why)" is not isolated. */
+		if (n >= 0 && !strcmp(text, "isolated")) {
+			snprintf(file, sizeof(file),
+				 "%s%s/cpuset.cpus.effective", mount, path);
+			(void)read_set(set, root, file);
+			return;
+		}
+		if (n >= 0 && !strcmp(text, "root"))
+			return;
+		slash = strrchr(path, '/');
+		if (!slash)
+			return;
+		*slash = '\0';
+	}
+}
+
+/* Finds "0::/a/b" in /proc/self/cgroup; "" for the root; NULL: no line. */
+static char *cgroup_path(char *text)
+{
+	char *line = text, *end;
+
+	while (strncmp(line, "0::/", 4)) {
+		line = strchr(line, '\n');
+		if (!line)
+			return NULL;
+		line++;
+	}
+	line += 3;
+	end = strchr(line, '\n');
+	if (end)
+		*end = '\0';
+	end = line + strlen(line);
+	if (end[-1] == '/')
+		end[-1] = '\0';
+	return line;
+}
+
+static void read_cgroups(struct wi_topology *t, const char *root)
+{
+	char proc[PATH_BYTES], *path;
+	struct wi_cpuset own;
+
+	wi_cpuset_zero(&t->cpuset_isolated);
+	if (read_below(root, proc, sizeof(proc), "../proc/self/cgroup") < 0)
+		proc[0] = '\0';
+	path = cgroup_path(proc);
+
+	for (size_t i = 0; i < WI_ARRAY_SIZE(cgroup_mounts); i++) {
+		const char *mount = cgroup_mounts[i];
+		char file[64];
+
+		snprintf(file, sizeof(file), "%s/cpuset.cpus.isolated", mount);
+		if (!read_set(&own, root, file))
+			wi_cpuset_or(&t->cpuset_isolated, &own);
+		if (!path)
+			continue;
+
+		char walk[PATH_BYTES];
+
+		strcpy(walk, path); /* as long as proc, which holds it */
+		wi_cpuset_zero(&own);
+		read_partition(&own, root, mount, walk);
+		wi_cpuset_or(&t->cpuset_isolated, &own);
+	}
+	wi_cpuset_and(&t->cpuset_isolated, &t->possible);
+}
+
+static void read_quiet(struct wi_topology *t, const char *root)
+{
+	/* nohz_full may be missing, and may read "(null)": both are none. */
+	(void)read_set(&t->nohz_full, root, "devices/system/cpu/nohz_full");
+	(void)read_set(&t->isolated, root, "devices/system/cpu/isolated");
+	wi_cpuset_and(&t->nohz_full, &t->possible);
+	wi_cpuset_and(&t->isolated, &t->possible);
+	read_cgroups(t, root);
+}
+
+unsigned wi_topology_quiet_reason(const struct wi_topology *topology,
+				  unsigned cpu)
+{
+	unsigned reason = 0;
+
+	if (wi_cpuset_test(&topology->nohz_full, cpu))
+		reason |= WI_QUIET_NOHZ_FULL;
+	if (wi_cpuset_test(&topology->isolated, cpu))
+		reason |= WI_QUIET_ISOLATED;
+	if (wi_cpuset_test(&topology->cpuset_isolated, cpu))
+		reason |= WI_QUIET_CPUSET;
+	return reason;
+}
+
+/* ---- nodes ------------------------------------------------------------ */
+
+/* "Node 0 MemTotal:  3762388 kB": is it more than none? */
+static bool has_memory(const char *root, unsigned node)
+{
+	static const char key[] = "MemTotal:";
+	char text[TEXT_BYTES];
+	const char *at;
+
+	if (read_below(root, text, sizeof(text),
+		       "devices/system/node/node%u/meminfo", node) < 0)
+		return false;
+	at = strstr(text, key);
+	return at && strtoull(at + sizeof(key) - 1, NULL, 10) > 0;
+}
+
+/*
+ * Fills node_id and nr_nodes with the nodes that have memory, and *online with
+ * all there are. There is always one.
+ */
+static void read_node_ids(struct wi_topology *t, const char *root,
+			  struct wi_cpuset *online)
+{
+	struct wi_cpuset memory; /* of node numbers here */
+
+	if (read_set(online, root, "devices/system/node/online"))
+		wi_cpuset_zero(online);
+	if (read_set(&memory, root, "devices/system/node/has_memory")) {
+		memory = *online;
+		for (unsigned node = wi_cpuset_next(&memory, 0);
+		     node < NODE_IDS; node = wi_cpuset_next(&memory, node + 1))
+			if (!has_memory(root, node))
+				wi_cpuset_clear(&memory, node);
+	}
+	wi_cpuset_or(online, &memory);
+
+	t->nr_nodes = 0;
+	for (unsigned node = wi_cpuset_next(&memory, 0);
+	     node < NODE_IDS && t->nr_nodes < WI_NODES_MAX;
+	     node = wi_cpuset_next(&memory, node + 1))
+		t->node_id[t->nr_nodes++] = (uint16_t)node;
+	if (t->nr_nodes == 0) {
+		t->node_id[0] = 0;
+		t->nr_nodes = 1;
+	}
+}
+
+/* The index of a kernel's node among those with memory, or NO_NODE. */
+static uint16_t node_index(const struct wi_topology *t, unsigned id)
+{
+	for (unsigned i = 0; i < t->nr_nodes; i++)
+		if (t->node_id[i] == id)
+			return (uint16_t)i;
+	return NO_NODE;
+}
+
+/*
+ * The node with memory that is nearest to node `id`, which has none: its
+ * distance file has a number for each node online, in their order.
+ */
+static uint16_t nearest_node(const struct wi_topology *t, const char *root,
+			     const struct wi_cpuset *online, unsigned id)
+{
+	unsigned long best = ~0ul;
+	unsigned other = wi_cpuset_next(online, 0);
+	uint16_t nearest = 0;
+	char text[TEXT_BYTES], *at = text, *end;
+
+	if (read_below(root, text, sizeof(text),
+		       "devices/system/node/node%u/distance", id) < 0)
+		return 0;
+	for (;;) {
+		unsigned long distance = strtoul(at, &end, 10);
+		uint16_t index = node_index(t, other);
+
+		if (end == at || other >= NODE_IDS)
+			return nearest;
+		if (index != NO_NODE && distance < best) {
+			best = distance;
+			nearest = index;
+		}
+		at = end;
+		other = wi_cpuset_next(online, other + 1);
+	}
+}
+
+/* Gives the CPUs of kernel node `id` the node that serves them. */
+static void read_node_cpus(struct wi_topology *t, const char *root,
+			   const struct wi_cpuset *online, unsigned id)
+{
+	char file[64];
+	struct wi_cpuset cpus;
+	uint16_t index = node_index(t, id);
+
+	snprintf(file, sizeof(file), "devices/system/node/node%u/cpulist", id);
+	if (read_set(&cpus, root, file))
+		return;
+	if (index == NO_NODE && !wi_cpuset_is_empty(&cpus))
+		index = nearest_node(t, root, online, id);
+	for (unsigned cpu = wi_cpuset_next(&cpus, 0); cpu < WI_CPUS_MAX;
+	     cpu = wi_cpuset_next(&cpus, cpu + 1))
+		t->node_of_cpu[cpu] = index;
+}
+
+/*
+ * A node's cpulist leaves out CPUs that are offline; their own folder still
+ * links to their node.
+ */
+static void find_offline_nodes(struct wi_topology *t, const char *root)
+{
+	char text[16];
+
+	for (unsigned cpu = wi_cpuset_next(&t->possible, 0); cpu < WI_CPUS_MAX;
+	     cpu = wi_cpuset_next(&t->possible, cpu + 1)) {
+		if (t->node_of_cpu[cpu] != NO_NODE)
+			continue;
+		t->node_of_cpu[cpu] = 0;
+		for (unsigned i = 0; i < t->nr_nodes && t->nr_nodes > 1; i++) {
+			int n = read_below(root, text, sizeof(text),
+					   "devices/system/cpu/cpu%u/node%u/"
+					   "numastat",
+					   cpu, t->node_id[i]);
+
+			if (n < 0 && n != -EFBIG) /* EFBIG: it is there */
+				continue;
+			t->node_of_cpu[cpu] = (uint16_t)i;
+			break;
+		}
+	}
+}
+
+static void read_nodes(struct wi_topology *t, const char *root)
+{
+	struct wi_cpuset online; /* of node numbers */
+
+	for (unsigned cpu = 0; cpu < WI_CPUS_MAX; cpu++)
+		t->node_of_cpu[cpu] = NO_NODE;
+	read_node_ids(t, root, &online);
+	for (unsigned id = wi_cpuset_next(&online, 0); id < NODE_IDS;
+	     id = wi_cpuset_next(&online, id + 1))
+		read_node_cpus(t, root, &online, id);
+	find_offline_nodes(t, root);
+	for (unsigned cpu = 0; cpu < WI_CPUS_MAX; cpu++)
+		if (t->node_of_cpu[cpu] == NO_NODE)
+			t->node_of_cpu[cpu] = 0;
+}
+
+int wi_topology_read(struct wi_topology *topology, const char *sys_root)
+{
+	int saved = errno, error;
+
+	if (!sys_root)
+		sys_root = "/sys";
+	memset(topology, 0, sizeof(*topology));
+	error = read_cpus(topology, sys_root);
+	read_quiet(topology, sys_root);
+	read_nodes(topology, sys_root);
+	errno = saved;
+	return error;
+}
