@@ -28,8 +28,9 @@
 #include "topology/topology.h"
 
 #define PATH_BYTES 1024
-#define TEXT_BYTES 8192 /* a list of 8192 CPUs fits in any usual form */
-#define NODE_IDS 1024	/* what the kernel can number */
+#define LIST_BYTES 8192 /* the longest list of CPUs that is understood */
+#define TEXT_BYTES 4096
+#define NODE_IDS 1024 /* what the kernel can number */
 #define NO_NODE UINT16_MAX
 
 /* ---- reading ---------------------------------------------------------- */
@@ -53,9 +54,10 @@ read_below(const char *root, char *buf, size_t len, const char *format, ...)
 }
 
 /* Reads a file that holds a list; the set is empty after any failure. */
-static int read_set(struct wi_cpuset *set, const char *root, const char *file)
+static WI_COLD int read_set(struct wi_cpuset *set, const char *root,
+			    const char *file)
 {
-	char text[TEXT_BYTES];
+	char text[LIST_BYTES];
 	int error;
 
 	wi_cpuset_zero(set);
@@ -169,16 +171,13 @@ static void read_cgroups(struct wi_topology *t, const char *root)
 
 	for (size_t i = 0; i < WI_ARRAY_SIZE(cgroup_mounts); i++) {
 		const char *mount = cgroup_mounts[i];
-		char file[64];
+		char file[64], walk[PATH_BYTES];
 
 		snprintf(file, sizeof(file), "%s/cpuset.cpus.isolated", mount);
 		if (!read_set(&own, root, file))
 			wi_cpuset_or(&t->cpuset_isolated, &own);
 		if (!path)
 			continue;
-
-		char walk[PATH_BYTES];
-
 		strcpy(walk, path); /* as long as proc, which holds it */
 		wi_cpuset_zero(&own);
 		read_partition(&own, root, mount, walk);
