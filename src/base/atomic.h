@@ -32,6 +32,7 @@
 #define wi_add_acquire(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQUIRE)
 #define wi_sub_release(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELEASE)
 #define wi_sub_full(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
+#define wi_or_relaxed(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
 #define wi_or_acquire(p, v) __atomic_fetch_or((p), (v), __ATOMIC_ACQUIRE)
 #define wi_or_full(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
 #define wi_and_release(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELEASE)

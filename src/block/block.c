@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* 512 pages in one cache line; see block.h for the picture and the rules. */
+#include "block/block.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+
+/* The n lowest set bits of x, or all if there are fewer. */
+static uint64_t lowest_bits(uint64_t x, size_t n)
+{
+	uint64_t rest = x;
+
+	if (x == UINT64_MAX)
+		return wi_low_mask(n < 64 ? (unsigned)n : 64);
+	while (n-- > 0 && rest != 0)
+		rest &= rest - 1;
+	return x & ~rest;
+}
+
+/* Writes base + the index of each set bit to pages[]; returns how many. */
+static size_t emit(uint64_t set, uint64_t base, uint64_t *pages)
+{
+	size_t n = 0;
+
+	if (set == UINT64_MAX) {
+		for (n = 0; n < 64; n++)
+			pages[n] = base + n;
+		return n;
+	}
+	while (set != 0) {
+		pages[n++] = base + wi_lowest_bit(set);
+		set &= set - 1;
+	}
+	return n;
+}
+
+void wi_block_claim(struct wi_block *block, size_t nr, uint64_t base,
+		    uint64_t *pages)
+{
+	for (unsigned i = 0; nr > 0; i = (i + 1) % WI_BLOCK_WORDS) {
+		uint64_t *word = &block->word[i];
+		/* Relaxed: a guess, the fetch-or tells what was got. */
+		uint64_t mask = lowest_bits(~wi_load_relaxed(word), nr);
+		size_t n;
+
+		if (mask == 0)
+			continue;
+		/*
+		 * BLOCK-A1, with BLOCK-R1 and BLOCK-R2: a bit found clear makes
+		 * everything its last owner did visible. Without it, this
+		 * owner's writes to the page could be overwritten by the
+		 * last one's.
+		 */
+		mask &= ~wi_or_acquire(word, mask);
+		n = emit(mask, base + i * UINT64_C(64), pages);
+		pages += n;
+		nr -= n;
+	}
+}
+
+static bool words_are_free(const struct wi_block *block, unsigned first,
+			   unsigned nr_words)
+{
+	/* Relaxed: a look; the claim finds out. */
+	for (unsigned i = first; i < first + nr_words; i++)
+		if (wi_load_relaxed(&block->word[i]) != 0)
+			return false;
+	return true;
+}
+
+size_t wi_block_nr_runs(const struct wi_block *block, unsigned order)
+{
+	size_t nr = 0;
+
+	if (order < WI_BLOCK_WORD_ORDER) {
+		/* Relaxed: a look. */
+		for (unsigned i = 0; i < WI_BLOCK_WORDS; i++)
+			nr += wi_popcount(wi_word_runs(
+				~wi_load_relaxed(&block->word[i]), order));
+	} else {
+		unsigned step = 1u << (order - WI_BLOCK_WORD_ORDER);
+
+		for (unsigned i = 0; i < WI_BLOCK_WORDS; i += step)
+			nr += words_are_free(block, i, step);
+	}
+	return nr;
+}
+
+/* Takes back what a claim of words had before it met a word in use. */
+static void undo_words(struct wi_block *block, unsigned first, unsigned nr)
+{
+	while (nr-- > 0) {
+		/*
+		 * BLOCK-R2, with BLOCK-A1, BLOCK-A2 and BLOCK-A3: hands on what
+		 * BLOCK-A3 made visible here; nothing of our own is in these
+		 * pages. Without it an owner before us and one after us would
+		 * have no order between them.
+		 */
+		if (wi_and_release(&block->word[first + nr], 0) != UINT64_MAX)
+			wi_panic("block: bits changed under their claim");
+	}
+}
+
+bool wi_block_claim_words(struct wi_block *block, unsigned first,
+			  unsigned nr_words, bool *undone)
+{
+	for (unsigned i = 0; i < nr_words; i++) {
+		uint64_t none = 0;
+
+		/*
+		 * BLOCK-A3, with BLOCK-R1 and BLOCK-R2: as BLOCK-A1, for all
+		 * 64 pages of the word.
+		 */
+		if (!wi_cas_acquire(&block->word[first + i], &none,
+				    UINT64_MAX)) {
+			undo_words(block, first, i);
+			*undone |= i > 0;
+			return false;
+		}
+	}
+	return true;
+}
+
+static size_t claim_word_runs(struct wi_block *block,
+			      struct wi_block_want *want)
+{
+	uint64_t run = wi_low_mask(1u << want->order);
+	size_t got = 0;
+
+	for (unsigned i = 0; i < WI_BLOCK_WORDS && got < want->nr_runs; i++) {
+		uint64_t *word = &block->word[i];
+		/* Relaxed: the compare-and-swap verifies it. */
+		uint64_t old = wi_load_relaxed(word);
+		uint64_t firsts;
+
+		do {
+			firsts = lowest_bits(wi_word_runs(~old, want->order),
+					     want->nr_runs - got);
+			if (firsts == 0)
+				break;
+			/*
+			 * BLOCK-A2, with BLOCK-R1 and BLOCK-R2: as BLOCK-A1.
+			 * A compare-and-swap, so that no bit of a run is ever
+			 * set without the others. (first * run: the runs do
+			 * not overlap, so the product is their union.)
+			 */
+		} while (!wi_cas_acquire(word, &old, old | firsts * run));
+		got += emit(firsts, want->base + i * UINT64_C(64),
+			    want->pages + got);
+	}
+	return got;
+}
+
+size_t wi_block_claim_runs(struct wi_block *block, struct wi_block_want *want)
+{
+	size_t got = 0;
+	unsigned step;
+
+	if (want->order < WI_BLOCK_WORD_ORDER)
+		return claim_word_runs(block, want);
+	step = 1u << (want->order - WI_BLOCK_WORD_ORDER);
+	for (unsigned i = 0; i < WI_BLOCK_WORDS && got < want->nr_runs;
+	     i += step) {
+		if (words_are_free(block, i, step) &&
+		    wi_block_claim_words(block, i, step, &want->undone))
+			want->pages[got++] = want->base + i * UINT64_C(64);
+	}
+	return got;
+}
+
+/* Sets again what a refused release cleared. */
+static void undo_release(struct wi_block *block, unsigned word, uint64_t mask)
+{
+	/*
+	 * Relaxed: the pages stay with their owner, who has no news from this.
+	 */
+	if (wi_or_relaxed(&block->word[word], mask) & mask)
+		wi_panic("double free: a page was claimed meanwhile");
+}
+
+bool wi_block_release(struct wi_block *block, unsigned word, uint64_t mask)
+{
+	/*
+	 * BLOCK-R1, with BLOCK-A1, BLOCK-A2 and BLOCK-A3: everything this owner
+	 * did to the pages is visible to the next. Without it, a late write of
+	 * ours could land in a page that is somebody else's.
+	 */
+	uint64_t old = wi_and_release(&block->word[word], ~mask);
+
+	if (wi_likely((old & mask) == mask))
+		return true;
+	undo_release(block, word, old & mask);
+	return false;
+}
+
+bool wi_block_release_words(struct wi_block *block, unsigned first,
+			    unsigned nr_words)
+{
+	for (unsigned i = 0; i < nr_words; i++) {
+		if (wi_block_release(block, first + i, UINT64_MAX))
+			continue;
+		while (i-- > 0)
+			undo_release(block, first + i, UINT64_MAX);
+		return false;
+	}
+	return true;
+}
+
+bool wi_block_is_used(const struct wi_block *block, unsigned page)
+{
+	/* Relaxed: a question whose answer may be old when it arrives. */
+	return wi_load_relaxed(&block->word[page / 64]) >> (page % 64) & 1;
+}
+
+unsigned wi_block_nr_used(const struct wi_block *block)
+{
+	unsigned nr = 0;
+
+	/* Relaxed: likewise. */
+	for (unsigned i = 0; i < WI_BLOCK_WORDS; i++)
+		nr += wi_popcount(wi_load_relaxed(&block->word[i]));
+	return nr;
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Claims: where to look, and how a found block is taken.
+ *
+ * Orders 0 to 8 look, in this order,
+ *
+ *	1. in the block of the caller's cursor, unless it is wholly free;
+ *	2. in partial blocks: for single pages the fullest that will do among
+ *	   the lowest 64 that have any, for runs a bounded number of them;
+ *	3. in the lowest wholly free block;
+ *	4. and, only if nothing was found, in every block.
+ *
+ * Fuller blocks come first, so that whole blocks stay free. Orders 9 and up
+ * look for runs in the words of the "free" summary (64 blocks a look), then in
+ * every block.
+ *
+ * Steps 1 to 3 believe hints; a hint that is wrong sends them to a block that
+ * has nothing, and on to the next, or hides one, which step 4 finds. Step 4
+ * mends the hints of what it finds.
+ *
+ * A claim that had to give back what it took says so by wi_zone_advance(), so
+ * that a search that met its traces does not conclude "empty".
+ */
+#include "zone/layout.h"
+
+#include "base/assert.h"
+
+/* Partial blocks whose state, and whose bits, a claim of a run looks at. */
+#define NR_STATES_LOOKED_AT 64
+#define NR_BLOCKS_LOOKED_AT 8
+
+/* A block with this many free pages is worth a visit by a larger claim. */
+#define NR_WORTH_A_VISIT 16
+
+/* A claim in progress. */
+struct claim {
+	struct wi_zone *zone;
+	uint64_t *pages;
+	size_t want;
+	size_t got;
+	unsigned order;
+	uint32_t cursor; /* the block last taken from */
+};
+
+static uint32_t state_of(const struct wi_zone *zone, uint64_t block)
+{
+	/* Relaxed: a look; the compare-and-swap that follows finds out. */
+	return wi_load_relaxed(wi_zone_state(zone, block));
+}
+
+/*
+ * Takes tickets for as many runs of 2^order pages as there are, up to nr, in
+ * one block; returns for how many.
+ */
+static size_t take_tickets(struct wi_zone *zone, uint64_t block, unsigned order,
+			   size_t nr)
+{
+	uint32_t *state = wi_zone_state(zone, block);
+	uint32_t old = state_of(zone, block), next;
+
+	do {
+		nr = wi_min_u64(nr, wi_state_nr_free(old) >> order);
+		if (nr == 0)
+			return 0;
+		next = old + ((uint32_t)nr << order);
+		/*
+		 * ZONE-A1, with ZONE-R1 and ZONE-R2: the bits of these pages
+		 * are clear for us. Without it we could find none for our
+		 * tickets. Full, because a class may change (ZONE-F1).
+		 */
+	} while (!wi_cas_full(state, &old, next));
+	if (wi_state_class(old) != wi_state_class(next))
+		wi_zone_settle(zone, block, 1);
+	return nr;
+}
+
+/* Gives back the tickets of runs that were seen, but gone when claimed. */
+static void undo_tickets(struct wi_zone *zone, uint64_t block, unsigned order,
+			 size_t nr)
+{
+	wi_zone_put_tickets(zone, block, (unsigned)nr << order);
+	wi_zone_advance(zone);
+}
+
+/* Gives back the first nr blocks of a run whose next one was taken. */
+static void undo_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
+{
+	wi_zone_put_blocks(zone, first, nr);
+	wi_zone_advance(zone);
+}
+
+static size_t take_pages(struct claim *c, uint64_t block)
+{
+	size_t nr = take_tickets(c->zone, block, 0, c->want - c->got);
+
+	if (nr > 0)
+		wi_block_claim(wi_zone_block(c->zone, block), nr,
+			       block * WI_BLOCK_PAGES, c->pages + c->got);
+	return nr;
+}
+
+/*
+ * Looks first: a ticket held for a run that is not there could let a claim of
+ * single pages miss them.
+ */
+static size_t take_runs(struct claim *c, uint64_t block)
+{
+	struct wi_block *bits = wi_zone_block(c->zone, block);
+	struct wi_block_want want = {
+		.base = block * WI_BLOCK_PAGES,
+		.pages = c->pages + c->got,
+		.nr_runs = c->want - c->got,
+		.order = c->order,
+		.undone = false,
+	};
+	size_t nr, got;
+
+	want.nr_runs =
+		wi_min_u64(want.nr_runs, wi_block_nr_runs(bits, c->order));
+	if (want.nr_runs == 0)
+		return 0;
+	nr = take_tickets(c->zone, block, c->order, want.nr_runs);
+	if (nr == 0)
+		return 0;
+	want.nr_runs = nr;
+	got = wi_block_claim_runs(bits, &want);
+	if (got < nr)
+		undo_tickets(c->zone, block, c->order, nr - got);
+	else if (want.undone)
+		wi_zone_advance(c->zone);
+	return got;
+}
+
+/* A run of whole blocks; order 9 is a run of one. */
+static size_t take_blocks(struct claim *c, uint64_t first)
+{
+	struct wi_zone *zone = c->zone;
+	uint64_t nr = UINT64_C(1) << (c->order - WI_BLOCK_ORDER);
+
+	for (uint64_t i = 0; i < nr; i++)
+		if (state_of(zone, first + i) != 0)
+			return 0;
+	for (uint64_t i = 0; i < nr; i++) {
+		uint32_t none = 0;
+
+		/*
+		 * ZONE-A2, with ZONE-R1 and ZONE-R2: everything earlier owners
+		 * of these pages did is visible. Without it, our writes could
+		 * be overwritten by theirs. Full, as the class changes
+		 * (ZONE-F1).
+		 */
+		if (!wi_cas_full(wi_zone_state(zone, first + i), &none,
+				 i == 0 ? wi_state_head(c->order)
+					: wi_state_inner())) {
+			if (i > 0)
+				undo_blocks(zone, first, i);
+			return 0;
+		}
+	}
+	wi_zone_settle(zone, first, nr);
+	c->pages[c->got] = first * WI_BLOCK_PAGES;
+	return 1;
+}
+
+/* Takes what there is for the claim at `block`; false if nothing. */
+static bool take(struct claim *c, uint64_t block)
+{
+	size_t nr;
+
+	if (c->order == 0)
+		nr = take_pages(c, block);
+	else if (c->order < WI_BLOCK_ORDER)
+		nr = take_runs(c, block);
+	else
+		nr = take_blocks(c, block);
+	if (nr > 0 && c->order < WI_BLOCK_ORDER)
+		c->cursor = (uint32_t)block;
+	c->got += nr;
+	return nr > 0;
+}
+
+static bool is_done(const struct claim *c)
+{
+	return c->got == c->want;
+}
+
+static void try_cursor(struct claim *c)
+{
+	uint32_t state;
+
+	if (c->cursor >= c->zone->nr_blocks)
+		return;
+	state = state_of(c->zone, c->cursor);
+	if (wi_state_class(state) == WI_PARTIAL)
+		take(c, c->cursor);
+}
+
+/*
+ * Of the blocks of one summary word the fullest that has `need` pages; if none
+ * has, the one that has most. WI_TREE_NONE if they are all full.
+ */
+static uint64_t fullest(const struct wi_zone *zone, uint64_t word,
+			unsigned need)
+{
+	uint64_t bits = wi_tree_bits(&zone->partial, 0, word);
+	uint64_t found = WI_TREE_NONE, most = WI_TREE_NONE;
+	unsigned least_free = UINT32_MAX, most_free = 0;
+
+	for (; bits != 0; bits &= bits - 1) {
+		uint64_t block = word * 64 + wi_lowest_bit(bits);
+		unsigned nr = wi_state_nr_free(state_of(zone, block));
+
+		if (nr >= need && nr < least_free) {
+			least_free = nr;
+			found = block;
+		}
+		if (nr > most_free) {
+			most_free = nr;
+			most = block;
+		}
+	}
+	return found != WI_TREE_NONE ? found : most;
+}
+
+/* A turn that takes nothing means that another claim took it. */
+static void search_partial_for_pages(struct claim *c)
+{
+	const struct wi_tree *partial = &c->zone->partial;
+	uint64_t at = wi_tree_next(partial, 0);
+
+	while (!is_done(c) && at != WI_TREE_NONE) {
+		uint64_t block =
+			fullest(c->zone, at / 64,
+				(unsigned)wi_min_u64(c->want - c->got,
+						     NR_WORTH_A_VISIT));
+
+		if (block == WI_TREE_NONE)
+			at = wi_tree_next(partial, (at | 63) + 1);
+		else
+			take(c, block);
+	}
+}
+
+/* From the cursor on and then around: not always the same blocks. */
+static void search_partial_for_runs(struct claim *c)
+{
+	const struct wi_tree *partial = &c->zone->partial;
+	uint64_t at = c->cursor;
+	unsigned nr_blocks = 0;
+
+	for (unsigned i = 0; i < NR_STATES_LOOKED_AT && !is_done(c) &&
+			     nr_blocks < NR_BLOCKS_LOOKED_AT;
+	     i++) {
+		at = wi_tree_next(partial, at + 1);
+		if (at == WI_TREE_NONE) {
+			at = wi_tree_next(partial, 0);
+			if (at == WI_TREE_NONE)
+				return;
+		}
+		if (wi_state_nr_free(state_of(c->zone, at)) >> c->order == 0)
+			continue;
+		nr_blocks++;
+		take(c, at);
+	}
+}
+
+static void search_free_block(struct claim *c)
+{
+	const struct wi_tree *free = &c->zone->free;
+
+	for (uint64_t at = wi_tree_next(free, 0);
+	     at != WI_TREE_NONE && !is_done(c); at = wi_tree_next(free, at + 1))
+		take(c, at);
+}
+
+/* Whether the summary says that nr whole words, from `word` on, are free. */
+static bool words_look_free(const struct wi_zone *zone, uint64_t word,
+			    uint64_t nr)
+{
+	for (uint64_t i = word; i < word + nr; i++)
+		if (wi_tree_bits(&zone->free, 0, i) != UINT64_MAX)
+			return false;
+	return true;
+}
+
+/* Orders 9 to 18, by the summary: runs of at most 64 blocks, or of words. */
+static void search_free_run(struct claim *c)
+{
+	const struct wi_tree *free = &c->zone->free;
+	unsigned order = c->order - WI_BLOCK_ORDER;
+	uint64_t step = UINT64_C(1) << order;
+	uint64_t at = wi_tree_next(free, 0);
+
+	while (at != WI_TREE_NONE && !is_done(c)) {
+		uint64_t next = (at | 63) + 1;
+
+		if (order <= 6) {
+			uint64_t firsts =
+				wi_word_runs(wi_tree_bits(free, 0, at / 64),
+					     order) &
+				(UINT64_MAX << (at % 64));
+
+			if (firsts != 0) {
+				at = (at & ~UINT64_C(63)) +
+				     wi_lowest_bit(firsts);
+				take(c, at);
+				next = at + step;
+			}
+		} else {
+			next = (at | (step - 1)) + 1;
+			if (at % step == 0 &&
+			    words_look_free(c->zone, at / 64, step / 64))
+				take(c, at);
+		}
+		at = wi_tree_next(free, next);
+	}
+}
+
+/* Every state word: nothing is nowhere until this has said so. */
+static void walk(struct claim *c)
+{
+	uint64_t step = c->order < WI_BLOCK_ORDER
+				? 1
+				: UINT64_C(1) << (c->order - WI_BLOCK_ORDER);
+
+	for (uint64_t at = 0; at + step <= c->zone->nr_blocks && !is_done(c);
+	     at += step) {
+		if (c->order < WI_BLOCK_ORDER &&
+		    wi_state_nr_free(state_of(c->zone, at)) >> c->order == 0)
+			continue;
+		if (!take(c, at))
+			continue;
+		for (uint64_t i = at; i < at + step; i++)
+			wi_zone_repair(c->zone, i);
+	}
+}
+
+size_t wi_zone_claim(struct wi_zone *zone, unsigned order, size_t n,
+		     uint64_t *pages, uint32_t *cursor)
+{
+	/* Relaxed, here and below: the cursor is a hint, whoever writes it. */
+	struct claim c = {
+		.zone = zone,
+		.pages = pages,
+		.want = n,
+		.order = order,
+		.cursor = wi_load_relaxed(cursor),
+	};
+
+	wi_assert(order <= WI_ZONE_ORDER_MAX);
+	if (order < WI_BLOCK_ORDER) {
+		try_cursor(&c);
+		if (!is_done(&c)) {
+			if (order == 0)
+				search_partial_for_pages(&c);
+			else
+				search_partial_for_runs(&c);
+			search_free_block(&c);
+		}
+	} else {
+		search_free_run(&c);
+	}
+	if (c.got == 0)
+		walk(&c);
+	if (c.got > 0 && order < WI_BLOCK_ORDER)
+		wi_store_relaxed(cursor, c.cursor);
+	return c.got;
+}
