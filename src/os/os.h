@@ -9,8 +9,9 @@
  *
  * Conventions: int functions answer 0 (or what they say) or a negative errno
  * value; none of them changes errno, so a free that ends here keeps the
- * caller's. Only wi_os_mutex_lock() waits. No function calls another CPU's
- * attention to itself, but those whose comment says so.
+ * caller's. None is a cancellation point. Only wi_os_mutex_lock() and
+ * wi_os_sleep_ns() wait. No function interrupts another CPU, but those whose
+ * comment says so.
  */
 #ifndef WI_OS_OS_H
 #define WI_OS_OS_H
@@ -96,6 +97,9 @@ bool wi_os_thread_exists(uint32_t tid);
 
 /* CLOCK_MONOTONIC. */
 uint64_t wi_os_now_ns(void);
+
+/* Sleeps so long, or until a signal handler has run. */
+void wi_os_sleep_ns(uint64_t ns);
 
 /*
  * Where the C library's rseq area lies from the thread pointer. -ENOSYS: it

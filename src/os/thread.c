@@ -76,6 +76,17 @@ uint64_t wi_os_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void wi_os_sleep_ns(uint64_t ns)
+{
+	struct timespec wait = {.tv_sec = (time_t)(ns / 1000000000u),
+				.tv_nsec = (long)(ns % 1000000000u)};
+	int saved = errno;
+
+	/* By system call: nanosleep() is a cancellation point. */
+	(void)syscall(SYS_nanosleep, &wait, NULL);
+	errno = saved;
+}
+
 /* ---- rseq ------------------------------------------------------------- */
 
 /*
