@@ -85,6 +85,11 @@ foreach(check IN ITEMS labels includes format)
   set_tests_properties(tree_${check} PROPERTIES
     LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 60)
 endforeach()
+# What `make install` leaves behind, as its users use it.
+add_test(NAME tree_install COMMAND ${root}/scripts/check-install
+  ${CMAKE_CURRENT_BINARY_DIR} ${CMAKE_INSTALL_PREFIX})
+set_tests_properties(tree_install PROPERTIES
+  LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 120)
 file(GLOB models_run CONFIGURE_DEPENDS models/run)
 if(models_run)
   add_test(NAME tree_models COMMAND ${models_run} --quick
