@@ -19,6 +19,21 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define SLICE_NS (NS_PER_S / 20)
 
+/*
+ * pthread_mutex_clocklock() came with glibc 2.30; musl has none. gcc 12's
+ * ThreadSanitizer does not know it, and would see no lock taken.
+ */
+#if defined(__has_feature)
+#define TSAN_FEATURE __has_feature(thread_sanitizer)
+#else
+#define TSAN_FEATURE 0
+#endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) && !TSAN_FEATURE
+#define HAS_CLOCKLOCK 1
+#else
+#define HAS_CLOCKLOCK 0
+#endif
+
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct wi_os_mutex),
 	       "struct wi_os_mutex is too small for this C library");
 _Static_assert(_Alignof(pthread_mutex_t) <= _Alignof(struct wi_os_mutex),
@@ -85,7 +100,7 @@ static WI_COLD int lock_by_wall_clock(pthread_mutex_t *mutex,
 
 static int lock_until(pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
-#if defined(__GLIBC__) /* 2.30; musl has none */
+#if HAS_CLOCKLOCK
 	struct timespec deadline = timespec_of(deadline_ns);
 	int error = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &deadline);
 
