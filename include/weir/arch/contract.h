@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between weir and one architecture: where things stand in a
+ * CPU's area, and what each restartable sequence does.
+ *
+ * A port implements the functions at the end of this page, each as one
+ * restartable sequence (rseq(2)): it runs from its first instruction to its
+ * commit on one CPU without being preempted, migrated or interrupted by a
+ * signal handler of its thread, or it has no effect. weir/fast.h includes the
+ * port; nothing else does.
+ *
+ *   A CPU's area, WEIR_AREA_BYTES long, offsets only (it may lie anywhere):
+ *
+ *        0  +--------------------------------------------+
+ *           | null set: a line of zeros, never written   |  offset 0: a set
+ *       64  | active | busy | seen |                     |  owner + drainer
+ *      128  | counters of the slow paths                 |  owner
+ *      256  | set 0: headers of its lists                |  owner, while it
+ *      320  | set 1: headers of its lists                |  is in use
+ *     4096  | set 0: WEIR_NR_LISTS arrays of 512 tokens  |
+ *    32768  | set 1: WEIR_NR_LISTS arrays of 512 tokens  |
+ *           +--------------------------------------------+
+ *
+ *   active   63               32 31 30                0
+ *           +-------------------+--+-------------------+
+ *           | drain number      |Q | offset of the set |
+ *           +-------------------+--+-------------------+
+ *     Q: this CPU is quiet, its operations announce themselves in busy.
+ *     Every exchange of active increments the drain number. All zero names
+ *     the null set, which is empty and full at once: caching is off.
+ *
+ *   header   63               25 24      16 15         0
+ *           +-------------------+----------+------------+
+ *           | operations        | room     | top        |
+ *           +-------------------+----------+------------+
+ *     top:  offset in the area of the slot above the last token; its low 12
+ *           bits are 8 times the number of tokens, as each array has a page
+ *           of its own. room: how many more the list may take; tokens + room
+ *           is its limit, `high`. operations moves by 2, its lowest bit tells
+ *           the set, and it never goes back. One store of the header commits
+ *           an operation, and counts it.
+ *
+ *   busy     63          42 41      33 32 31             0
+ *           +--------------+----------+--+----------------+
+ *           | thread id    | list     |B | low operations |
+ *           +--------------+----------+--+----------------+
+ *     0, or the mark of an operation about to change that header, or (B) the
+ *     mark of a burst, or of a thread that holds the area (locked mode). The
+ *     thread id makes a mark unique; the operations outdate it as soon as the
+ *     header moves. Nobody clears another thread's mark.
+ *
+ *   seen: the last active that a sequence found and left as evidence.
+ *
+ * The sequences. `l` is the lists' base and number of CPUs; `list` a constant.
+ *
+ *   enter:  arm; cpu = this CPU, or leave with WEIR_NONE if >= l->nr_cpus
+ *           area = l->areas + cpu * WEIR_AREA_BYTES
+ *           a = area->active; h = header of `list` in the set that a names
+ *           leave with WEIR_NONE if it is empty (pop) or full (push)
+ *           if a is quiet and area->busy is not this thread's burst mark:
+ *               leave with WEIR_AGAIN if the thread has no mark yet
+ *               exchange {thread, list, operations of h} into busy (full fence)
+ *               if area->active is not a: compare-and-swap busy from the
+ *               mark to 0, leave with WEIR_AGAIN
+ *   abort:  compare-and-swap busy from the mark to 0 if one was written
+ *           (release); leave with WEIR_AGAIN
+ *   leave:  nothing of the list was written; rseq_cs is left clear
+ *
+ *   weir_seq_pop        enter; token = slot below top;
+ *                       commit: top - 8, room + 1, operations + 2 (release)
+ *   weir_seq_push       enter; slot at top = token;
+ *                       commit: top + 8, room - 1, operations + 2 (release)
+ *                       returns 1, or 0 (full), or -1 (again)
+ *   weir_seq_pop_bulk   as pop for min(n, tokens) tokens, the deepest first;
+ *                       returns how many, 0 where pop would leave
+ *   weir_seq_push_bulk  as push for min(n, room) tokens; returns how many
+ *   weir_seq_tick       commit: seen = active (release)
+ *   weir_seq_burst      nothing on a CPU that is not quiet, or if busy is
+ *                       this thread's burst mark already: returns 0; else
+ *                       commit: exchange the burst mark into busy (full
+ *                       fence); returns the area
+ *
+ * A failing pop and a failing push look alike from outside whether the list
+ * was empty or the sequence was aborted (bulk forms): the caller tries again
+ * a bounded number of times in its slow path.
+ */
+#ifndef WEIR_ARCH_CONTRACT_H
+#define WEIR_ARCH_CONTRACT_H
+
+#ifndef WEIR_FAST_H
+#error "include <weir/fast.h>"
+#endif
+
+#include <stdint.h>
+
+#define WEIR_NR_LISTS 7
+#define WEIR_LIST_MAX 511 /* tokens in a list at most */
+
+#define WEIR_AREA_ACTIVE 64
+#define WEIR_AREA_BUSY 72
+#define WEIR_AREA_SEEN 80
+#define WEIR_AREA_SET0 256
+#define WEIR_AREA_SET1 320
+#define WEIR_AREA_TOKENS 4096
+/* 15 pages and then some: an odd multiple of 128 bytes, so that the areas of
+ * many CPUs do not fall into one set of a cache. */
+#define WEIR_AREA_BYTES 61568
+
+#define WEIR_ACTIVE_QUIET_BIT 31
+#define WEIR_HEADER_TOP_MASK 0xfff
+#define WEIR_HEADER_ROOM_SHIFT 16
+#define WEIR_HEADER_ROOM_MASK 0x1ff0000
+#define WEIR_HEADER_OPS_SHIFT 25
+/* What a pop and a push of one token add to the header. */
+#define WEIR_HEADER_POP 0x400fff8
+#define WEIR_HEADER_PUSH 0x3ff0008
+
+#define WEIR_MARK_BURST_BIT 32
+#define WEIR_MARK_LIST_SHIFT 33
+#define WEIR_MARK_THREAD_SHIFT 42
+
+/* The two values that no token may have. */
+#define WEIR_NONE UINT64_MAX
+#define WEIR_AGAIN (UINT64_MAX - 1)
+
+/* What the sequences read of a set of lists; constant while it exists. */
+struct weir_lists {
+	char *areas;
+	uint32_t nr_cpus; /* 0: every operation is for the slow path */
+};
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An architecture without sequences, a C library without rseq, and builds
+ * under ThreadSanitizer, which cannot see into them: every sequence leaves at
+ * once, and the slow paths work on the lists under the area's lock (locked
+ * mode).
+ */
+#ifndef WEIR_FAST_H
+#error "include <weir/fast.h>"
+#endif
+
+#include <stddef.h>
+
+WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l, unsigned list)
+{
+	(void)l, (void)list;
+	return WEIR_NONE;
+}
+
+WEIR_INLINE int weir_seq_push(const struct weir_lists *l, unsigned list,
+			      uint64_t token)
+{
+	(void)l, (void)list, (void)token;
+	return 0;
+}
+
+WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
+				       unsigned list, uint64_t *tokens,
+				       unsigned n)
+{
+	(void)l, (void)list, (void)tokens, (void)n;
+	return 0;
+}
+
+WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
+					unsigned list, const uint64_t *tokens,
+					unsigned n)
+{
+	(void)l, (void)list, (void)tokens, (void)n;
+	return 0;
+}
+
+WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
+{
+	(void)l;
+}
+
+WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
+{
+	(void)l;
+	return NULL;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inline fast path: weir_fast_alloc() and its kin do what the functions of
+ * weir.h do, without the call where the order is a constant that has a list
+ * (0 to 3, and 9: a block of 512 pages), and call them for everything else.
+ *
+ * The sequences stand in arch/, their contract in arch/contract.h; the library
+ * uses the same ones. An object that includes this page refers to a symbol
+ * that names the layout below, so that it does not load with a library that
+ * has another.
+ *
+ * Compiled without optimisation, where list numbers are no constants for the
+ * assembler, the functions here are calls.
+ */
+#ifndef WEIR_FAST_H
+#define WEIR_FAST_H
+
+#include <weir/weir.h>
+
+#define WEIR_INLINE static inline __attribute__((always_inline))
+
+#include <weir/arch/contract.h>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEIR_NO_SEQUENCES 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#define WEIR_NO_SEQUENCES 1
+#endif
+
+#if defined(__x86_64__) && defined(__LP64__) && !defined(WEIR_NO_SEQUENCES) && \
+	__has_include(<sys/rseq.h>)
+#define WEIR_HAVE_SEQUENCES 1
+#include <weir/arch/x86_64.h>
+#else
+#include <weir/arch/generic.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Names the layout of struct weir_lists, struct weir_pool and the areas. */
+WEIR_API extern const char weir_fast_layout_1;
+__attribute__((used)) static const char *const weir_fast_layout_ref =
+	&weir_fast_layout_1;
+
+/* This thread's id as it stands in a mark; 0 until its first slow path. */
+WEIR_API extern __thread uint64_t weir_thread_mark
+	__attribute__((tls_model("initial-exec")));
+
+#ifdef __cplusplus
+}
+#endif
+
+/*
+ * The head of a pool's handle, written once at creation. It lies on a page
+ * that a fork wipes: in the child every operation goes to its slow path, which
+ * refuses.
+ */
+struct weir_pool {
+	struct weir_lists lists; /* nr_cpus 0: checked, locked, several zones */
+	char *base;
+	uint64_t bytes;
+	uint64_t page_mask; /* bytes of a page - 1 */
+	void *impl;
+};
+
+#define WEIR_LIST_NONE 7u
+
+/* The list that keeps runs of an order. */
+WEIR_INLINE unsigned weir_list_of_order(unsigned order)
+{
+	return order <= 3 ? order : order == 9 ? 4u : WEIR_LIST_NONE;
+}
+
+#ifdef WEIR_HAVE_SEQUENCES
+#define WEIR_FAST_LIST(order)                                                  \
+	(__builtin_constant_p(order) ? weir_list_of_order(order) :             \
+				       WEIR_LIST_NONE)
+/* One case a list, so that each sequence has its list as a constant. */
+#define WEIR_FAST_SWITCH(list, CASE)                                           \
+	switch (list) {                                                        \
+		CASE(0)                                                        \
+		CASE(1)                                                        \
+		CASE(2)                                                        \
+		CASE(3)                                                        \
+		CASE(4)                                                        \
+	default:                                                               \
+		break;                                                         \
+	}
+#endif
+
+/* As weir_alloc(). */
+WEIR_INLINE void *weir_fast_alloc(struct weir_pool *pool, unsigned order,
+				  unsigned flags)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+#define WEIR_FAST_CASE(list)                                                   \
+	case list:                                                             \
+		token = weir_seq_pop(&pool->lists, list);                      \
+		break;
+	uint64_t token = WEIR_NONE;
+
+	if (!(flags & WEIR_ZERO))
+		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+	if (__builtin_expect(token < WEIR_AGAIN, 1))
+		return pool->base + token;
+#undef WEIR_FAST_CASE
+#endif
+	return weir_alloc(pool, order, flags);
+}
+
+/* As weir_free(). */
+WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
+				unsigned order)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+#define WEIR_FAST_CASE(list)                                                   \
+	case list:                                                             \
+		pushed = weir_seq_push(&pool->lists, list, offset);            \
+		break;
+	uint64_t offset = (uint64_t)((char *)page - pool->base);
+	uint64_t misaligned = offset & (((pool->page_mask + 1) << order) - 1);
+	int pushed = 0;
+
+	if (__builtin_expect(offset < pool->bytes, 1) &&
+	    __builtin_expect(misaligned == 0, 1))
+		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+	if (__builtin_expect(pushed > 0, 1))
+		return;
+#undef WEIR_FAST_CASE
+#endif
+	weir_free(pool, page, order);
+}
+
+/* As weir_tick(). */
+WEIR_INLINE void weir_fast_tick(struct weir_pool *pool)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+	if (__builtin_expect(pool->lists.nr_cpus != 0, 1)) {
+		weir_seq_tick(&pool->lists);
+		return;
+	}
+#endif
+	weir_tick(pool);
+}
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weir: a page allocator for programs in which some CPUs must not be
+ * disturbed.
+ *
+ * Every CPU keeps lists of free pages, so that most allocations and frees
+ * touch nothing shared; any thread can take back what another CPU keeps
+ * (weir_drain, or an allocation in need) without interrupting that CPU.
+ *
+ * Conventions. A function that returns int returns 0 or a negative errno
+ * value. A function that returns a pointer returns NULL with errno set. Sizes
+ * are in bytes, times in nanoseconds. CPU sets are cpulist strings such as
+ * "2-7,9"; the empty string is the empty set. Errors of the caller that would
+ * corrupt memory (a page freed twice, a pointer from elsewhere) end the
+ * process with one line on standard error that names the pool, the pointer
+ * and the reason; nothing else is ever printed.
+ *
+ * Four things are said of each function: may several threads call it at once
+ * (threads), may a signal handler call it (signals), which system calls it may
+ * make (calls), and whether it may interrupt another CPU (interrupts). No
+ * function is a cancellation point. None may be called in a vfork child. In a
+ * forked child every call on a pool of the parent fails with ESTALE, or does
+ * nothing.
+ */
+#ifndef WEIR_H
+#define WEIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define WEIR_API __attribute__((visibility("default")))
+#else
+#define WEIR_API
+#endif
+
+struct weir_pool;
+
+/* The largest order: a run of 2^18 pages, 1 GiB of 4 KiB pages. */
+#define WEIR_ORDER_MAX 18
+
+/* Where a pool's pages come from. */
+enum weir_backing {
+	WEIR_BACKING_ANON, /* anonymous memory, small pages */
+	WEIR_BACKING_THP, /* anonymous memory, transparent huge pages */
+	WEIR_BACKING_HUGETLB, /* pages of hugetlbfs: reserved beforehand */
+	WEIR_BACKING_MEMFD, /* the caller's memfd, from fd_offset on */
+	WEIR_BACKING_REGION, /* the caller's memory, from region on */
+};
+
+/* What a CPU's operations pay and how its lists are drained. */
+enum weir_mode {
+	/* Operations pay nothing; a drain watches for progress, then may send
+	 * one interrupt (membarrier) if a thread of this process runs there. */
+	WEIR_MODE_ORDINARY,
+	/* Never interrupted. Operations outside a burst announce themselves
+	 * (about 5 ns each). */
+	WEIR_MODE_QUIET,
+	/* Never interrupted. Operations pay nothing; a drain waits for the
+	 * next operation or weir_tick() there. For poll loops. */
+	WEIR_MODE_POLLING,
+	/* No lists: every operation goes to the zone. */
+	WEIR_MODE_OFF,
+};
+
+/* Flags of struct weir_pool_opts. */
+#define WEIR_POOL_CHECKED 0x1u /* see a double free at once: a byte a page */
+#define WEIR_POOL_PREFAULT 0x2u /* back the pages at creation */
+#define WEIR_POOL_LOCK 0x4u /* mlock pages and metadata (implies prefault) */
+#define WEIR_POOL_NO_RSEQ 0x8u /* locked mode, as on machines without rseq */
+
+/*
+ * Options of a pool; begin with WEIR_POOL_OPTS_INIT and set what matters.
+ * A field that is 0 or NULL has the default that its comment tells.
+ */
+struct weir_pool_opts {
+	size_t size; /* of this struct: WEIR_POOL_OPTS_INIT sets it */
+	uint64_t capacity; /* bytes, a multiple of page_size; no default */
+	uint64_t page_size; /* bytes, a power of two, 2^8 to 2^30; 4096 */
+	enum weir_backing backing; /* WEIR_BACKING_ANON */
+	unsigned flags; /* WEIR_POOL_...; none */
+	int fd; /* of a memfd; used with WEIR_BACKING_MEMFD only */
+	int node; /* 1 + the NUMA node all pages come from; 0: every node, in
+		   * a zone each, if there are several */
+	uint64_t fd_offset; /* bytes, a multiple of the kernel's page */
+	void *region; /* aligned to page_size and to the kernel's page */
+	const char *quiet_cpus; /* a cpulist; the CPUs the system isolates */
+	const char *polling_cpus; /* a cpulist; none */
+	uint32_t list_limit; /* pages a list may hold at most, to 511;
+			      * capacity / (8 x CPUs); 1 + the limit: 1 = none */
+	uint32_t batch; /* pages moved between list and zone at once; 64 */
+	uint64_t wait_ns; /* how long an allocation may wait; 10 ms */
+	const char *name; /* for messages, to 31 bytes; "pool" */
+};
+
+#define WEIR_POOL_OPTS_INIT                                                    \
+	{                                                                      \
+		.size = sizeof(struct weir_pool_opts)                          \
+	}
+
+/* Flags of allocations. */
+#define WEIR_NOWAIT 0x1u /* lists and zones only; fails with EAGAIN */
+#define WEIR_ZERO 0x2u /* the pages are filled with zeros */
+#define WEIR_THISNODE 0x4u /* from the node of this CPU only */
+
+/* Flags of weir_pool_destroy(). */
+#define WEIR_DESTROY_FORCE 0x1u /* although pages are out */
+#define WEIR_DESTROY_LIST 0x2u /* print the first pages that are out */
+
+/*
+ * Makes a pool. `*pool` is set on success. Memory that is never used stays
+ * unbacked unless the options ask otherwise.
+ * Returns 0; -EINVAL for an option (weir_last_error() names the field and
+ * why); -ENOMEM when address space, huge pages (weir_last_error() tells how
+ * many are missing) or locked memory do not suffice; -EOPNOTSUPP for a
+ * backing the kernel lacks; or the error of a system call.
+ * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads,
+ * once per process a thread that checks the sequences. Interrupts: none on
+ * quiet CPUs.
+ */
+WEIR_API int weir_pool_create(struct weir_pool **pool,
+			      const struct weir_pool_opts *opts);
+
+/*
+ * Unmaps a pool; no thread may be using it. `flags`: WEIR_DESTROY_...
+ * Returns 0; -EBUSY while pages are out, unless forced (weir_last_error()
+ * tells how many; WEIR_DESTROY_LIST prints the first of them on standard
+ * error); -EINVAL for unknown flags; -ESTALE in a forked child.
+ * Threads: once. Signals: no. Calls: munmap. Interrupts: yes, unmapping
+ * reaches every CPU that runs the process.
+ */
+WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
+
+/*
+ * The memory of a pool, to be registered with a device or io_uring: first
+ * byte, bytes, bytes of a page. Each result may be NULL.
+ * Returns 0, or -ESTALE in a forked child.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
+			     size_t *bytes, size_t *page_size);
+
+/*
+ * Allocates a run of 2^order pages, aligned to its size. `order`: 0 to
+ * WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT, WEIR_ZERO, WEIR_THISNODE.
+ * Returns the first page, or NULL with errno ENOMEM: there is none (after a
+ * complete drain that found none; orders above 0: no free run); EAGAIN: not
+ * now (WEIR_NOWAIT; pages pending on a quiet or polling CPU; or lost to
+ * others until the deadline); EINVAL: order or flags; ESTALE: forked child.
+ * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with WEIR_NOWAIT none, else
+ * those of weir_drain(). Interrupts: as weir_drain().
+ */
+WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
+			  unsigned flags);
+
+/*
+ * Gives a run back: `page` and `order` as they were allocated. NULL is
+ * ignored. Keeps errno. A pointer from elsewhere, or not aligned to its order,
+ * is fatal; so are a second free and a wrong order where they are seen (at
+ * once in a checked pool, else when the page reaches its zone).
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none. Never waits.
+ */
+WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order);
+
+/*
+ * Allocates `n` runs into `pages`: all, or none.
+ * Returns 0, or -ENOMEM, -EAGAIN, -EINVAL, -ESTALE as weir_alloc().
+ * The rest as weir_alloc().
+ */
+WEIR_API int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
+			     size_t n, unsigned flags);
+
+/*
+ * Allocates up to `n` runs into `pages`, as many as there are: those in lists
+ * and zones first, and only if there are none at all does it wait for one.
+ * Returns how many; 0 with errno as weir_alloc().
+ * The rest as weir_alloc().
+ */
+WEIR_API size_t weir_alloc_upto(struct weir_pool *pool, unsigned order,
+				void **pages, size_t n, unsigned flags);
+
+/* Gives `n` runs of one order back. The rest as weir_free(). */
+WEIR_API void weir_free_bulk(struct weir_pool *pool, unsigned order,
+			     void *const *pages, size_t n);
+
+/*
+ * A burst: between its begin and end, operations of this thread on the quiet
+ * CPU where it began need no announcement of their own. A drain of that CPU
+ * waits for the end, so keep it short. Bursts may nest. On other CPUs, and
+ * where the thread is moved meanwhile, a burst changes nothing.
+ * The struct is the caller's; its content is not for reading.
+ * Threads: yes, a struct each. Signals: yes. Calls: once per thread gettid.
+ * Interrupts: none.
+ */
+struct weir_burst {
+	void *area;
+};
+WEIR_API void weir_burst_begin(struct weir_pool *pool,
+			       struct weir_burst *burst);
+WEIR_API void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst);
+
+/*
+ * Tells that this CPU is between operations. Call it once a turn of a poll
+ * loop on a polling CPU that may go without an operation for long.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API void weir_tick(struct weir_pool *pool);
+
+/* Options of weir_drain(); begin with WEIR_DRAIN_OPTS_INIT. */
+struct weir_drain_opts {
+	size_t size;
+	const char *cpus; /* a cpulist; NULL: every CPU */
+	uint64_t want_pages; /* stop when as many were drained; 0: all */
+	uint64_t wait_ns; /* for evidence; 0: the pool's wait_ns */
+};
+
+#define WEIR_DRAIN_OPTS_INIT                                                   \
+	{                                                                      \
+		.size = sizeof(struct weir_drain_opts)                         \
+	}
+
+/* What a drain did. Evidence: how it was known that a CPU was done. */
+struct weir_drain_result {
+	size_t size; /* set by the caller */
+	uint64_t pages; /* given back */
+	uint64_t pending; /* pages in sets still waiting for evidence */
+	uint64_t ns; /* how long it took */
+	uint32_t cpus_drained;
+	uint32_t cpus_empty; /* skipped: their lists read empty */
+	uint32_t cpus_pending;
+	uint32_t by_progress; /* a later operation or tick was seen */
+	uint32_t by_not_busy; /* nothing was announced */
+	uint32_t by_membarrier;
+	uint32_t membarriers_failed;
+	uint32_t taken_over; /* 1: another thread's drain covered this one */
+};
+
+/*
+ * Takes back the pages that CPUs keep. `opts` and `result` may be NULL.
+ * Returns 0 when every CPU asked for was drained or empty; -EAGAIN when pages
+ * are pending at the deadline (a later drain, allocation or weir_maintain()
+ * collects them); -EINVAL (weir_last_error() tells); -ETIMEDOUT when other
+ * drains took all of wait_ns; -EDEADLK from inside a drain; -ESTALE.
+ * Threads: yes. Signals: no. Calls: futex, membarrier (ordinary CPUs),
+ * tgkill with signal 0. Interrupts: at most one, on an ordinary CPU on which
+ * a thread of this process runs and makes no progress; quiet and polling
+ * CPUs: none.
+ */
+WEIR_API int weir_drain(struct weir_pool *pool,
+			const struct weir_drain_opts *opts,
+			struct weir_drain_result *result);
+
+/*
+ * Housekeeping, for a thread of the caller's: collects pending sets, drains
+ * CPUs that made no operation since the last call, and keeps `reserve_pages`
+ * free in the zones if draining can. `result` may be NULL.
+ * Returns as weir_drain(). The rest as weir_drain().
+ */
+WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
+			   struct weir_drain_result *result);
+
+/*
+ * Changes how CPUs are treated. `cpus`: a cpulist, NULL for every CPU. Their
+ * lists are drained on the way.
+ * Returns 0 when the mode is in force; -EAGAIN when evidence from the old mode
+ * is pending (it comes into force when that arrives: call again to know);
+ * -EINVAL; -EOPNOTSUPP in locked mode, which has WEIR_MODE_ORDINARY (its
+ * own) and WEIR_MODE_OFF only, and for WEIR_MODE_ORDINARY without membarrier;
+ * else as weir_drain(). The rest as weir_drain().
+ */
+WEIR_API int weir_set_mode(struct weir_pool *pool, const char *cpus,
+			   enum weir_mode mode);
+
+/*
+ * The mode of a CPU, or -EINVAL for a CPU that cannot exist, -ESTALE.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API int weir_get_mode(const struct weir_pool *pool, unsigned cpu);
+
+/*
+ * What a negative errno value (or its absolute value) of weir means, in one
+ * sentence that also says what to do. Never NULL. Threads: yes. Signals: yes.
+ */
+WEIR_API const char *weir_strerror(int error);
+
+/*
+ * Why this thread's last failed call failed, with the option's field and what
+ * was wrong; "" if there is nothing to add to the error value. Valid until the
+ * thread's next call. Threads: yes. Signals: no.
+ */
+WEIR_API const char *weir_last_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: MIT */
+/* Slow paths of the lists, and what happens in need: see cache.h. */
+#include "cache/cache.h"
+
+#include <errno.h>
+
+/* Sequences that are aborted this many times in a row leave for the back end:
+ * a debugger that steps through one never finishes it. */
+#define TRIES_MAX 64
+/* How often a get in need starts over after others took what it found. */
+#define ROUNDS_MAX 16
+
+/* --- one CPU's lists, whatever the mode -------------------------------- */
+
+struct weir_lists wi_cache_lists(const struct wi_cache *cache, unsigned zone)
+{
+	return (struct weir_lists){
+		(char *)wi_drain_area(&cache->drain, zone, 0),
+		cache->drain.locked ? 0 : cache->drain.nr_cpus,
+	};
+}
+
+static unsigned cpu_here(const struct wi_cache *cache)
+{
+	int cpu = wi_os_current_cpu();
+
+	return cpu >= 0 && (unsigned)cpu < cache->drain.nr_cpus ?
+		       (unsigned)cpu :
+		       0;
+}
+
+unsigned wi_cache_zone_here(const struct wi_cache *cache)
+{
+	return cache->zone_of_cpu == NULL ? 0 :
+					    cache->zone_of_cpu[cpu_here(cache)];
+}
+
+/* One case a list: the sequences want it as a constant. */
+#define FOR_LIST(list, CASE)                                                   \
+	switch (list) {                                                        \
+		CASE(0)                                                        \
+		CASE(1)                                                        \
+		CASE(2)                                                        \
+		CASE(3)                                                        \
+		CASE(4)                                                        \
+		CASE(5)                                                        \
+		CASE(6)                                                        \
+	default:                                                               \
+		break;                                                         \
+	}
+
+static uint64_t seq_pop(const struct weir_lists *l, unsigned list)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_pop(l, k);
+	FOR_LIST(list, CASE)
+#undef CASE
+	return WEIR_NONE;
+}
+
+static int seq_push(const struct weir_lists *l, unsigned list, uint64_t token)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_push(l, k, token);
+	FOR_LIST(list, CASE)
+#undef CASE
+	return 0;
+}
+
+static unsigned seq_pop_bulk(const struct weir_lists *l, unsigned list,
+			     uint64_t *tokens, unsigned n)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_pop_bulk(l, k, tokens, n);
+	FOR_LIST(list, CASE)
+#undef CASE
+	return 0;
+}
+
+static unsigned seq_push_bulk(const struct weir_lists *l, unsigned list,
+			      const uint64_t *tokens, unsigned n)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_push_bulk(l, k, tokens, n);
+	FOR_LIST(list, CASE)
+#undef CASE
+	return 0;
+}
+
+static struct wi_area *area_here(struct wi_cache *cache, unsigned zone)
+{
+	return wi_drain_area(&cache->drain, zone, cpu_here(cache));
+}
+
+static size_t pop_locked(struct wi_cache *cache, unsigned zone, unsigned list,
+			 uint64_t *tokens, size_t n)
+{
+	struct wi_area *area = area_here(cache, zone);
+
+	if (!wi_pcplist_trylock(area, weir_thread_mark))
+		return 0;
+	n = wi_pcplist_pop_locked(area, list, tokens, n);
+	wi_pcplist_unlock(area);
+	return n;
+}
+
+static size_t push_locked(struct wi_cache *cache, unsigned zone, unsigned list,
+			  const uint64_t *tokens, size_t n)
+{
+	struct wi_area *area = area_here(cache, zone);
+
+	if (!wi_pcplist_trylock(area, weir_thread_mark))
+		return 0;
+	n = wi_pcplist_push_locked(area, list, tokens, n);
+	wi_pcplist_unlock(area);
+	return n;
+}
+
+static void count_abort(struct wi_cache *cache, unsigned zone)
+{
+	/* Relaxed: a count. */
+	wi_add_relaxed(&area_here(cache, zone)->counters.aborts, 1);
+}
+
+/* Up to n tokens from this CPU's list; 0 when it is empty (or caching off). */
+static size_t list_pop(struct wi_cache *cache, unsigned zone, unsigned list,
+		       uint64_t *tokens, size_t n)
+{
+	const struct weir_lists lists = wi_cache_lists(cache, zone);
+	size_t got = 0;
+
+	if (cache->drain.locked)
+		return pop_locked(cache, zone, list, tokens, n);
+	for (unsigned tries = 0; got < n && tries < TRIES_MAX; tries++) {
+		uint64_t token;
+
+		if (n - got > 1)
+			got += seq_pop_bulk(&lists, list, tokens + got,
+					    (unsigned)(n - got));
+		if (got == n)
+			break;
+		token = seq_pop(&lists, list);
+		if (token == WEIR_NONE)
+			break;
+		if (token == WEIR_AGAIN)
+			count_abort(cache, zone);
+		else
+			tokens[got++] = token;
+	}
+	return got;
+}
+
+/* How many of n tokens this CPU's list took; fewer when it is full. */
+static size_t list_push(struct wi_cache *cache, unsigned zone, unsigned list,
+			const uint64_t *tokens, size_t n)
+{
+	const struct weir_lists lists = wi_cache_lists(cache, zone);
+	size_t done = 0;
+
+	if (cache->drain.locked)
+		return push_locked(cache, zone, list, tokens, n);
+	for (unsigned tries = 0; done < n && tries < TRIES_MAX; tries++) {
+		int pushed;
+
+		if (n - done > 1)
+			done += seq_push_bulk(&lists, list, tokens + done,
+					      (unsigned)(n - done));
+		if (done == n)
+			break;
+		pushed = seq_push(&lists, list, tokens[done]);
+		if (pushed == 0)
+			break;
+		if (pushed < 0)
+			count_abort(cache, zone);
+		else
+			done++;
+	}
+	return done;
+}
+
+void wi_cache_tick(struct wi_cache *cache)
+{
+	if (cache->drain.locked)
+		return;
+	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++) {
+		const struct weir_lists lists = wi_cache_lists(cache, zone);
+
+		weir_seq_tick(&lists);
+	}
+}
+
+void *wi_cache_burst_begin(struct wi_cache *cache)
+{
+	const struct weir_lists lists =
+		wi_cache_lists(cache, wi_cache_zone_here(cache));
+
+	wi_grace_thread_init();
+	return weir_seq_burst(&lists);
+}
+
+void wi_cache_burst_end(void *area)
+{
+	uint64_t mark = wi_burst_mark(weir_thread_mark);
+
+	/* CACHE-R1 (partner GRACE-A2): what was done in the burst is seen by
+	 * who sees it ended. A mark another thread replaced stays. */
+	if (area != NULL)
+		wi_cas_release(&((struct wi_area *)area)->busy, &mark, 0);
+}
+
+/* --- put --------------------------------------------------------------- */
+
+static void backend_put(struct wi_cache *cache, unsigned zone, unsigned kind,
+			const uint64_t *tokens, size_t n)
+{
+	if (n > 0)
+		cache->backend.put(cache->backend.ctx, zone, kind, tokens, n);
+}
+
+/*
+ * A full list gives its older half back: all is popped, newest first, the
+ * newer half is pushed back. (No slot below top is overwritten in place,
+ * pcplist I4.)
+ */
+static void flush_half(struct wi_cache *cache, unsigned zone, unsigned list)
+{
+	uint64_t newer[WEIR_LIST_MAX / 2 + 1], older[WI_BATCH_MAX];
+	const size_t keep = cache->drain.limits[list] / 2;
+	size_t kept = list_pop(cache, zone, list, newer, keep);
+	size_t left = cache->drain.limits[list] - keep;
+
+	while (left > 0) {
+		size_t n = list_pop(cache, zone, list, older,
+				    wi_min_u64(left, WI_BATCH_MAX));
+
+		if (n == 0)
+			break;
+		backend_put(cache, zone, list, older, n);
+		left -= n;
+	}
+	left = list_push(cache, zone, list, newer, kept);
+	backend_put(cache, zone, list, newer + left, kept - left);
+	wi_add_relaxed(&area_here(cache, zone)->counters.flushes, 1); /* count */
+}
+
+void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
+		  const uint64_t *tokens, size_t n)
+{
+	size_t done = 0;
+
+	wi_grace_thread_init();
+	if (kind < cache->drain.nr_lists) {
+		done = list_push(cache, zone, kind, tokens, n);
+		if (done < n && cache->drain.limits[kind] > 1) {
+			flush_half(cache, zone, kind);
+			done += list_push(cache, zone, kind, tokens + done,
+					  n - done);
+		}
+	}
+	backend_put(cache, zone, kind, tokens + done, n - done);
+}
+
+/* --- get: list and back end -------------------------------------------- */
+
+/*
+ * Up to n tokens from the back end, and a batch more for this CPU's list if
+ * that asks for one. When the back end is short of tokens the list gets none:
+ * others would have to drain them.
+ */
+static size_t refill(struct wi_cache *cache, unsigned zone,
+		     const struct wi_get *get, size_t got)
+{
+	uint64_t tokens[WI_BATCH_MAX];
+	const size_t n = get->n - got;
+	const size_t batch = get->kind < cache->drain.nr_lists ?
+				     cache->batch[get->kind] :
+				     1;
+	struct wi_area_counters *counters = &area_here(cache, zone)->counters;
+	size_t have, taken, pushed;
+
+	if (n >= batch) {
+		wi_add_relaxed(&counters->direct, 1); /* a count */
+		return cache->backend.get(cache->backend.ctx, zone, get->kind,
+					  get->tokens + got, n,
+					  &counters->cursor);
+	}
+	have = cache->backend.get(cache->backend.ctx, zone, get->kind, tokens,
+				  batch, &counters->cursor);
+	taken = wi_min_u64(have, n);
+	/* The first ones are handed out, the last are pushed first: lists are
+	 * popped from the top, so the pages go out ascending. */
+	for (size_t i = 0; i < taken; i++)
+		get->tokens[got + i] = tokens[i];
+	for (size_t i = taken, j = have; i + 1 < j; i++) {
+		uint64_t token = tokens[i];
+
+		tokens[i] = tokens[--j];
+		tokens[j] = token;
+	}
+	pushed = have < batch ? 0 :
+				list_push(cache, zone, get->kind,
+					  tokens + taken, have - taken);
+	backend_put(cache, zone, get->kind, tokens + taken + pushed,
+		    have - taken - pushed);
+	wi_add_relaxed(&counters->refills, 1); /* a count */
+	return taken;
+}
+
+/* What this CPU's list and the zone's back end have. */
+static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
+			    const struct wi_get *get, size_t got)
+{
+	if (get->kind < cache->drain.nr_lists) {
+		got += list_pop(cache, zone, get->kind, get->tokens + got,
+				get->n - got);
+		/* A pop that found nothing commits nothing: without this tick
+		 * a drain could wait for ever for an owner that only fails. */
+		if (got < get->n && !cache->drain.locked) {
+			const struct weir_lists lists =
+				wi_cache_lists(cache, zone);
+
+			weir_seq_tick(&lists);
+		}
+	}
+	while (got < get->n) {
+		size_t n = refill(cache, zone, get, got);
+
+		if (n == 0)
+			break;
+		got += n;
+	}
+	return got;
+}
+
+/* The zones, the local one first. */
+static size_t get_from_zones(struct wi_cache *cache, const struct wi_get *get,
+			     size_t got)
+{
+	unsigned here = wi_cache_zone_here(cache);
+
+	got = get_from_zone(cache, here, get, got);
+	if (get->flags & WI_GET_LOCAL)
+		return got;
+	for (unsigned i = 1; i < cache->drain.nr_zones && got < get->n; i++)
+		got = get_from_zone(cache, (here + i) % cache->drain.nr_zones,
+				    get, got);
+	return got;
+}
+
+static bool is_enough(const struct wi_get *get, size_t got)
+{
+	return got == get->n || ((get->flags & WI_GET_SOME) && got > 0);
+}
+
+/* --- get: in need ------------------------------------------------------ */
+
+/* What the sink of a drain gives tokens to, before the back end. */
+struct need {
+	struct wi_cache *cache;
+	const struct wi_get *get; /* NULL: a drain for its own sake */
+	size_t got;
+};
+
+/* May a token of whatever zone be handed to it? */
+static bool may_wait_in_line(const struct need *need)
+{
+	return need->get != NULL &&
+	       need->get->kind < need->cache->drain.nr_lists &&
+	       (need->cache->drain.nr_zones == 1 ||
+		!(need->get->flags & WI_GET_LOCAL));
+}
+
+/* Waits in line for a token of a list; NULL when the line is full. */
+static struct wi_waiter *waiter_enter(struct wi_cache *cache, unsigned list)
+{
+	for (unsigned i = 0; i < WI_NR_WAITERS; i++) {
+		struct wi_waiter *waiter = &cache->waiters[list][i];
+		uint32_t expected = 0;
+
+		/* CACHE-A1 (partner CACHE-R3): the last one in this place is
+		 * gone. */
+		if (!wi_cas_acquire(&waiter->taken, &expected, 1))
+			continue;
+		/* Relaxed: only an order among waiters. */
+		wi_store_relaxed(&waiter->ticket,
+				 wi_add_relaxed(&cache->tickets, 1));
+		/* CACHE-R2 (partner CACHE-A2): the ticket before the wait. */
+		wi_store_release(&waiter->token, WEIR_NONE);
+		return waiter;
+	}
+	return NULL;
+}
+
+/* Leaves the line: the token that was handed over, or WEIR_AGAIN. */
+static uint64_t waiter_leave(struct wi_waiter *waiter)
+{
+	uint64_t token = WEIR_NONE;
+
+	if (waiter == NULL)
+		return WEIR_AGAIN;
+	/* CACHE-A3 (partner CACHE-F1): what the token stands for. */
+	if (wi_cas_acquire(&waiter->token, &token, WEIR_AGAIN))
+		token = WEIR_AGAIN;
+	else
+		wi_store_relaxed(&waiter->token, WEIR_AGAIN); /* CACHE-R3 */
+	/* CACHE-R3 (partner CACHE-A1): the place is free when all is done. */
+	wi_store_release(&waiter->taken, 0);
+	return token;
+}
+
+/* Hands a token to the waiter who came first; false if there is none. */
+static bool serve(struct wi_cache *cache, unsigned list, uint64_t token)
+{
+	for (;;) {
+		struct wi_waiter *first = NULL;
+		uint64_t ticket = UINT64_MAX;
+		uint64_t expected = WEIR_NONE;
+
+		for (unsigned i = 0; i < WI_NR_WAITERS; i++) {
+			struct wi_waiter *waiter = &cache->waiters[list][i];
+			uint64_t its;
+
+			/* CACHE-A2 (partner CACHE-R2). */
+			if (wi_load_acquire(&waiter->token) != WEIR_NONE)
+				continue;
+			its = wi_load_relaxed(&waiter->ticket); /* CACHE-A2 */
+			if (its < ticket) {
+				ticket = its;
+				first = waiter;
+			}
+		}
+		if (first == NULL)
+			return false;
+		/* CACHE-F1 (partner CACHE-A3): the page's content with it. */
+		if (wi_cas_full(&first->token, &expected, token))
+			return true;
+	}
+}
+
+/* The sink of drains: own need, then waiters in order, then the back end. */
+static void sink(void *ctx, unsigned zone, unsigned list,
+		 const uint64_t *tokens, size_t n)
+{
+	struct need *need = ctx;
+	const struct wi_get *get = need->get;
+	size_t i = 0;
+
+	if (get != NULL && get->kind == list)
+		while (i < n && need->got < get->n)
+			get->tokens[need->got++] = tokens[i++];
+	while (i < n && serve(need->cache, list, tokens[i]))
+		i++;
+	backend_put(need->cache, zone, list, tokens + i, n - i);
+}
+
+static int outcome_error(const struct wi_drain_outcome *outcome)
+{
+	return outcome->nr_pending != 0 ? -EAGAIN : 0;
+}
+
+/* Drains with what was drained going to the need first. */
+static int drain_for(struct need *need, struct wi_drain_request *request,
+		     struct wi_drain_outcome *outcome, bool *taken_over)
+{
+	struct wi_drain *drain = &need->cache->drain;
+	struct wi_waiter *waiter = NULL;
+	uint64_t asked = wi_drain_ask(drain);
+	uint64_t token;
+	int err;
+
+	*taken_over = false;
+	request->ctx = need;
+	if (may_wait_in_line(need))
+		waiter = waiter_enter(need->cache, need->get->kind);
+	err = wi_drain_lock(drain, request->deadline_ns);
+	token = waiter_leave(waiter);
+	if (token < WEIR_AGAIN)
+		need->get->tokens[need->got++] = token;
+	if (err != 0)
+		return err;
+	if (need->get != NULL && is_enough(need->get, need->got)) {
+		*outcome = (struct wi_drain_outcome){ 0 };
+	} else if (wi_drain_covered(drain, asked, request, outcome)) {
+		*taken_over = true;
+	} else {
+		wi_drain_run(drain, request, outcome);
+	}
+	wi_drain_unlock(drain);
+	return outcome_error(outcome);
+}
+
+int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
+		   struct wi_drain_outcome *outcome, bool *taken_over)
+{
+	struct need need = { .cache = cache };
+
+	return drain_for(&need, request, outcome, taken_over);
+}
+
+static size_t fail(struct wi_cache *cache, enum wi_failure why, size_t got,
+		   int *error)
+{
+	wi_add_relaxed(&cache->failures[why], 1); /* a count */
+	*error = why == WI_FAIL_EMPTY ? ENOMEM : EAGAIN;
+	return got;
+}
+
+/* One drain in need: first of the local zone, for what is missing; then, as
+ * the last word, everything of every zone that may serve the need. */
+static int drain_in_need(struct need *need, bool last_word, uint64_t deadline,
+			 struct wi_drain_outcome *outcome)
+{
+	struct wi_cache *cache = need->cache;
+	const bool all = last_word && !(need->get->flags & WI_GET_LOCAL);
+	struct wi_drain_request request = {
+		.first_zone = all ? 0 : wi_cache_zone_here(cache),
+		.nr_zones = all ? cache->drain.nr_zones : 1,
+		.deadline_ns = deadline,
+	};
+	bool taken_over;
+
+	if (!last_word && need->get->kind < cache->drain.nr_lists)
+		request.want_pages = (need->get->n - need->got) *
+				     cache->drain.weight[need->get->kind];
+	return drain_for(need, &request, outcome, &taken_over);
+}
+
+/*
+ * Nothing in this CPU's lists nor in the zones: what other CPUs keep is taken
+ * back. Each round: the zones again, a drain of the local zone for what is
+ * missing, then (everything) a full drain.
+ */
+static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
+			  size_t got, int *error)
+{
+	struct need need = { .cache = cache, .get = get, .got = got };
+	const uint64_t deadline = wi_os_now_ns() + cache->wait_ns;
+	struct wi_drain_outcome outcome = { 0 };
+
+	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+		uint64_t before = cache->backend.generation(cache->backend.ctx);
+		int err;
+
+		for (unsigned last_word = 0; last_word <= 1; last_word++) {
+			need.got = get_from_zones(cache, get, need.got);
+			if (is_enough(get, need.got))
+				return need.got;
+			err = drain_in_need(&need, last_word, deadline,
+					    &outcome);
+			if (is_enough(get, need.got))
+				return need.got;
+			if (err == -ETIMEDOUT || err == -EDEADLK)
+				return fail(cache, WI_FAIL_LOST, need.got,
+					    error);
+		}
+		need.got = get_from_zones(cache, get, need.got);
+		if (is_enough(get, need.got))
+			return need.got;
+		if (outcome.nr_pending == 0 &&
+		    cache->backend.generation(cache->backend.ctx) == before)
+			return fail(cache, WI_FAIL_EMPTY, need.got, error);
+		if (wi_os_now_ns() >= deadline)
+			break;
+	}
+	return fail(cache,
+		    outcome.nr_pending != 0 ? WI_FAIL_PENDING : WI_FAIL_LOST,
+		    need.got, error);
+}
+
+/* Parked sets of this CPU, which has just been seen between operations. */
+static void collect_here(struct wi_cache *cache)
+{
+	const unsigned cpu = cpu_here(cache);
+	struct need need = { .cache = cache };
+
+	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++) {
+		if (!wi_drain_is_pending(&cache->drain, zone, cpu) ||
+		    !wi_drain_trylock(&cache->drain))
+			continue;
+		wi_cache_tick(cache);
+		wi_drain_collect(&cache->drain, zone, cpu, &need);
+		wi_drain_unlock(&cache->drain);
+	}
+}
+
+size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
+		    int *error)
+{
+	size_t got;
+
+	wi_grace_thread_init();
+	if (!(get->flags & WI_GET_NOWAIT))
+		collect_here(cache);
+	got = get_from_zones(cache, get, 0);
+	if (is_enough(get, got))
+		return got;
+	if (get->flags & WI_GET_NOWAIT)
+		return fail(cache, WI_FAIL_NOWAIT, got, error);
+	return get_in_need(cache, get, got, error);
+}
+
+/* --- beginning and end ------------------------------------------------- */
+
+int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
+{
+	struct wi_drain *drain = &cache->drain;
+
+	drain->areas = config->areas;
+	drain->nr_cpus = config->nr_cpus;
+	drain->nr_zones = config->nr_zones;
+	drain->nr_lists = config->nr_lists;
+	drain->locked = config->locked;
+	drain->sink = sink;
+	cache->backend = config->backend;
+	cache->zone_of_cpu = config->zone_of_cpu;
+	cache->wait_ns = config->wait_ns;
+	for (unsigned list = 0; list < config->nr_lists; list++) {
+		uint64_t batch = config->batch / config->weight[list];
+
+		drain->limits[list] = config->limits[list];
+		drain->weight[list] = config->weight[list];
+		batch = wi_max_u64(batch, 4);
+		batch = wi_min_u64(batch, config->limits[list] / 2);
+		batch = wi_min_u64(batch, WI_BATCH_MAX);
+		cache->batch[list] = (uint16_t)wi_max_u64(batch, 1);
+		for (unsigned i = 0; i < WI_NR_WAITERS; i++)
+			cache->waiters[list][i].token = WEIR_AGAIN;
+	}
+	return wi_drain_init(drain, config->memory, config->modes);
+}
+
+void wi_cache_fini(struct wi_cache *cache)
+{
+	wi_drain_fini(&cache->drain);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cache: per-CPU lists of tokens in front of a back end, with remote drains;
+ * it joins pcplist, grace and drain, and is what both public doors (token
+ * cache, page pool) stand on.
+ *
+ *      get                                  put
+ *       |                                    |
+ *   list of this CPU --empty--> refill   list of this CPU --full--> flush
+ *       |                         |          |                        |
+ *       |                     back end <-----------(half of the list)-+
+ *       |                         |empty
+ *       |                      NOWAIT: EAGAIN
+ *       |                      else: shortage
+ *       v                         v
+ *     token   <--- local zone, local drain, other zones, full drain (cache.c)
+ *
+ * A kind is what a back end is asked for; kinds below nr_lists have lists, the
+ * others go to the back end directly. A zone is one of several back ends of
+ * the same kinds (a NUMA node's); the lists are kept per zone.
+ *
+ * P2, no false empty. A get that may wait returns ENOMEM only if, between two
+ * reads of an unchanged generation of the back end (a count of everything
+ * that came back to it), a complete drain took place that left nothing
+ * pending, whose tokens were all handed to gets in need: its own need first,
+ * then waiters in the order of their tickets. Otherwise, after a bounded
+ * number of rounds or at the deadline, EAGAIN.
+ *
+ * Progress: put, and get with `nowait`, wait for nobody and make no system
+ * call but gettid, once a thread. Other gets wait for the drain mutex and for
+ * evidence until their deadline at most.
+ */
+#ifndef WI_CACHE_CACHE_H
+#define WI_CACHE_CACHE_H
+
+#include "drain/drain.h"
+
+#define WI_BATCH_MAX 64
+#define WI_NR_WAITERS 16
+
+struct wi_backend {
+	/* Up to n tokens of a kind; how many. *cursor is the CPU's hint. */
+	size_t (*get)(void *ctx, unsigned zone, unsigned kind,
+		      uint64_t *tokens, size_t n, uint32_t *cursor);
+	/* Takes n tokens back; never fails, never waits. */
+	void (*put)(void *ctx, unsigned zone, unsigned kind,
+		    const uint64_t *tokens, size_t n);
+	/* Counts what came back, from whomever. */
+	uint64_t (*generation)(void *ctx);
+	void *ctx;
+};
+
+/* Why gets failed. */
+enum wi_failure { WI_FAIL_NOWAIT, WI_FAIL_EMPTY, WI_FAIL_PENDING,
+		  WI_FAIL_LOST, WI_NR_FAILURES };
+
+/* One get in need of a token of a list: WEIR_NONE waits to be replaced. */
+struct wi_waiter {
+	uint64_t token;
+	uint64_t ticket;
+	uint32_t taken;
+};
+
+struct wi_cache {
+	struct wi_drain drain; /* its constants are the cache's too */
+	struct wi_backend backend;
+	uint16_t batch[WEIR_NR_LISTS];
+	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
+	uint64_t wait_ns;
+
+	uint64_t tickets;
+	struct wi_waiter waiters[WEIR_NR_LISTS][WI_NR_WAITERS];
+	uint64_t failures[WI_NR_FAILURES]; /* relaxed, for statistics */
+};
+
+struct wi_cache_config {
+	char *areas; /* zeroed, wi_cache_areas_bytes() */
+	void *memory; /* zeroed, wi_drain_bytes() */
+	const uint8_t *modes; /* enum wi_mode of each CPU */
+	const uint16_t *zone_of_cpu;
+	unsigned nr_cpus, nr_zones, nr_lists;
+	bool locked;
+	uint16_t limits[WEIR_NR_LISTS];
+	uint32_t weight[WEIR_NR_LISTS];
+	uint32_t batch; /* of tokens of weight 1 */
+	uint64_t wait_ns;
+	struct wi_backend backend;
+};
+
+/* 0 or a negative errno. The cache lies in zeroed memory. */
+int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *);
+void wi_cache_fini(struct wi_cache *cache);
+
+static inline size_t wi_cache_areas_bytes(unsigned nr_cpus, unsigned nr_zones)
+{
+	return (size_t)nr_cpus * nr_zones * WEIR_AREA_BYTES;
+}
+
+/* What the sequences need of a zone's areas; nr_cpus 0 in locked mode. */
+struct weir_lists wi_cache_lists(const struct wi_cache *cache, unsigned zone);
+
+/* The zone of the CPU this thread is on. */
+unsigned wi_cache_zone_here(const struct wi_cache *cache);
+
+enum { WI_GET_NOWAIT = 1, WI_GET_LOCAL = 2, WI_GET_SOME = 4 };
+
+struct wi_get {
+	unsigned kind;
+	unsigned flags; /* NOWAIT; LOCAL: this CPU's zone only; SOME: one will
+			 * do, but as many as there are without waiting */
+	uint64_t *tokens;
+	size_t n;
+};
+
+/* How many; fewer than n (or, with SOME, 0) come with *error ENOMEM or EAGAIN,
+ * positive, and are the caller's to give back. */
+size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
+		    int *error);
+
+/* Gives tokens of one zone back. Never fails, never waits, keeps errno. */
+void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
+		  const uint64_t *tokens, size_t n);
+
+/* Leaves evidence that this CPU is between operations. */
+void wi_cache_tick(struct wi_cache *cache);
+/* The area marked, or NULL. */
+void *wi_cache_burst_begin(struct wi_cache *cache);
+void wi_cache_burst_end(void *area);
+
+/* The deadline of the request is set by the caller. 0, -EAGAIN (pending),
+ * -ETIMEDOUT or -EDEADLK (the mutex). *taken_over may be NULL. */
+int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
+		   struct wi_drain_outcome *outcome, bool *taken_over);
+
+#endif

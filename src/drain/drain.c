@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT */
+/* Exchange, wait, flush: see drain.h. */
+#include "drain/drain.h"
+
+/* How long progress is watched for before a membarrier, about what one costs
+ * that finds the CPU idle; and how often a drainer that waits for a quiet or
+ * polling CPU looks, and asks whether the thread waited for still exists. */
+#define PROGRESS_NS 400
+#define SPIN_NS 20000
+#define SLEEP_NS 50000
+
+size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones)
+{
+	return (size_t)nr_cpus * nr_zones * sizeof(struct wi_unit) +
+	       wi_round_up(nr_cpus, 64) / 8;
+}
+
+struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
+			      unsigned cpu)
+{
+	return (struct wi_area *)(drain->areas +
+				  ((size_t)zone * drain->nr_cpus + cpu) *
+					  WEIR_AREA_BYTES);
+}
+
+static struct wi_unit *unit_of(const struct wi_drain *drain, unsigned zone,
+			       unsigned cpu)
+{
+	return &drain->units[(size_t)zone * drain->nr_cpus + cpu];
+}
+
+/* --- one unit ---------------------------------------------------------- */
+
+static unsigned spare_set(const struct wi_unit *unit)
+{
+	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
+		if (set != unit->set && !(unit->parked & 1u << set))
+			return set;
+	return WI_SET_NULL;
+}
+
+/* Pages in a set; a hint while it is in use. */
+static uint64_t pages_in(const struct wi_drain *drain, struct wi_area *area,
+			 unsigned set)
+{
+	const uint64_t *header = wi_area_headers(area, set);
+	uint64_t pages = 0;
+
+	for (unsigned list = 0; list < drain->nr_lists; list++)
+		/* Relaxed: a page that comes later is in a call meanwhile. */
+		pages += (uint64_t)drain->weight[list] *
+			 wi_header_count(wi_load_relaxed(&header[list]));
+	return pages;
+}
+
+static uint64_t ops_of(const struct wi_drain *drain, struct wi_area *area)
+{
+	uint64_t ops = 0;
+
+	for (unsigned set = 0; set < 2; set++)
+		for (unsigned list = 0; list < drain->nr_lists; list++)
+			/* Relaxed: a count for statistics. */
+			ops += wi_header_ops(
+				wi_load_relaxed(&area->header[set][list]));
+	return ops;
+}
+
+/* Publishes the unit's spare set, or the null set when it has none or caching
+ * is off; what was in use is parked. */
+static void exchange(struct wi_drain *drain, struct wi_unit *unit,
+		     struct wi_area *area)
+{
+	unsigned next = unit->off ? WI_SET_NULL : spare_set(unit);
+	unsigned mode = unit->mode;
+
+	wi_grace_exchange(&unit->grace, area,
+			  wi_active_word(next, mode == WI_MODE_QUIET,
+					 ++unit->number));
+	if (unit->set != WI_SET_NULL) {
+		unit->parked |= (uint8_t)(1u << unit->set);
+		/* Relaxed: for statistics; made exact as the set is flushed. */
+		wi_store_relaxed(&unit->pending,
+				 unit->pending +
+					 pages_in(drain, area, unit->set));
+	}
+	unit->set = (uint8_t)next;
+}
+
+/* With evidence: gives the tokens of all parked sets to the sink. */
+static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
+		      struct wi_area *area, unsigned zone, void *ctx)
+{
+	uint64_t pages = 0;
+
+	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++) {
+		if (!(unit->parked & 1u << set))
+			continue;
+		for (unsigned list = 0; list < drain->nr_lists; list++) {
+			size_t n;
+			const uint64_t *tokens =
+				wi_pcplist_tokens(area, set, list, &n);
+
+			if (n > 0)
+				drain->sink(ctx, zone, list, tokens, n);
+			pages += (uint64_t)n * drain->weight[list];
+			wi_pcplist_reset(area, set, list, drain->limits[list]);
+		}
+	}
+	unit->parked = 0;
+	unit->in_flight = 0;
+	unit->in_force = unit->mode;
+	wi_store_relaxed(&unit->pending, 0); /* for statistics */
+	unit->drains++;
+	if (unit->set == WI_SET_NULL && !unit->off)
+		exchange(drain, unit, area);
+	return pages;
+}
+
+/* Did every sequence that may still commit announce itself? */
+static bool all_announced(const struct wi_unit *unit)
+{
+	return (unit->in_flight &
+		~(1u << WI_MODE_QUIET | 1u << WI_MODE_LOCKED)) == 0;
+}
+
+/* Is there evidence that needs nobody's help? */
+static enum wi_evidence look(struct wi_unit *unit, struct wi_area *area)
+{
+	if (wi_grace_progress(&unit->grace, area))
+		return WI_EVIDENCE_PROGRESS;
+	if (all_announced(unit) &&
+	    wi_grace_not_busy(&unit->grace, area, unit->parked))
+		return WI_EVIDENCE_NOT_BUSY;
+	return WI_EVIDENCE_NONE;
+}
+
+/* --- a run ------------------------------------------------------------- */
+
+struct run {
+	struct wi_drain *drain;
+	const struct wi_drain_request *request;
+	struct wi_drain_outcome *outcome;
+};
+
+static bool in_request(const struct run *run, unsigned cpu)
+{
+	const uint64_t *cpus = run->request->cpus;
+
+	return cpus == NULL || (cpus[cpu / 64] >> cpu % 64 & 1);
+}
+
+/* for each (zone, cpu, unit, area) of a request */
+#define FOR_EACH_UNIT(run, zone, cpu)                                          \
+	for (unsigned zone = (run)->request->first_zone;                       \
+	     zone < (run)->request->first_zone + (run)->request->nr_zones;     \
+	     zone++)                                                           \
+		for (unsigned cpu = 0; cpu < (run)->drain->nr_cpus; cpu++)     \
+			if (in_request(run, cpu))
+
+static void settle(struct run *run, unsigned zone, unsigned cpu,
+		   enum wi_evidence evidence)
+{
+	struct wi_drain *drain = run->drain;
+	struct wi_unit *unit = unit_of(drain, zone, cpu);
+
+	run->outcome->pages += flush(drain, unit,
+				     wi_drain_area(drain, zone, cpu), zone,
+				     run->request->ctx);
+	run->outcome->by[evidence]++;
+	run->outcome->drained += unit->chosen;
+	unit->chosen = false;
+}
+
+static bool look_and_settle(struct run *run, unsigned zone, unsigned cpu)
+{
+	enum wi_evidence evidence =
+		look(unit_of(run->drain, zone, cpu),
+		     wi_drain_area(run->drain, zone, cpu));
+
+	if (evidence == WI_EVIDENCE_NONE)
+		return false;
+	settle(run, zone, cpu, evidence);
+	return true;
+}
+
+static bool is_satisfied(const struct run *run)
+{
+	return run->request->want_pages != 0 &&
+	       run->outcome->pages >= run->request->want_pages;
+}
+
+/* Counts what each unit keeps; true if there is any to be drained. */
+static void survey(struct run *run)
+{
+	struct wi_drain *drain = run->drain;
+
+	FOR_EACH_UNIT(run, zone, cpu) {
+		struct wi_unit *unit = unit_of(drain, zone, cpu);
+		struct wi_area *area = wi_drain_area(drain, zone, cpu);
+
+		unit->chosen = false;
+		unit->count = (uint32_t)pages_in(drain, area, unit->set);
+		if (run->request->idle_only) {
+			uint64_t ops = ops_of(drain, area);
+
+			if (ops != unit->idle_ops)
+				unit->count = 0;
+			unit->idle_ops = ops;
+		}
+		if (unit->parked)
+			look_and_settle(run, zone, cpu);
+		if (unit->count == 0 && !unit->parked)
+			run->outcome->empty++;
+	}
+}
+
+/* Exchanges the unit's active, and waits for it with the others chosen. */
+static void take(struct run *run, unsigned zone, unsigned cpu)
+{
+	struct wi_drain *drain = run->drain;
+	struct wi_unit *unit = unit_of(drain, zone, cpu);
+	struct wi_area *area = wi_drain_area(drain, zone, cpu);
+
+	unit->chosen = true;
+	if (unit->count == 0 && !run->request->set_mode)
+		return; /* only parked: no use in another exchange */
+	unit->count = 0;
+	/* What read a word of the null set commits to no set. */
+	if (unit->set != WI_SET_NULL)
+		unit->in_flight |= (uint8_t)(1u << unit->mode);
+	if (run->request->set_mode) {
+		unit->mode = (uint8_t)run->request->mode;
+		unit->off = run->request->set_off;
+	}
+	exchange(drain, unit, area);
+	if (unit->in_flight == 0)
+		settle(run, zone, cpu, WI_EVIDENCE_NONE); /* none is needed */
+}
+
+/* The fullest units first, until they promise what is still wanted. False if
+ * there was none. */
+static bool choose_fullest(struct run *run)
+{
+	uint64_t missing = run->request->want_pages - run->outcome->pages;
+	uint64_t promised = 0;
+	bool any = false;
+
+	while (promised < missing) {
+		unsigned best_zone = 0, best_cpu = 0;
+		uint32_t best = 0;
+
+		FOR_EACH_UNIT(run, zone, cpu) {
+			uint32_t count = unit_of(run->drain, zone, cpu)->count;
+
+			if (count > best) {
+				best = count;
+				best_zone = zone;
+				best_cpu = cpu;
+			}
+		}
+		if (best == 0)
+			break;
+		take(run, best_zone, best_cpu);
+		promised += best;
+		any = true;
+	}
+	return any;
+}
+
+static bool choose_all(struct run *run)
+{
+	bool any = false;
+
+	FOR_EACH_UNIT(run, zone, cpu) {
+		const struct wi_unit *unit = unit_of(run->drain, zone, cpu);
+
+		if (unit->count > 0 || unit->parked || run->request->set_mode) {
+			take(run, zone, cpu);
+			any = true;
+		}
+	}
+	return any;
+}
+
+static bool awaits_membarrier(const struct wi_unit *unit)
+{
+	return unit->chosen && unit->in_flight == 1u << WI_MODE_ORDINARY;
+}
+
+/* One membarrier speaks for all zones of its CPU. */
+static void settle_zones(struct run *run, unsigned cpu)
+{
+	const struct wi_drain_request *request = run->request;
+	const unsigned last_zone = request->first_zone + request->nr_zones;
+
+	for (unsigned zone = request->first_zone; zone < last_zone; zone++)
+		if (awaits_membarrier(unit_of(run->drain, zone, cpu)))
+			settle(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
+}
+
+/* Ordinary CPUs: watch for progress, then ask the kernel. */
+static void membarrier_chosen(struct run *run)
+{
+	struct wi_drain *drain = run->drain;
+	uint64_t until = 0;
+
+	if (!wi_grace_has_membarrier())
+		return;
+	FOR_EACH_UNIT(run, zone, cpu) {
+		struct wi_unit *unit = unit_of(drain, zone, cpu);
+
+		if (!awaits_membarrier(unit))
+			continue;
+		if (until == 0)
+			until = wi_os_now_ns() + PROGRESS_NS;
+		do {
+			if (look_and_settle(run, zone, cpu))
+				break;
+			wi_cpu_relax();
+		} while (wi_os_now_ns() < until);
+		if (!unit->chosen)
+			continue;
+		wi_add_relaxed(&drain->total_membarriers, 1); /* a count */
+		if (wi_grace_membarrier(cpu) == 0)
+			settle_zones(run, cpu);
+		else
+			run->outcome->membarriers_failed++;
+	}
+}
+
+/* One look at each chosen unit; how many are still without evidence. */
+static unsigned look_at_chosen(struct run *run, bool ask_for_orphans)
+{
+	unsigned left = 0;
+
+	FOR_EACH_UNIT(run, zone, cpu) {
+		struct wi_unit *unit = unit_of(run->drain, zone, cpu);
+
+		if (!unit->chosen || look_and_settle(run, zone, cpu))
+			continue;
+		if (ask_for_orphans && all_announced(unit) &&
+		    wi_grace_is_orphan(&unit->grace))
+			settle(run, zone, cpu, WI_EVIDENCE_NOT_BUSY);
+		else
+			left++;
+	}
+	return left;
+}
+
+/* Waits for those that only their owners can settle. */
+static void wait_for_chosen(struct run *run)
+{
+	uint64_t deadline = run->request->deadline_ns;
+	uint64_t start, now;
+
+	if (look_at_chosen(run, false) == 0)
+		return;
+	start = wi_os_now_ns();
+	membarrier_chosen(run);
+	for (unsigned turn = 0; look_at_chosen(run, turn % 64 == 63) != 0;
+	     turn++) {
+		if (is_satisfied(run))
+			break;
+		now = wi_os_now_ns();
+		if (now >= deadline) {
+			look_at_chosen(run, true);
+			break;
+		}
+		if (now - start < SPIN_NS)
+			wi_cpu_relax();
+		else
+			wi_os_sleep_ns(wi_min_u64(SLEEP_NS, deadline - now));
+	}
+}
+
+static void add_up(struct wi_drain *drain, struct wi_drain_outcome *outcome)
+{
+	struct wi_drain_outcome *total = &drain->total;
+
+	/* Relaxed, all: statistics; only the mutex holder writes. */
+	wi_store_relaxed(&total->pages, total->pages + outcome->pages);
+	wi_store_relaxed(&total->drained, total->drained + outcome->drained);
+	wi_store_relaxed(&total->empty, total->empty + outcome->empty);
+	wi_store_relaxed(&total->nr_pending,
+			 total->nr_pending + outcome->nr_pending);
+	wi_store_relaxed(&total->membarriers_failed,
+			 total->membarriers_failed +
+				 outcome->membarriers_failed);
+	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
+		wi_store_relaxed(&total->by[i],
+				 total->by[i] + outcome->by[i]);
+}
+
+/* For who waited meanwhile; a run that could stop early covers nothing. */
+static void remember(struct wi_drain *drain,
+		     const struct wi_drain_request *request,
+		     const struct wi_drain_outcome *outcome)
+{
+	if (request->want_pages != 0 || request->idle_only)
+		return;
+	drain->last = drain->begun;
+	drain->last_request = *request;
+	drain->last_outcome = *outcome;
+	if (request->cpus != NULL) {
+		for (unsigned i = 0; i < (drain->nr_cpus + 63) / 64; i++)
+			drain->last_cpus[i] = request->cpus[i];
+		drain->last_request.cpus = drain->last_cpus;
+	}
+}
+
+void wi_drain_run(struct wi_drain *drain,
+		  const struct wi_drain_request *request,
+		  struct wi_drain_outcome *outcome)
+{
+	struct run run = { drain, request, outcome };
+	const unsigned last_zone = request->first_zone + request->nr_zones;
+
+	*outcome = (struct wi_drain_outcome){ 0 };
+	wi_grace_thread_init();
+	/* Relaxed: the mutex orders it among drainers; wi_drain_ask() fences. */
+	wi_store_relaxed(&drain->begun, drain->begun + 1);
+	survey(&run);
+	while (!is_satisfied(&run) &&
+	       (request->want_pages != 0 ? choose_fullest(&run) :
+					   choose_all(&run))) {
+		for (unsigned zone = request->first_zone; zone < last_zone;
+		     zone++) {
+			struct weir_lists lists = {
+				(char *)wi_drain_area(drain, zone, 0),
+				drain->nr_cpus,
+			};
+
+			weir_seq_tick(&lists);
+		}
+		wait_for_chosen(&run);
+		if (request->want_pages == 0)
+			break;
+	}
+	FOR_EACH_UNIT(&run, zone, cpu) {
+		const struct wi_unit *unit = unit_of(drain, zone, cpu);
+
+		outcome->pending += unit->pending;
+		outcome->nr_pending += unit->parked != 0;
+	}
+	add_up(drain, outcome);
+	remember(drain, request, outcome);
+}
+
+bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
+			 unsigned cpu)
+{
+	/* Relaxed: a hint; who acts on it takes the mutex. */
+	return wi_load_relaxed(&unit_of(drain, zone, cpu)->pending) != 0;
+}
+
+void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
+		      void *ctx)
+{
+	struct wi_unit *unit = unit_of(drain, zone, cpu);
+	struct wi_area *area = wi_drain_area(drain, zone, cpu);
+	enum wi_evidence evidence;
+
+	if (!unit->parked)
+		return;
+	wi_grace_thread_init();
+	evidence = look(unit, area);
+	if (evidence != WI_EVIDENCE_NONE) {
+		struct wi_drain_outcome outcome = { .drained = 1 };
+
+		outcome.pages = flush(drain, unit, area, zone, ctx);
+		outcome.by[evidence] = 1;
+		add_up(drain, &outcome);
+	}
+}
+
+/* --- asking ------------------------------------------------------------ */
+
+uint64_t wi_drain_ask(const struct wi_drain *drain)
+{
+	/* DRAIN-F2 (partner DRAIN-F1): what the asker saw before (a zone with
+	 * nothing in it) comes before the count it reads, so that a drain with
+	 * a higher one exchanged after it. */
+	wi_fence_full();
+	return wi_load_relaxed(&drain->begun); /* ordered by DRAIN-F2 */
+}
+
+int wi_drain_lock(struct wi_drain *drain, uint64_t deadline_ns)
+{
+	return wi_os_mutex_lock(&drain->mutex, deadline_ns);
+}
+
+bool wi_drain_trylock(struct wi_drain *drain)
+{
+	return wi_os_mutex_trylock(&drain->mutex);
+}
+
+void wi_drain_unlock(struct wi_drain *drain)
+{
+	wi_os_mutex_unlock(&drain->mutex);
+}
+
+static bool is_subset(const struct wi_drain *drain, const uint64_t *a,
+		      const uint64_t *b)
+{
+	if (b == NULL)
+		return true;
+	if (a == NULL)
+		return false;
+	for (unsigned i = 0; i < (drain->nr_cpus + 63) / 64; i++)
+		if (a[i] & ~b[i])
+			return false;
+	return true;
+}
+
+bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
+		      const struct wi_drain_request *request,
+		      struct wi_drain_outcome *outcome)
+{
+	const struct wi_drain_request *last = &drain->last_request;
+
+	if (drain->last <= asked || request->set_mode ||
+	    request->idle_only || last->first_zone > request->first_zone ||
+	    last->first_zone + last->nr_zones <
+		    request->first_zone + request->nr_zones ||
+	    !is_subset(drain, request->cpus, last->cpus))
+		return false;
+	*outcome = drain->last_outcome;
+	return true;
+}
+
+/* --- beginning and end ------------------------------------------------- */
+
+int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes)
+{
+	const size_t nr_units = (size_t)drain->nr_cpus * drain->nr_zones;
+
+	drain->units = memory;
+	drain->last_cpus = (uint64_t *)(drain->units + nr_units);
+	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
+		for (unsigned cpu = 0; cpu < drain->nr_cpus; cpu++) {
+			struct wi_unit *unit = unit_of(drain, zone, cpu);
+			struct wi_area *area = wi_drain_area(drain, zone, cpu);
+
+			unit->mode = unit->in_force = modes[cpu];
+			wi_pcplist_init(area, drain->limits);
+			exchange(drain, unit, area);
+		}
+	return wi_os_mutex_init(&drain->mutex);
+}
+
+void wi_drain_fini(struct wi_drain *drain)
+{
+	wi_os_mutex_fini(&drain->mutex);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * drain: takes back what CPUs keep, without their help.
+ *
+ *   1. exchange   each CPU's `active` for its spare set (all CPUs first)
+ *   2. wait       for evidence that no sequence on the old set can commit
+ *   3. flush      the old set to the sink; it is the next spare
+ *
+ * A unit is one CPU's area of one zone. Its two sets and the null set:
+ *
+ *                 exchange                evidence, flush
+ *       in use  ------------>  parked  --------------------> spare
+ *          ^                                                   |
+ *          +---------------------------------------------------+
+ *                              exchange
+ *
+ *   A set is parked while evidence is missing; its pages count as pending. If
+ *   the spare is parked too when the next drain comes, active is exchanged
+ *   for the null set and both are parked. Evidence after the last exchange
+ *   frees all that is parked; a unit on the null set then gets a set again,
+ *   unless caching is switched off there.
+ *
+ * Invariants (beside those of pcplist.h)
+ *   I1  Everything in struct wi_drain but the areas is the mutex holder's;
+ *       words that others read for statistics are stored relaxed.
+ *   I2  in_flight has the modes of all words published since the last
+ *       evidence, the newest excepted, whose sets can be committed to. Which
+ *       evidence suffices follows from it alone, so a change of mode is
+ *       believed only after evidence under the old mode.
+ *   I3  A set is flushed or written only after evidence that came later than
+ *       the last exchange.
+ *
+ * The drainer runs one tick of its own after the exchanges: evidence for the
+ * CPU it is on, which would otherwise wait for the thread it displaced.
+ *
+ * Progress: a drain waits until its deadline at most, for evidence of quiet
+ * and polling CPUs and for the mutex, which inherits priority. Owners never
+ * wait for a drainer.
+ *
+ * Freestanding but for the os door.
+ */
+#ifndef WI_DRAIN_DRAIN_H
+#define WI_DRAIN_DRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "grace/grace.h"
+#include "os/os.h"
+
+enum wi_mode {
+	WI_MODE_ORDINARY,
+	WI_MODE_QUIET,
+	WI_MODE_POLLING,
+	WI_MODE_LOCKED,
+	WI_NR_MODES,
+};
+
+/* Gets the tokens of one list; called with the mutex held. */
+typedef void (*wi_drain_sink)(void *ctx, unsigned zone, unsigned list,
+			      const uint64_t *tokens, size_t n);
+
+struct wi_unit {
+	struct wi_grace grace;
+	uint32_t number; /* of the last exchange */
+	uint32_t count; /* pages its lists held when this drain looked */
+	uint8_t set; /* named by active */
+	uint8_t parked; /* bits (1 << set) */
+	uint8_t mode; /* of the word in active */
+	uint8_t in_force; /* the mode believed */
+	uint8_t in_flight; /* bits (1 << mode), I2 */
+	bool off; /* caching is switched off */
+	bool chosen; /* by the drain that runs */
+	uint64_t pending; /* pages in parked sets, relaxed */
+	uint64_t idle_ops; /* operations at the last maintenance */
+	uint32_t drains;
+};
+
+struct wi_drain_request {
+	const uint64_t *cpus; /* bitmap of nr_cpus bits; NULL: all */
+	unsigned first_zone, nr_zones;
+	uint64_t want_pages; /* 0: all */
+	uint64_t deadline_ns;
+	bool idle_only; /* CPUs without an operation since the last such */
+	bool set_mode; /* exchange in any case, for these: */
+	bool set_off;
+	enum wi_mode mode;
+	void *ctx; /* of the sink */
+};
+
+struct wi_drain_outcome {
+	uint64_t pages, pending;
+	uint32_t drained, empty, nr_pending; /* units */
+	uint32_t by[WI_NR_EVIDENCE]; /* units, by evidence */
+	uint32_t membarriers_failed;
+};
+
+struct wi_drain {
+	struct wi_os_mutex mutex;
+	uint64_t begun; /* drains, ever; read by who is about to ask */
+
+	/* Constant. */
+	char *areas; /* unit u = zone * nr_cpus + cpu */
+	struct wi_unit *units;
+	unsigned nr_cpus, nr_zones, nr_lists;
+	bool locked;
+	uint16_t limits[WEIR_NR_LISTS];
+	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
+	wi_drain_sink sink;
+
+	/* The last complete run, for those who waited meanwhile. */
+	uint64_t last; /* its number */
+	struct wi_drain_request last_request;
+	struct wi_drain_outcome last_outcome;
+	uint64_t *last_cpus; /* nr_cpus bits */
+
+	/* Since creation; relaxed, read by anyone. */
+	struct wi_drain_outcome total;
+	uint64_t total_membarriers;
+};
+
+/* Bytes of zeroed memory for the units and the bitmap. */
+size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones);
+
+/*
+ * Begins with the constants above `last` set by the caller, the areas zeroed,
+ * and `modes` a mode for each CPU. 0, or a negative errno from the mutex.
+ */
+int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes);
+void wi_drain_fini(struct wi_drain *drain);
+
+struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
+			      unsigned cpu);
+
+/* Call before wi_drain_lock(): what to give to wi_drain_covered(). */
+uint64_t wi_drain_ask(const struct wi_drain *drain);
+
+/* As wi_os_mutex_lock(). */
+int wi_drain_lock(struct wi_drain *drain, uint64_t deadline_ns);
+bool wi_drain_trylock(struct wi_drain *drain);
+void wi_drain_unlock(struct wi_drain *drain);
+
+/* With the mutex held: did a drain that began after `asked` do all that this
+ * request asks for? Then its outcome is the answer. */
+bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
+		      const struct wi_drain_request *request,
+		      struct wi_drain_outcome *outcome);
+
+/* With the mutex held: drains. */
+void wi_drain_run(struct wi_drain *drain,
+		  const struct wi_drain_request *request,
+		  struct wi_drain_outcome *outcome);
+
+/* Is a set of this unit parked? A hint, from any thread. */
+bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
+			 unsigned cpu);
+
+/* With the mutex held: takes what is parked and has evidence by now. */
+void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
+		      void *ctx);
+
+#endif

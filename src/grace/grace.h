@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grace: evidence that a CPU is done with the sets it was taken away.
+ *
+ * A drainer exchanges a CPU's `active` and must then know that no sequence
+ * which loaded an earlier value can still commit. It asks for evidence, from
+ * the cheapest kind to the dearest:
+ *
+ *   progress    A header of the new set changed since before the exchange, or
+ *               `seen` is the very word exchanged in. Only a sequence that
+ *               loaded the new word writes either. Sequences on one CPU are
+ *               serial, so all earlier ones committed or will be aborted.
+ *               Good in every mode.
+ *   not busy    `busy`, read after the exchange, is 0, or is a mark that
+ *               protects none of the sets taken away: of another set, or of a
+ *               header that has moved since, or of a thread that is no more,
+ *               or of the drainer's own thread, which is here and not in a
+ *               sequence (one that a signal interrupted is aborted); or busy
+ *               has changed since. Good only where every sequence announces
+ *               itself: all words since the last evidence were of quiet mode
+ *               (or of locked mode, whose marks are those of the holders).
+ *   membarrier  The kernel aborts what runs on that CPU. An interrupt if a
+ *               thread of this process runs there now. Only where all words
+ *               since the last evidence were of ordinary mode.
+ *
+ * No time bound ever stands in for evidence. A failed membarrier is none.
+ *
+ * How not-busy is sound (the announcing protocol; models/drain-announce):
+ *
+ *     owner, in one sequence              drainer
+ *     load active -> a; load header       exchange active        DRAIN-F1
+ *     exchange mark into busy  ARCH-F1    load busy -> w         GRACE-A2
+ *     load active; a? else leave          w protects? wait : done
+ *     commit header            ARCH-R1    flush
+ *
+ *   Both exchanges are full fences: if w does not hold the owner's mark, the
+ *   owner's second load of active sees the drainer's word, compares unequal
+ *   (the drain number differs even if the set is the same again), and leaves.
+ *   A mark that was overwritten belongs to a thread that was preempted, whose
+ *   sequence the kernel aborts. The commit itself outdates the mark, so a
+ *   finished operation clears nothing.
+ *
+ * Who calls: the holder of the drain mutex. Progress: no function waits, but
+ * membarrier for the kernel.
+ */
+#ifndef WI_GRACE_GRACE_H
+#define WI_GRACE_GRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pcplist/pcplist.h"
+
+enum wi_evidence {
+	WI_EVIDENCE_NONE,
+	WI_EVIDENCE_PROGRESS,
+	WI_EVIDENCE_NOT_BUSY,
+	WI_EVIDENCE_MEMBARRIER,
+	WI_NR_EVIDENCE,
+};
+
+/* What is remembered of the last exchange of one CPU's active. */
+struct wi_grace {
+	uint64_t word; /* exchanged into active */
+	uint64_t busy; /* read after it */
+	uint64_t header[WEIR_NR_LISTS]; /* of the new set, before it */
+};
+
+/* Exchanges active for the word of a set that nobody may write. */
+void wi_grace_exchange(struct wi_grace *grace, struct wi_area *area,
+		       uint64_t word);
+
+bool wi_grace_progress(const struct wi_grace *grace,
+		       const struct wi_area *area);
+
+/* `taken`: bits (1 << set) of the sets taken away. */
+bool wi_grace_not_busy(struct wi_grace *grace, struct wi_area *area,
+		       unsigned taken);
+
+/* Is the thread of the mark that is waited for gone? A system call. */
+bool wi_grace_is_orphan(const struct wi_grace *grace);
+
+/* 0 is evidence for that CPU, anything else is none. */
+int wi_grace_membarrier(unsigned cpu);
+
+/* --- what this process has (runtime.c) --------------------------------- */
+
+/* Are there restartable sequences; is there a membarrier for them? Read once,
+ * in the library's constructor, which registers with membarrier then. */
+bool wi_grace_has_sequences(void);
+bool wi_grace_has_membarrier(void);
+
+/* Gives this thread its mark, if it has none yet. */
+void wi_grace_thread_init(void);
+
+/*
+ * Is a sequence really aborted when its thread is preempted or membarrier
+ * asks? Runs one that lasts, beside a thread that disturbs this CPU. True,
+ * or false when it never was within the bounded number of tries.
+ */
+bool wi_grace_sequences_abort(void);
+
+#endif

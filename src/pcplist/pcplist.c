@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* The slow side of a CPU's lists: see pcplist.h. */
+#include "pcplist/pcplist.h"
+
+/* The header of an empty list. */
+static uint64_t empty_header(unsigned set, unsigned list, unsigned limit,
+			     uint64_t ops)
+{
+	uint64_t top = offsetof(struct wi_area, token) +
+		       ((set - 1) * WEIR_NR_LISTS + list) * UINT64_C(4096);
+
+	return ops << WEIR_HEADER_OPS_SHIFT |
+	       (uint64_t)limit << WEIR_HEADER_ROOM_SHIFT | top;
+}
+
+void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,
+		      unsigned limit)
+{
+	uint64_t *header = &wi_area_headers(area, set)[list];
+	uint64_t ops = wi_header_ops(wi_load_relaxed(header));
+
+	wi_assert(set != WI_SET_NULL && limit <= WEIR_LIST_MAX);
+	/* Relaxed: the exchange of active that names this set orders it. */
+	wi_store_relaxed(header, empty_header(set, list, limit, ops));
+}
+
+void wi_pcplist_init(struct wi_area *area, const uint16_t *limits)
+{
+	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
+		for (unsigned list = 0; list < WEIR_NR_LISTS; list++)
+			area->header[set - 1][list] = empty_header(
+				set, list, limits[list], set - WI_SET_0);
+}
+
+const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,
+				  unsigned list, size_t *n)
+{
+	/* Relaxed: evidence (GRACE-A1, GRACE-A2) came before. */
+	uint64_t header = wi_load_relaxed(&wi_area_headers(area, set)[list]);
+
+	*n = wi_header_count(header);
+	return area->token[set - 1][list];
+}
+
+bool wi_pcplist_trylock(struct wi_area *area, uint64_t thread_mark)
+{
+	uint64_t expected = 0;
+
+	/* PCPLIST-F1 (partner DRAIN-F1): the mark is in busy before active is
+	 * loaded: either the drainer sees the mark, or the holder the new
+	 * active. Acquires what the last holder did (PCPLIST-R2). */
+	return wi_cas_full(&area->busy, &expected, wi_burst_mark(thread_mark));
+}
+
+void wi_pcplist_unlock(struct wi_area *area)
+{
+	/* PCPLIST-R2 (partners PCPLIST-F1, GRACE-A2): the next holder and the
+	 * drainer see all that was done under the lock. A plain store: while
+	 * the area is held nobody else writes busy. */
+	wi_store_release(&area->busy, 0);
+}
+
+/* The set in use, or NULL for the null set; the caller holds the area. */
+static uint64_t *headers_in_use(struct wi_area *area)
+{
+	/* PCPLIST-A1 (partner DRAIN-F1): a set just published is seen with
+	 * its limits. */
+	uint64_t active = wi_load_acquire(&area->active);
+	unsigned set = wi_active_set(active);
+
+	/* Evidence by itself, as a sequence's tick is. */
+	if (set == WI_SET_NULL) {
+		/* PCPLIST-R3 (partner GRACE-A1): see ARCH-R1. */
+		wi_store_release(&area->seen, active);
+		return NULL;
+	}
+	return area->header[set - 1];
+}
+
+size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
+			     uint64_t *tokens, size_t n)
+{
+	uint64_t *headers = headers_in_use(area);
+	uint64_t header;
+	uint64_t *slot;
+
+	if (headers == NULL)
+		return 0;
+	/* Relaxed: only the holder of the area writes it. */
+	header = wi_load_relaxed(&headers[list]);
+	n = wi_min_u64(n, wi_header_count(header));
+	if (n == 0)
+		return 0;
+	slot = (uint64_t *)((char *)area + (uint16_t)header);
+	for (size_t i = 0; i < n; i++)
+		tokens[i] = slot[(ptrdiff_t)(i - n)];
+	header += n * (WEIR_HEADER_POP - (2ull << WEIR_HEADER_OPS_SHIFT)) +
+		  (2ull << WEIR_HEADER_OPS_SHIFT);
+	/* PCPLIST-R1 (partner GRACE-A1): as ARCH-R1. */
+	wi_store_release(&headers[list], header);
+	return n;
+}
+
+size_t wi_pcplist_push_locked(struct wi_area *area, unsigned list,
+			      const uint64_t *tokens, size_t n)
+{
+	uint64_t *headers = headers_in_use(area);
+	uint64_t header;
+	uint64_t *slot;
+
+	if (headers == NULL)
+		return 0;
+	/* Relaxed: only the holder of the area writes it. */
+	header = wi_load_relaxed(&headers[list]);
+	n = wi_min_u64(n, wi_header_room(header));
+	if (n == 0)
+		return 0;
+	slot = (uint64_t *)((char *)area + (uint16_t)header);
+	for (size_t i = 0; i < n; i++)
+		slot[i] = tokens[i];
+	header += n * (WEIR_HEADER_PUSH - (2ull << WEIR_HEADER_OPS_SHIFT)) +
+		  (2ull << WEIR_HEADER_OPS_SHIFT);
+	/* PCPLIST-R1: the slots before the header that counts them. */
+	wi_store_release(&headers[list], header);
+	return n;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pcplist: what one CPU keeps, its two sets of lists and the words that say
+ * which is in use (struct wi_area, laid out as weir/arch/contract.h pictures
+ * it), seen from the side that is not in a hurry: the drainer's view of
+ * headers and marks, and the lists' operations in locked mode. The fast
+ * operations are the sequences of weir/arch/.
+ *
+ * Invariants
+ *   I1  Only sequences on its CPU (in locked mode: the holder of the area)
+ *       write a set that is or was named by `active`, until evidence has come
+ *       that none of them can still commit (src/grace).
+ *   I2  The limit of a list changes only in a set that nobody may write.
+ *   I3  `operations` of a header never goes back, not even over a flush.
+ *   I4  No operation overwrites a slot below `top` before its commit: whoever
+ *       read that slot and the old header before sees the token that counts.
+ *   I5  The null set, offset 0 of the area, is all zeros for ever.
+ *
+ * Ordering: a commit is a release of the slots it covers (ARCH-R1 in a
+ * sequence, PCPLIST-R1 in locked mode), read by the drainer after evidence.
+ *
+ * Progress: nothing here waits. The lock of an area is tried, once; who does
+ * not get it goes to the zone.
+ *
+ * Freestanding.
+ */
+#ifndef WI_PCPLIST_PCPLIST_H
+#define WI_PCPLIST_PCPLIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/fast.h>
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/bits.h"
+
+enum { WI_SET_NULL, WI_SET_0, WI_SET_1, WI_NR_SETS };
+
+/* Counted by slow paths on their CPU; relaxed, read by anyone. */
+struct wi_area_counters {
+	uint64_t refills; /* from the back end into a list */
+	uint64_t flushes; /* a full list gave half back */
+	uint64_t direct; /* operations that passed the lists by */
+	uint64_t aborts; /* sequences that had to start over, where seen */
+	uint32_t cursor; /* the back end's hint: where the last refill was */
+	uint32_t pad;
+};
+
+struct wi_area {
+	uint64_t null_set[8]; /* I5 */
+	/* active: the drainer exchanges it. busy: this CPU's marks; cleared
+	 * by who set them. seen: sequences on this CPU. */
+	uint64_t active;
+	uint64_t busy;
+	uint64_t seen;
+	uint64_t pad0[5];
+	struct wi_area_counters counters;
+	uint64_t pad1[16 - sizeof(struct wi_area_counters) / 8];
+	uint64_t header[2][8]; /* I1, I2, I3 */
+	uint64_t pad2[WEIR_AREA_TOKENS / 8 - 48];
+	uint64_t token[2][WEIR_NR_LISTS][512]; /* I1, I4 */
+	uint64_t pad3[(WEIR_AREA_BYTES - WEIR_AREA_TOKENS -
+		       2 * WEIR_NR_LISTS * 4096) / 8];
+};
+
+_Static_assert(offsetof(struct wi_area, active) == WEIR_AREA_ACTIVE, "active");
+_Static_assert(offsetof(struct wi_area, busy) == WEIR_AREA_BUSY, "busy");
+_Static_assert(offsetof(struct wi_area, seen) == WEIR_AREA_SEEN, "seen");
+_Static_assert(offsetof(struct wi_area, header[0]) == WEIR_AREA_SET0, "set 0");
+_Static_assert(offsetof(struct wi_area, header[1]) == WEIR_AREA_SET1, "set 1");
+_Static_assert(offsetof(struct wi_area, token) == WEIR_AREA_TOKENS, "tokens");
+_Static_assert(sizeof(struct wi_area) == WEIR_AREA_BYTES, "area");
+
+/* --- headers ----------------------------------------------------------- */
+
+WI_INLINE unsigned wi_header_count(uint64_t header)
+{
+	return (unsigned)(header & WEIR_HEADER_TOP_MASK) / 8;
+}
+
+WI_INLINE unsigned wi_header_room(uint64_t header)
+{
+	return (unsigned)(header & WEIR_HEADER_ROOM_MASK) >>
+	       WEIR_HEADER_ROOM_SHIFT;
+}
+
+/* All 39 bits: twice the operations, and the set in the lowest bit. */
+WI_INLINE uint64_t wi_header_ops(uint64_t header)
+{
+	return header >> WEIR_HEADER_OPS_SHIFT;
+}
+
+/* --- active ------------------------------------------------------------ */
+
+/* The word that names `set`, for a quiet CPU or another, in drain `number`. */
+WI_INLINE uint64_t wi_active_word(unsigned set, bool quiet, uint32_t number)
+{
+	uint64_t offset = set == WI_SET_NULL ? 0 :
+			  set == WI_SET_0    ? WEIR_AREA_SET0 :
+					       WEIR_AREA_SET1;
+
+	return (uint64_t)number << 32 |
+	       (uint64_t)quiet << WEIR_ACTIVE_QUIET_BIT | offset;
+}
+
+WI_INLINE unsigned wi_active_set(uint64_t active)
+{
+	uint32_t offset = (uint32_t)active & ~(1u << WEIR_ACTIVE_QUIET_BIT);
+
+	return offset == 0		? WI_SET_NULL :
+	       offset == WEIR_AREA_SET0 ? WI_SET_0 :
+					  WI_SET_1;
+}
+
+/* The headers of a set; those of the null set are zeros. */
+WI_INLINE uint64_t *wi_area_headers(struct wi_area *area, unsigned set)
+{
+	return set == WI_SET_NULL ? area->null_set : area->header[set - 1];
+}
+
+/* --- marks ------------------------------------------------------------- */
+
+WI_INLINE bool wi_mark_is_burst(uint64_t mark)
+{
+	return mark >> WEIR_MARK_BURST_BIT & 1;
+}
+
+WI_INLINE uint32_t wi_mark_thread(uint64_t mark)
+{
+	return (uint32_t)(mark >> WEIR_MARK_THREAD_SHIFT);
+}
+
+WI_INLINE unsigned wi_mark_list(uint64_t mark)
+{
+	return (unsigned)(mark >> WEIR_MARK_LIST_SHIFT) & 0x1ff;
+}
+
+/* The set whose header the operation will change (no burst's mark). */
+WI_INLINE unsigned wi_mark_set(uint64_t mark)
+{
+	return mark & 1 ? WI_SET_1 : WI_SET_0;
+}
+
+WI_INLINE uint64_t wi_thread_mark(uint32_t tid)
+{
+	return (uint64_t)tid << WEIR_MARK_THREAD_SHIFT;
+}
+
+WI_INLINE uint64_t wi_burst_mark(uint64_t thread_mark)
+{
+	return thread_mark | UINT64_C(1) << WEIR_MARK_BURST_BIT;
+}
+
+/* --- sets that nobody may write ---------------------------------------- */
+
+/*
+ * Sets up an area that is all zeros: both sets are empty with these limits,
+ * `active` names the null set.
+ */
+void wi_pcplist_init(struct wi_area *area, const uint16_t *limits);
+
+/* Empties a list of such a set and gives it a limit; operations stay (I3). */
+void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,
+		      unsigned limit);
+
+/* The tokens of a list of such a set; *n says how many. */
+const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,
+				  unsigned list, size_t *n);
+
+/* --- locked mode ------------------------------------------------------- */
+
+/* Tries to get the area for a thread; false if another has it. */
+bool wi_pcplist_trylock(struct wi_area *area, uint64_t thread_mark);
+void wi_pcplist_unlock(struct wi_area *area);
+
+/* Up to n tokens out of, or into, a list of the set in use; how many. The
+ * caller holds the area. */
+size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
+			     uint64_t *tokens, size_t n);
+size_t wi_pcplist_push_locked(struct wi_area *area, unsigned list,
+			      const uint64_t *tokens, size_t n);
+
+#endif
