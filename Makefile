@@ -40,4 +40,4 @@ help: ## this list
 # As `all`, without looking for packages first.
 product:
 	@$(configure)
-	@cmake --build $(BUILD) --parallel $(JOBS) --target product
+	@cmake --build $(BUILD) --parallel $(JOBS) --target weir_product
