@@ -37,7 +37,7 @@ struct wi_os_map {
 	int fd;
 	uint64_t fd_offset;
 	bool no_fork;	   /* a child has nothing there */
-	bool wipe_on_fork; /* a child reads zeros; anonymous memory only */
+	bool wipe_on_fork; /* a child reads zeros; WI_OS_ANON(_HUGE) only */
 };
 
 /*
