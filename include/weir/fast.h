@@ -123,7 +123,7 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 		pushed = weir_seq_push(&pool->lists, list, offset);            \
 		break;
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
-	uint64_t misaligned = offset & (((pool->page_mask + 1) << order) - 1);
+	uint64_t misaligned = offset & (((pool->page_mask + 1) << (order & 31)) - 1);
 	int pushed = 0;
 
 	if (__builtin_expect(offset < pool->bytes, 1) &&

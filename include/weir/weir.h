@@ -92,9 +92,9 @@ struct weir_pool_opts {
 	void *region; /* aligned to page_size and to the kernel's page */
 	const char *quiet_cpus; /* a cpulist; the CPUs the system isolates */
 	const char *polling_cpus; /* a cpulist; none */
-	uint32_t list_limit; /* pages a list may hold at most, to 511;
-			      * capacity / (8 x CPUs); 1 + the limit: 1 = none */
-	uint32_t batch; /* pages moved between list and zone at once; 64 */
+	int32_t list_limit; /* tokens (runs) a list holds at most, 1 to 511;
+			     * -1: no lists; pages / (8 x CPUs), at most 511 */
+	uint32_t batch; /* pages moved from zone to list at once, to 64; 64 */
 	uint64_t wait_ns; /* how long an allocation may wait; 10 ms */
 	const char *name; /* for messages, to 31 bytes; "pool" */
 };

@@ -20,8 +20,8 @@
  * included. Every write to a word is a read-modify-write, so a release stays
  * visible to whoever claims later, whatever other bits changed in between.
  *
- * Progress: wi_block_release() is a single instruction; the claims are
- * lock-free, and start over only where another thread changed the same word.
+ * Progress: lock-free; a function repeats itself only where another thread
+ * changed the same word.
  *
  * Concurrency: any function beside any other, on the same block.
  *
@@ -84,13 +84,16 @@ bool wi_block_claim_words(struct wi_block *block, unsigned first,
 			  unsigned nr_words, bool *undone);
 
 /*
- * Clears the bits of mask in one word. False, and the word as it was, if one
- * of them was not set. (Ends in wi_panic() if another claim took one of the
- * others in that moment: then a page has two owners.)
+ * Clears the bits of mask in one word. False, and nothing done, if one of them
+ * is not set.
  */
 bool wi_block_release(struct wi_block *block, unsigned word, uint64_t mask);
 
-/* The same for nr_words whole words. */
+/*
+ * Clears whole words, in ascending order; false, and the words as they were,
+ * if a bit is not set. (Ends in wi_panic() if another claim took one of the
+ * words in between: then pages have two owners.)
+ */
 bool wi_block_release_words(struct wi_block *block, unsigned first,
 			    unsigned nr_words);
 

@@ -35,26 +35,12 @@ unsigned wi_cache_zone_here(const struct wi_cache *cache)
 					    cache->zone_of_cpu[cpu_here(cache)];
 }
 
-/* One case a list: the sequences want it as a constant. */
-#define FOR_LIST(list, CASE)                                                   \
-	switch (list) {                                                        \
-		CASE(0)                                                        \
-		CASE(1)                                                        \
-		CASE(2)                                                        \
-		CASE(3)                                                        \
-		CASE(4)                                                        \
-		CASE(5)                                                        \
-		CASE(6)                                                        \
-	default:                                                               \
-		break;                                                         \
-	}
-
 static uint64_t seq_pop(const struct weir_lists *l, unsigned list)
 {
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_pop(l, k);
-	FOR_LIST(list, CASE)
+	WI_CACHE_SWITCH(list, CASE)
 #undef CASE
 	return WEIR_NONE;
 }
@@ -64,7 +50,7 @@ static int seq_push(const struct weir_lists *l, unsigned list, uint64_t token)
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_push(l, k, token);
-	FOR_LIST(list, CASE)
+	WI_CACHE_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }
@@ -75,7 +61,7 @@ static unsigned seq_pop_bulk(const struct weir_lists *l, unsigned list,
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_pop_bulk(l, k, tokens, n);
-	FOR_LIST(list, CASE)
+	WI_CACHE_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }
@@ -86,7 +72,7 @@ static unsigned seq_push_bulk(const struct weir_lists *l, unsigned list,
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_push_bulk(l, k, tokens, n);
-	FOR_LIST(list, CASE)
+	WI_CACHE_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }

@@ -74,7 +74,7 @@ struct wi_unit {
 	bool chosen; /* by the drain that runs */
 	uint64_t pending; /* pages in parked sets, relaxed */
 	uint64_t idle_ops; /* operations at the last maintenance */
-	uint32_t drains;
+	uint64_t drains; /* relaxed, for statistics */
 };
 
 struct wi_drain_request {
@@ -83,17 +83,17 @@ struct wi_drain_request {
 	uint64_t want_pages; /* 0: all */
 	uint64_t deadline_ns;
 	bool idle_only; /* CPUs without an operation since the last such */
-	bool set_mode; /* exchange in any case, for these: */
-	bool set_off;
+	bool set_mode; /* exchange in any case, for one of these: */
+	bool set_off; /* no caching; the mode stays for later */
 	enum wi_mode mode;
 	void *ctx; /* of the sink */
 };
 
 struct wi_drain_outcome {
 	uint64_t pages, pending;
-	uint32_t drained, empty, nr_pending; /* units */
-	uint32_t by[WI_NR_EVIDENCE]; /* units, by evidence */
-	uint32_t membarriers_failed;
+	uint64_t drained, empty, nr_pending; /* units */
+	uint64_t by[WI_NR_EVIDENCE]; /* units, by evidence */
+	uint64_t membarriers_failed;
 };
 
 struct wi_drain {

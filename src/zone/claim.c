@@ -5,8 +5,8 @@
  * Orders 0 to 8 look, in this order,
  *
  *	1. in the block of the caller's cursor, unless it is wholly free;
- *	2. in partial blocks: for single pages the fullest that will do among
- *	   the lowest 64 that have any, for runs a bounded number of them;
+ *	2. in partial blocks: for single pages the fullest among the lowest 16,
+ *	   for runs a bounded number of them;
  *	3. in the lowest wholly free block;
  *	4. and, only if nothing was found, in every block.
  *
@@ -25,12 +25,12 @@
 
 #include "base/assert.h"
 
+/* Partial blocks of which a claim of pages takes the fullest. */
+#define NR_COMPARED 16
+
 /* Partial blocks whose state, and whose bits, a claim of a run looks at. */
 #define NR_STATES_LOOKED_AT 64
 #define NR_BLOCKS_LOOKED_AT 8
-
-/* A block with this many free pages is worth a visit by a larger claim. */
-#define NR_WORTH_A_VISIT 16
 
 /* A claim in progress. */
 struct claim {
@@ -196,49 +196,42 @@ static void try_cursor(struct claim *c)
 }
 
 /*
- * Of the blocks of one summary word the fullest that has `need` pages; if none
- * has, the one that has most. WI_TREE_NONE if they are all full.
+ * From some blocks of one summary word: all of those that have no more than is
+ * wanted, as they come, and the rest from the fullest of the others.
  */
-static uint64_t fullest(const struct wi_zone *zone, uint64_t word,
-			unsigned need)
+static void take_from_word(struct claim *c, uint64_t word)
 {
-	uint64_t bits = wi_tree_bits(&zone->partial, 0, word);
-	uint64_t found = WI_TREE_NONE, most = WI_TREE_NONE;
-	unsigned least_free = UINT32_MAX, most_free = 0;
+	uint64_t bits = wi_tree_bits(&c->zone->partial, 0, word);
+	uint64_t fullest = WI_TREE_NONE;
+	size_t least_free = SIZE_MAX;
+	unsigned nr_larger = 0;
 
-	for (; bits != 0; bits &= bits - 1) {
+	for (; bits != 0 && nr_larger < NR_COMPARED; bits &= bits - 1) {
 		uint64_t block = word * 64 + wi_lowest_bit(bits);
-		unsigned nr = wi_state_nr_free(state_of(zone, block));
+		size_t nr_free = wi_state_nr_free(state_of(c->zone, block));
 
-		if (nr >= need && nr < least_free) {
-			least_free = nr;
-			found = block;
-		}
-		if (nr > most_free) {
-			most_free = nr;
-			most = block;
+		nr_larger += nr_free > c->want - c->got;
+		if (nr_free <= c->want - c->got) {
+			take(c, block);
+			if (is_done(c))
+				return;
+		} else if (nr_free < least_free) {
+			least_free = nr_free;
+			fullest = block;
 		}
 	}
-	return found != WI_TREE_NONE ? found : most;
+	if (fullest != WI_TREE_NONE)
+		take(c, fullest);
 }
 
-/* A turn that takes nothing means that another claim took it. */
 static void search_partial_for_pages(struct claim *c)
 {
 	const struct wi_tree *partial = &c->zone->partial;
-	uint64_t at = wi_tree_next(partial, 0);
 
-	while (!is_done(c) && at != WI_TREE_NONE) {
-		uint64_t block =
-			fullest(c->zone, at / 64,
-				(unsigned)wi_min_u64(c->want - c->got,
-						     NR_WORTH_A_VISIT));
-
-		if (block == WI_TREE_NONE)
-			at = wi_tree_next(partial, (at | 63) + 1);
-		else
-			take(c, block);
-	}
+	for (uint64_t at = wi_tree_next(partial, 0);
+	     at != WI_TREE_NONE && !is_done(c);
+	     at = wi_tree_next(partial, (at | 63) + 1))
+		take_from_word(c, at / 64);
 }
 
 /* From the cursor on and then around: not always the same blocks. */

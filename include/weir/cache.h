@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weir_cache: the per-CPU lists and remote drains of weir as a building block,
+ * in front of any back end the caller brings: DPDK objects, AF_XDP frames,
+ * io_uring buffers. A list holds 64-bit tokens and does not care what they
+ * mean; every value but WEIR_CACHE_NONE and WEIR_CACHE_NONE - 1 will do.
+ *
+ * The conventions of weir.h hold here too.
+ */
+#ifndef WEIR_CACHE_H
+#define WEIR_CACHE_H
+
+#include <weir/weir.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_cache;
+
+#define WEIR_CACHE_NONE UINT64_MAX
+#define WEIR_CACHE_LISTS_MAX 7
+
+/*
+ * Where tokens come from and go to. Both are called by the thread that called
+ * weir: get by one whose list is empty, with nothing held; put by one whose
+ * list is full, with nothing held, and by one that drains, with the drain
+ * mutex held: it must not drain or allocate with waiting. Several threads may
+ * call them at once. Called in signal handlers if weir is.
+ */
+struct weir_cache_backend {
+	/* Stores up to n tokens; returns how many, 0 when there are none. */
+	size_t (*get)(void *context, unsigned list, uint64_t *tokens, size_t n);
+	/* Takes n tokens back; cannot fail. */
+	void (*put)(void *context, unsigned list, const uint64_t *tokens,
+		    size_t n);
+	void *context;
+};
+
+/* Options; begin with WEIR_CACHE_OPTS_INIT. 0 or NULL is the default told. */
+struct weir_cache_opts {
+	size_t size;
+	struct weir_cache_backend backend; /* no default */
+	unsigned nr_lists; /* 1 to WEIR_CACHE_LISTS_MAX; 1 */
+	unsigned flags; /* WEIR_POOL_NO_RSEQ; none */
+	/* Tokens each list holds at most, 1 to 511; 256. */
+	uint16_t limit[WEIR_CACHE_LISTS_MAX];
+	uint32_t batch; /* tokens from back end to list at once, to 64; 64 */
+	const char *quiet_cpus; /* a cpulist; the CPUs the system isolates */
+	const char *polling_cpus; /* a cpulist; none */
+	uint64_t wait_ns; /* how long a get may wait; 10 ms */
+};
+
+#define WEIR_CACHE_OPTS_INIT                                                   \
+	{                                                                      \
+		.size = sizeof(struct weir_cache_opts)                         \
+	}
+
+/*
+ * Returns 0, -EINVAL (weir_last_error() names the field), -ENOMEM. Threads:
+ * yes. Signals: no. Calls: mmap, madvise, sysfs reads. Interrupts: none.
+ */
+WEIR_API int weir_cache_create(struct weir_cache **cache,
+			       const struct weir_cache_opts *opts);
+
+/*
+ * Gives what the lists hold to the back end and unmaps the cache; no thread
+ * may be using it. Returns 0; -EAGAIN when evidence of a CPU is missing (a
+ * thread was still using it): nothing was unmapped; -ESTALE in a forked child.
+ * Threads: once. Signals: no. Calls: those of weir_cache_drain(), munmap.
+ * Interrupts: yes, unmapping does.
+ */
+WEIR_API int weir_cache_destroy(struct weir_cache *cache);
+
+/*
+ * One token, or WEIR_CACHE_NONE with errno ENOMEM: the back end had none, nor
+ * had the lists of any CPU; EAGAIN: not now, as weir_alloc() says it; EINVAL:
+ * no such list or flag; ESTALE. `flags`: WEIR_NOWAIT.
+ * Threads: yes. Signals: with WEIR_NOWAIT. Calls and interrupts: those of
+ * weir_drain() without WEIR_NOWAIT; with it none.
+ */
+WEIR_API uint64_t weir_cache_get(struct weir_cache *cache, unsigned list,
+				 unsigned flags);
+
+/* Gives a token back. Threads: yes. Signals: yes. Calls: none. Interrupts:
+ * none. Never waits. */
+WEIR_API void weir_cache_put(struct weir_cache *cache, unsigned list,
+			     uint64_t token);
+
+/* n tokens, all or none: 0, or a negative errno as weir_cache_get(). */
+WEIR_API int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
+				 uint64_t *tokens, size_t n, unsigned flags);
+
+/* Up to n tokens, as many as there are without waiting, or one with waiting.
+ * Returns how many; 0 with errno. */
+WEIR_API size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
+				    uint64_t *tokens, size_t n, unsigned flags);
+
+WEIR_API void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
+				  const uint64_t *tokens, size_t n);
+
+/* As weir_drain(), weir_set_mode(), weir_tick(), weir_burst_begin() and _end();
+ * `pages` counts tokens. */
+WEIR_API int weir_cache_drain(struct weir_cache *cache,
+			      const struct weir_drain_opts *opts,
+			      struct weir_drain_result *result);
+WEIR_API int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
+				 enum weir_mode mode);
+WEIR_API void weir_cache_tick(struct weir_cache *cache);
+WEIR_API void weir_cache_burst_begin(struct weir_cache *cache,
+				     struct weir_burst *burst);
+WEIR_API void weir_cache_burst_end(struct weir_cache *cache,
+				   struct weir_burst *burst);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a pool did and holds. Reading disturbs nobody: no lock, no system call,
+ * no message; at most one cache miss a line read. Numbers of one read come
+ * from different moments; each is a value that was there.
+ */
+#ifndef WEIR_STAT_H
+#define WEIR_STAT_H
+
+#include <weir/weir.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEIR_STAT_LISTS 5
+
+struct weir_stat {
+	size_t size; /* set by the caller, WEIR_STAT_INIT */
+	uint64_t pages; /* in the pool */
+	uint64_t free; /* in zones */
+	uint64_t cached; /* in lists of CPUs */
+	uint64_t pending; /* in sets that wait for evidence */
+	uint64_t out; /* the rest: allocated, or inside a call */
+	uint64_t operations; /* on lists, single or bulk */
+	uint64_t refills; /* from a zone into a list */
+	uint64_t flushes; /* a full list gave half back */
+	uint64_t direct; /* allocations that a zone served past the lists */
+	uint64_t aborts; /* sequences started over, where a slow path saw it */
+	uint64_t drains; /* CPUs drained */
+	uint64_t drained_pages;
+	uint64_t by_progress, by_not_busy, by_membarrier; /* CPUs, by evidence */
+	uint64_t parked; /* CPUs whose evidence did not come in time */
+	uint64_t membarriers, membarriers_failed;
+	uint64_t failed_nowait; /* WEIR_NOWAIT and nothing at hand: EAGAIN */
+	uint64_t failed_empty; /* ENOMEM */
+	uint64_t failed_pending; /* pages pending at the deadline: EAGAIN */
+	uint64_t failed_lost; /* lost to others until the deadline: EAGAIN */
+	unsigned nr_zones, nr_cpus;
+};
+
+struct weir_stat_zone {
+	size_t size;
+	uint64_t pages, free;
+	int node; /* the kernel's number of its node; -1: any */
+	uint64_t free_runs[WEIR_ORDER_MAX + 1]; /* aligned, by order */
+};
+
+struct weir_stat_list {
+	unsigned order;
+	unsigned count, high; /* runs it holds, and may hold */
+	uint64_t operations; /* modulo 2^38 in each of its two sets */
+};
+
+struct weir_stat_cpu {
+	size_t size;
+	enum weir_mode mode;
+	uint64_t cached, pending, operations, refills, flushes, direct, aborts;
+	uint64_t drains;
+	struct weir_stat_list list[WEIR_STAT_LISTS];
+};
+
+#define WEIR_STAT_INIT                                                         \
+	{                                                                      \
+		.size = sizeof(struct weir_stat)                               \
+	}
+#define WEIR_STAT_ZONE_INIT                                                    \
+	{                                                                      \
+		.size = sizeof(struct weir_stat_zone)                          \
+	}
+#define WEIR_STAT_CPU_INIT                                                     \
+	{                                                                      \
+		.size = sizeof(struct weir_stat_cpu)                           \
+	}
+
+/*
+ * Fill *stat, whose size the caller has set. weir_stat_read() sums over the
+ * pool; the others tell of one zone, or of one CPU's lists in one zone.
+ * Return 0, -EINVAL (no such zone or CPU, or the size is not one this library
+ * knows), -ESTALE.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API int weir_stat_read(const struct weir_pool *pool,
+			    struct weir_stat *stat);
+WEIR_API int weir_stat_read_zone(const struct weir_pool *pool, unsigned zone,
+				 struct weir_stat_zone *stat);
+WEIR_API int weir_stat_read_cpu(const struct weir_pool *pool, unsigned zone,
+				unsigned cpu, struct weir_stat_cpu *stat);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

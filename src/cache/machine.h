@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What creating a pool or a cache needs to know of the machine. */
+#ifndef WI_CACHE_MACHINE_H
+#define WI_CACHE_MACHINE_H
+
+#include <stdbool.h>
+
+#include "drain/drain.h"
+#include "topology/topology.h"
+
+/* Kept in the mapping of what is created: too large for a stack, and
+ * unmapping it would interrupt CPUs. */
+struct wi_machine {
+	struct wi_topology topology;
+	struct wi_cpuset quiet, polling;
+	uint8_t mode[WI_CPUS_MAX]; /* enum wi_mode */
+	bool locked; /* no sequences, or none wanted */
+};
+
+/*
+ * Reads the machine and gives each CPU its mode: as the lists say (NULL: the
+ * CPUs the system isolates are quiet, none is polling); without membarrier
+ * those that would be ordinary are quiet. 0, or -EINVAL with wi_report().
+ */
+int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,
+		    const char *polling_cpus, bool no_rseq);
+
+/* A cpulist of the caller's, of CPUs the machine may have; NULL: all. 0, or
+ * -EINVAL with wi_report(), which calls it `field`. */
+int wi_machine_cpus(struct wi_cpuset *set, unsigned nr_cpus, const char *list,
+		    const char *field);
+
+#endif

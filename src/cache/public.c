@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/public.h"
+
+#include <errno.h>
+
+#include "cache/machine.h"
+#include "cache/report.h"
+
+static int check_result(const struct weir_drain_result *result)
+{
+	if (result == NULL || result->size == sizeof(*result))
+		return 0;
+	wi_report("result: size is %zu; set it to sizeof(struct "
+		  "weir_drain_result)", result->size);
+	return -EINVAL;
+}
+
+static void store_result(struct weir_drain_result *result,
+			 const struct wi_drain_outcome *outcome, uint64_t ns,
+			 bool taken_over)
+{
+	if (result == NULL)
+		return;
+	*result = (struct weir_drain_result){
+		.size = sizeof(*result),
+		.pages = outcome->pages,
+		.pending = outcome->pending,
+		.ns = ns,
+		.cpus_drained = (uint32_t)outcome->drained,
+		.cpus_empty = (uint32_t)outcome->empty,
+		.cpus_pending = (uint32_t)outcome->nr_pending,
+		.by_progress = (uint32_t)outcome->by[WI_EVIDENCE_PROGRESS],
+		.by_not_busy = (uint32_t)outcome->by[WI_EVIDENCE_NOT_BUSY],
+		.by_membarrier = (uint32_t)outcome->by[WI_EVIDENCE_MEMBARRIER],
+		.membarriers_failed = (uint32_t)outcome->membarriers_failed,
+		.taken_over = taken_over,
+	};
+}
+
+static int run(struct wi_cache *cache, struct wi_drain_request *request,
+	       uint64_t wait_ns, struct weir_drain_result *result)
+{
+	struct wi_drain_outcome outcome = { 0 };
+	uint64_t start = wi_os_now_ns();
+	bool taken_over;
+	int err;
+
+	request->nr_zones = cache->drain.nr_zones;
+	request->deadline_ns = start + (wait_ns != 0 ? wait_ns :
+						       cache->wait_ns);
+	err = wi_cache_drain(cache, request, &outcome, &taken_over);
+	store_result(result, &outcome, wi_os_now_ns() - start, taken_over);
+	return err;
+}
+
+int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
+		    struct weir_drain_result *result)
+{
+	const struct weir_drain_opts defaults = WEIR_DRAIN_OPTS_INIT;
+	struct wi_drain_request request = { 0 };
+	struct wi_cpuset cpus;
+	int err = check_result(result);
+
+	if (err != 0)
+		return err;
+	if (opts == NULL)
+		opts = &defaults;
+	if (opts->size != sizeof(*opts)) {
+		wi_report("size: %zu; set it with WEIR_DRAIN_OPTS_INIT",
+			  opts->size);
+		return -EINVAL;
+	}
+	if (opts->cpus != NULL) {
+		err = wi_machine_cpus(&cpus, cache->drain.nr_cpus, opts->cpus,
+				      "cpus");
+		if (err != 0)
+			return err;
+		request.cpus = cpus.word;
+	}
+	request.want_pages = opts->want_pages;
+	return run(cache, &request, opts->wait_ns, result);
+}
+
+int wi_public_drain_idle(struct wi_cache *cache,
+			 struct weir_drain_result *result)
+{
+	struct wi_drain_request request = { .idle_only = true };
+
+	return run(cache, &request, 0, result);
+}
+
+int wi_public_add(struct weir_drain_result *sum,
+		  const struct weir_drain_result *a,
+		  const struct weir_drain_result *b)
+{
+	int err = check_result(sum);
+
+	if (err != 0 || sum == NULL)
+		return err;
+	*sum = *a;
+	sum->pages += b->pages;
+	sum->ns += b->ns;
+	sum->cpus_drained += b->cpus_drained;
+	sum->by_progress += b->by_progress;
+	sum->by_not_busy += b->by_not_busy;
+	sum->by_membarrier += b->by_membarrier;
+	sum->membarriers_failed += b->membarriers_failed;
+	if (b->ns != 0) { /* the later one knows what is left */
+		sum->pending = b->pending;
+		sum->cpus_pending = b->cpus_pending;
+		sum->cpus_empty = b->cpus_empty;
+	}
+	return 0;
+}
+
+int wi_public_set_mode(struct wi_cache *cache, const char *list,
+		       enum weir_mode mode)
+{
+	struct wi_drain_request request = { .set_mode = true };
+	struct wi_cpuset cpus;
+	int err;
+
+	if ((unsigned)mode > WEIR_MODE_OFF) {
+		wi_report("mode: %d is none of WEIR_MODE_...", (int)mode);
+		return -EINVAL;
+	}
+	request.set_off = mode == WEIR_MODE_OFF;
+	if (cache->drain.locked) {
+		if (mode != WEIR_MODE_ORDINARY && mode != WEIR_MODE_OFF) {
+			wi_report("mode: without sequences CPUs are ordinary "
+				  "or off");
+			return -EOPNOTSUPP;
+		}
+		request.mode = WI_MODE_LOCKED;
+	} else if (mode == WEIR_MODE_ORDINARY && !wi_grace_has_membarrier()) {
+		wi_report("mode: without membarrier CPUs are quiet, polling or "
+			  "off");
+		return -EOPNOTSUPP;
+	} else {
+		request.mode = (enum wi_mode)mode;
+	}
+	err = wi_machine_cpus(&cpus, cache->drain.nr_cpus, list, "cpus");
+	if (err != 0)
+		return err;
+	request.cpus = cpus.word;
+	return run(cache, &request, 0, NULL);
+}
+
+enum weir_mode wi_public_mode(const struct wi_unit *unit)
+{
+	/* Relaxed reads by nature: bytes the drain mutex's holder stores. */
+	uint8_t mode = wi_load_relaxed(&unit->in_force);
+
+	if (wi_load_relaxed(&unit->off))
+		return WEIR_MODE_OFF;
+	return mode == WI_MODE_LOCKED ? WEIR_MODE_ORDINARY :
+					(enum weir_mode)mode;
+}

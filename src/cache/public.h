@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the doors of the pool and of the token cache have in common: drains and
+ * modes asked for in the public types.
+ */
+#ifndef WI_CACHE_PUBLIC_H
+#define WI_CACHE_PUBLIC_H
+
+#include "cache/cache.h"
+
+int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
+		    struct weir_drain_result *result);
+
+/* CPUs without an operation since the last call, and what is parked. */
+int wi_public_drain_idle(struct wi_cache *cache,
+			 struct weir_drain_result *result);
+
+/* Stores the sum of two results in *sum, if that is not NULL; -EINVAL for a
+ * size of *sum that this library does not know. */
+int wi_public_add(struct weir_drain_result *sum,
+		  const struct weir_drain_result *a,
+		  const struct weir_drain_result *b);
+
+int wi_public_set_mode(struct wi_cache *cache, const char *cpus,
+		       enum weir_mode mode);
+enum weir_mode wi_public_mode(const struct wi_unit *unit);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Words for errors: the reason behind an error value, and the fatal line. */
+#ifndef WI_CACHE_REPORT_H
+#define WI_CACHE_REPORT_H
+
+/* Sets weir_last_error() for this thread. */
+__attribute__((format(printf, 1, 2))) void wi_report(const char *format, ...);
+
+/* One line "weir: ..." on standard error, then abort(). Signal-safe enough:
+ * formats on the stack. */
+__attribute__((format(printf, 1, 2))) _Noreturn void
+wi_fatal(const char *format, ...);
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* The token cache's public door: see weir/cache.h. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include <weir/cache.h>
+
+#include "cache/machine.h"
+#include "cache/public.h"
+#include "cache/report.h"
+
+#define DEFAULT_LIMIT 256
+#define DEFAULT_WAIT_NS 10000000
+
+struct token_cache {
+	struct wi_cache cache;
+	struct weir_cache_backend backend;
+	uint64_t came_back; /* calls of put that returned */
+	struct weir_cache *handle;
+	char *meta; /* units, areas */
+	size_t meta_bytes;
+	struct wi_machine machine;
+};
+
+/* On a page that a fork wipes. */
+struct weir_cache {
+	struct weir_lists lists;
+	unsigned nr_lists;
+	struct token_cache *impl;
+};
+
+#define REFUSE(...) return (wi_report(__VA_ARGS__), -EINVAL)
+
+/* --- the caller's back end --------------------------------------------- */
+
+static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
+			  uint64_t *tokens, size_t n, uint32_t *cursor)
+{
+	struct token_cache *impl = ctx;
+
+	(void)zone, (void)cursor;
+	return impl->backend.get(impl->backend.context, kind, tokens, n);
+}
+
+static void backend_put(void *ctx, unsigned zone, unsigned kind,
+			const uint64_t *tokens, size_t n)
+{
+	struct token_cache *impl = ctx;
+
+	(void)zone;
+	impl->backend.put(impl->backend.context, kind, tokens, n);
+	/* CACHE-F2 (partner CACHE-F3): counted after it came back. */
+	wi_add_full(&impl->came_back, 1);
+}
+
+static uint64_t backend_generation(void *ctx)
+{
+	struct token_cache *impl = ctx;
+
+	/* CACHE-F3 (partner CACHE-F2): read before a search, it misses only
+	 * what that search can find; the load after a search is not early. */
+	wi_fence_full();
+	return wi_load_acquire(&impl->came_back); /* CACHE-F3 */
+}
+
+/* --- beginning and end ------------------------------------------------- */
+
+static int read_opts(struct weir_cache_opts *o,
+		     const struct weir_cache_opts *given)
+{
+	if (given == NULL)
+		REFUSE("opts: NULL; a cache needs a back end");
+	if (given->size != sizeof(*given))
+		REFUSE("size: %zu; set it with WEIR_CACHE_OPTS_INIT",
+		       given->size);
+	*o = *given;
+	if (o->backend.get == NULL || o->backend.put == NULL)
+		REFUSE("backend: get and put must be set");
+	if (o->nr_lists == 0)
+		o->nr_lists = 1;
+	if (o->nr_lists > WEIR_CACHE_LISTS_MAX)
+		REFUSE("nr_lists: %u is more than %d", o->nr_lists,
+		       WEIR_CACHE_LISTS_MAX);
+	for (unsigned list = 0; list < o->nr_lists; list++) {
+		if (o->limit[list] == 0)
+			o->limit[list] = DEFAULT_LIMIT;
+		if (o->limit[list] > WEIR_LIST_MAX)
+			REFUSE("limit: %u of list %u is more than %d",
+			       o->limit[list], list, WEIR_LIST_MAX);
+	}
+	if (o->batch == 0)
+		o->batch = WI_BATCH_MAX;
+	if (o->batch > WI_BATCH_MAX)
+		REFUSE("batch: %u is more than %d", o->batch, WI_BATCH_MAX);
+	if (o->flags & ~WEIR_POOL_NO_RSEQ)
+		REFUSE("flags: 0x%x has unknown bits", o->flags);
+	if (o->wait_ns == 0)
+		o->wait_ns = DEFAULT_WAIT_NS;
+	return 0;
+}
+
+static void unmake(struct token_cache *impl)
+{
+	if (impl->handle != NULL)
+		wi_os_unmap(impl->handle, sizeof(*impl->handle));
+	if (impl->meta != NULL)
+		wi_os_unmap(impl->meta, impl->meta_bytes);
+	wi_os_unmap(impl, sizeof(*impl));
+}
+
+static int build(struct token_cache *impl, const struct weir_cache_opts *o)
+{
+	const unsigned nr_cpus = impl->machine.topology.nr_cpus;
+	const size_t units = wi_round_up(wi_drain_bytes(nr_cpus, 1), 4096);
+	struct wi_os_map map = { .no_fork = true };
+	const struct wi_os_map handle_map = { .bytes = sizeof(struct weir_cache),
+					      .wipe_on_fork = true };
+	struct wi_cache_config config = {
+		.modes = impl->machine.mode,
+		.nr_cpus = nr_cpus,
+		.nr_zones = 1,
+		.nr_lists = o->nr_lists,
+		.locked = impl->machine.locked,
+		.batch = o->batch,
+		.wait_ns = o->wait_ns,
+		.backend = { backend_get, backend_put, backend_generation,
+			     impl },
+	};
+	int err;
+
+	map.bytes = units + wi_cache_areas_bytes(nr_cpus, 1);
+	err = wi_os_map((void **)&impl->meta, &map);
+	if (err != 0)
+		return err;
+	impl->meta_bytes = map.bytes;
+	err = wi_os_map((void **)&impl->handle, &handle_map);
+	if (err != 0)
+		return err;
+	config.memory = impl->meta;
+	config.areas = impl->meta + units;
+	for (unsigned list = 0; list < o->nr_lists; list++) {
+		config.limits[list] = o->limit[list];
+		config.weight[list] = 1;
+	}
+	impl->backend = o->backend;
+	err = wi_cache_init(&impl->cache, &config);
+	if (err != 0)
+		return err;
+	impl->handle->lists = wi_cache_lists(&impl->cache, 0);
+	impl->handle->nr_lists = o->nr_lists;
+	impl->handle->impl = impl;
+	return 0;
+}
+
+int weir_cache_create(struct weir_cache **cache,
+		      const struct weir_cache_opts *opts)
+{
+	const struct wi_os_map map = { .bytes = sizeof(struct token_cache),
+				       .no_fork = true };
+	struct weir_cache_opts o;
+	struct token_cache *impl;
+	void *memory;
+	int err;
+
+	wi_report("%s", "");
+	err = read_opts(&o, opts);
+	if (err == 0)
+		err = wi_os_map(&memory, &map);
+	if (err != 0)
+		return err;
+	impl = memory;
+	err = wi_machine_read(&impl->machine, o.quiet_cpus, o.polling_cpus,
+			      o.flags & WEIR_POOL_NO_RSEQ);
+	if (err == 0)
+		err = build(impl, &o);
+	if (err != 0) {
+		unmake(impl);
+		return err;
+	}
+	*cache = impl->handle;
+	return 0;
+}
+
+int weir_cache_destroy(struct weir_cache *cache)
+{
+	int err;
+
+	if (cache->impl == NULL)
+		return -ESTALE;
+	err = wi_public_drain(&cache->impl->cache, NULL, NULL);
+	if (err != 0)
+		return err;
+	wi_cache_fini(&cache->impl->cache);
+	unmake(cache->impl);
+	return 0;
+}
+
+/* --- tokens out and back ----------------------------------------------- */
+
+static int bad_request(const struct weir_cache *cache, unsigned list,
+		       unsigned flags)
+{
+	if (cache->impl == NULL)
+		return ESTALE;
+	if (list >= cache->nr_lists) {
+		wi_report("list: %u, the cache has %u", list, cache->nr_lists);
+		return EINVAL;
+	}
+	if (flags & ~WEIR_NOWAIT) {
+		wi_report("flags: 0x%x has unknown bits", flags);
+		return EINVAL;
+	}
+	return 0;
+}
+
+/* n tokens, or with `some` what there is; the error where they are fewer. */
+static size_t get(struct weir_cache *cache, unsigned list, uint64_t *tokens,
+		  size_t n, unsigned flags, bool some, int *error)
+{
+	const struct wi_get get = {
+		.kind = list,
+		.flags = (flags & WEIR_NOWAIT ? WI_GET_NOWAIT : 0) |
+			 (some ? WI_GET_SOME : 0),
+		.tokens = tokens,
+		.n = n,
+	};
+	size_t got = 0;
+
+	*error = bad_request(cache, list, flags);
+	if (*error == 0 && n > 0)
+		got = wi_cache_get(&cache->impl->cache, &get, error);
+	if (got < n && !some && got > 0) {
+		wi_cache_put(&cache->impl->cache, 0, list, tokens, got);
+		got = 0;
+	}
+	return got;
+}
+
+uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
+{
+	uint64_t token = WEIR_NONE;
+	int error;
+
+#ifdef WEIR_HAVE_SEQUENCES
+#define CASE(k)                                                                \
+	case k:                                                                \
+		token = weir_seq_pop(&cache->lists, k);                        \
+		break;
+	if (wi_likely(list < cache->nr_lists && !(flags & ~WEIR_NOWAIT)))
+		WI_CACHE_SWITCH(list, CASE)
+#undef CASE
+	if (wi_likely(token < WEIR_AGAIN))
+		return token;
+#endif
+	if (get(cache, list, &token, 1, flags, false, &error) == 1)
+		return token;
+	errno = error;
+	return WEIR_CACHE_NONE;
+}
+
+int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
+			uint64_t *tokens, size_t n, unsigned flags)
+{
+	int error;
+
+	return get(cache, list, tokens, n, flags, false, &error) == n ? 0 :
+									-error;
+}
+
+size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
+			   uint64_t *tokens, size_t n, unsigned flags)
+{
+	int error;
+	size_t got = get(cache, list, tokens, n, flags, true, &error);
+
+	if (got == 0 && error != 0)
+		errno = error;
+	return got;
+}
+
+void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
+			 const uint64_t *tokens, size_t n)
+{
+	if (cache->impl == NULL)
+		return;
+	if (list >= cache->nr_lists)
+		wi_fatal("cache: putting into list %u, it has %u", list,
+			 cache->nr_lists);
+	for (size_t i = 0; i < n; i++)
+		if (tokens[i] >= WEIR_AGAIN)
+			wi_fatal("cache: putting %#" PRIx64 ", which no token "
+				 "may be", tokens[i]);
+	wi_cache_put(&cache->impl->cache, 0, list, tokens, n);
+}
+
+void weir_cache_put(struct weir_cache *cache, unsigned list, uint64_t token)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+#define CASE(k)                                                                \
+	case k:                                                                \
+		pushed = weir_seq_push(&cache->lists, k, token);               \
+		break;
+	int pushed = 0;
+
+	if (wi_likely(list < cache->nr_lists && token < WEIR_AGAIN))
+		WI_CACHE_SWITCH(list, CASE)
+#undef CASE
+	if (wi_likely(pushed > 0))
+		return;
+#endif
+	weir_cache_put_bulk(cache, list, &token, 1);
+}
+
+/* --- drains, modes, between operations --------------------------------- */
+
+int weir_cache_drain(struct weir_cache *cache,
+		     const struct weir_drain_opts *opts,
+		     struct weir_drain_result *result)
+{
+	if (cache->impl == NULL)
+		return -ESTALE;
+	return wi_public_drain(&cache->impl->cache, opts, result);
+}
+
+int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
+			enum weir_mode mode)
+{
+	if (cache->impl == NULL)
+		return -ESTALE;
+	return wi_public_set_mode(&cache->impl->cache, cpus, mode);
+}
+
+void weir_cache_tick(struct weir_cache *cache)
+{
+	if (cache->impl != NULL)
+		wi_cache_tick(&cache->impl->cache);
+}
+
+void weir_cache_burst_begin(struct weir_cache *cache, struct weir_burst *burst)
+{
+	burst->area = cache->impl == NULL ?
+			      NULL :
+			      wi_cache_burst_begin(&cache->impl->cache);
+}
+
+void weir_cache_burst_end(struct weir_cache *cache, struct weir_burst *burst)
+{
+	if (cache->impl != NULL)
+		wi_cache_burst_end(burst->area);
+}

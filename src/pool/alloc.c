@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages out and back: between the caller, the cache and the zones. */
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cache/report.h"
+
+/* Tokens moved at once through the stack. */
+#define CHUNK 64
+
+/* --- caller errors ----------------------------------------------------- */
+
+_Noreturn WI_COLD static void die(const struct wi_pool *pool, uint64_t offset,
+				  unsigned order, const char *why)
+{
+	wi_fatal("pool \"%s\": freeing %p (order %u): %s", pool->name,
+		 (void *)(pool->base + offset), order, why);
+}
+
+/* Why an offset cannot be a run of this order; NULL if it can. */
+static const char *refusal(const struct wi_pool *pool, uint64_t offset,
+			   unsigned order)
+{
+	uint64_t run, within;
+
+	if (offset >= pool->bytes)
+		return "not a page of this pool";
+	if (order > WEIR_ORDER_MAX)
+		return "no such order";
+	run = pool->page_size << order;
+	within = offset;
+	if (pool->nr_zones > 1)
+		within -= (uint64_t)wi_pool_zone_of(pool, offset) *
+			  pool->zone_pages << pool->page_shift;
+	if (within & (run - 1))
+		return within & (pool->page_size - 1) ?
+			       "not the first byte of a page" :
+			       "not the first page of a run of that order";
+	if (run > pool->bytes - offset)
+		return "a run of that order would reach past the pool";
+	return NULL;
+}
+
+/* --- checked pools ----------------------------------------------------- */
+
+static void check_out(const struct wi_pool *pool, uint64_t offset,
+		      unsigned order)
+{
+	/* Relaxed: the page is its caller's alone. */
+	wi_store_relaxed(&pool->checks[offset >> pool->page_shift],
+			 (uint8_t)(order + 1));
+}
+
+static void check_in(const struct wi_pool *pool, uint64_t offset,
+		     unsigned order)
+{
+	uint8_t *check = &pool->checks[offset >> pool->page_shift];
+	/* POOL-F1 (partner POOL-F1): of two frees of one page, one sees the
+	 * other. */
+	uint8_t was = wi_xchg_full(check, 0);
+
+	if (was == 0)
+		die(pool, offset, order, "it is free already");
+	if (was != order + 1)
+		die(pool, offset, order, "it was allocated with another order");
+}
+
+/* --- the back end: zones ----------------------------------------------- */
+
+static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
+			  uint64_t *tokens, size_t n, uint32_t *cursor)
+{
+	const struct wi_pool *pool = ctx;
+	const uint64_t first = zone * pool->zone_pages;
+
+	n = wi_zone_claim(pool->zone[zone], wi_pool_order_of_kind(kind), n,
+			  tokens, cursor);
+	for (size_t i = 0; i < n; i++)
+		tokens[i] = (first + tokens[i]) << pool->page_shift;
+	return n;
+}
+
+static void backend_put(void *ctx, unsigned zone, unsigned kind,
+			const uint64_t *tokens, size_t n)
+{
+	const struct wi_pool *pool = ctx;
+	const unsigned order = wi_pool_order_of_kind(kind);
+	const uint64_t first = zone * pool->zone_pages;
+	uint64_t pages[CHUNK];
+
+	while (n > 0) {
+		size_t chunk = wi_min_u64(n, CHUNK), bad;
+		enum wi_zone_error error;
+
+		for (size_t i = 0; i < chunk; i++)
+			pages[i] = (tokens[i] >> pool->page_shift) - first;
+		error = wi_zone_release(pool->zone[zone], order, pages, chunk,
+					&bad);
+		if (error == WI_ZONE_DOUBLE_FREE)
+			die(pool, tokens[bad], order,
+			    "it is free already, or was freed twice");
+		if (error != WI_ZONE_OK)
+			die(pool, tokens[bad], order,
+			    "it was allocated with another order");
+		tokens += chunk;
+		n -= chunk;
+	}
+}
+
+static uint64_t backend_generation(void *ctx)
+{
+	const struct wi_pool *pool = ctx;
+	uint64_t sum = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		sum += wi_zone_generation(pool->zone[zone]);
+	return sum;
+}
+
+const struct wi_backend wi_pool_backend = {
+	.get = backend_get,
+	.put = backend_put,
+	.generation = backend_generation,
+};
+
+/* --- allocation -------------------------------------------------------- */
+
+/* Why a request cannot be served at all: 0, or a positive errno value. */
+static int bad_request(const struct wi_pool *pool, unsigned order,
+		       unsigned flags)
+{
+	if (pool == NULL)
+		return ESTALE;
+	if (order > WEIR_ORDER_MAX) {
+		wi_report("order: %u, the largest is %u", order,
+			  WEIR_ORDER_MAX);
+		return EINVAL;
+	}
+	if (flags & ~(WEIR_NOWAIT | WEIR_ZERO | WEIR_THISNODE)) {
+		wi_report("flags: 0x%x has unknown bits", flags);
+		return EINVAL;
+	}
+	return 0;
+}
+
+/* Offsets become pointers, in place; zeroed and noted as out if need be. */
+static void hand_out(const struct wi_pool *pool, unsigned order, void **pages,
+		     size_t n, unsigned flags)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t offset = (uint64_t)(uintptr_t)pages[i];
+
+		if (pool->checks != NULL)
+			check_out(pool, offset, order);
+		pages[i] = pool->base + offset;
+		if (flags & WEIR_ZERO)
+			memset(pages[i], 0, pool->page_size << order);
+	}
+}
+
+/*
+ * n runs into pages; with `some`, as many as there are. How many; the error
+ * where they are fewer (without `some`: 0 then, nothing is kept).
+ */
+static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
+		       size_t n, unsigned flags, bool some, int *error)
+{
+	_Static_assert(sizeof(void *) == sizeof(uint64_t), "tokens in place");
+	uint64_t *tokens = (uint64_t *)(void *)pages;
+	const unsigned kind = wi_pool_kind_of_order(order);
+	const struct wi_get get = {
+		.kind = kind,
+		.flags = (flags & WEIR_NOWAIT ? WI_GET_NOWAIT : 0) |
+			 (flags & WEIR_THISNODE ? WI_GET_LOCAL : 0) |
+			 (some ? WI_GET_SOME : 0),
+		.tokens = tokens,
+		.n = n,
+	};
+	size_t got = wi_cache_get(&pool->cache, &get, error);
+
+	if (got < n && !some) {
+		for (size_t i = 0; i < got; i++)
+			wi_cache_put(&pool->cache,
+				     wi_pool_zone_of(pool, tokens[i]), kind,
+				     &tokens[i], 1);
+		return 0;
+	}
+	hand_out(pool, order, pages, got, flags);
+	return got;
+}
+
+WI_COLD static void *alloc_slow(struct wi_pool *pool, unsigned order,
+				unsigned flags)
+{
+	void *page;
+	int error = bad_request(pool, order, flags);
+
+	if (error == 0 &&
+	    allocate(pool, order, &page, 1, flags, false, &error) == 1)
+		return page;
+	errno = error;
+	return NULL;
+}
+
+void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
+{
+	uint64_t token = WEIR_NONE;
+
+#ifdef WEIR_HAVE_SEQUENCES
+#define CASE(list)                                                             \
+	case list:                                                             \
+		token = weir_seq_pop(&pool->lists, list);                      \
+		break;
+	if (wi_likely(!(flags & ~(WEIR_NOWAIT | WEIR_THISNODE))))
+		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
+#undef CASE
+#endif
+	if (wi_likely(token < WEIR_AGAIN))
+		return pool->base + token;
+	return alloc_slow(wi_pool_of(pool), order, flags);
+}
+
+int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
+		    size_t n, unsigned flags)
+{
+	struct wi_pool *impl = wi_pool_of(pool);
+	int error = bad_request(impl, order, flags);
+
+	if (error != 0)
+		return -error;
+	if (n == 0)
+		return 0;
+	return allocate(impl, order, pages, n, flags, false, &error) == n ?
+		       0 :
+		       -error;
+}
+
+size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,
+		       size_t n, unsigned flags)
+{
+	struct wi_pool *impl = wi_pool_of(pool);
+	int error = bad_request(impl, order, flags);
+	size_t got = 0;
+
+	if (error == 0 && n > 0)
+		got = allocate(impl, order, pages, n, flags, true, &error);
+	if (got == 0 && error != 0)
+		errno = error;
+	return got;
+}
+
+/* --- free -------------------------------------------------------------- */
+
+WI_COLD static void free_slow(struct wi_pool *pool, void *page, unsigned order)
+{
+	uint64_t offset;
+	const char *why;
+
+	if (pool == NULL || page == NULL)
+		return;
+	offset = (uint64_t)((char *)page - pool->base);
+	why = refusal(pool, offset, order);
+	if (why != NULL)
+		die(pool, offset, order, why);
+	if (pool->checks != NULL)
+		check_in(pool, offset, order);
+	wi_cache_put(&pool->cache, wi_pool_zone_of(pool, offset),
+		     wi_pool_kind_of_order(order), &offset, 1);
+}
+
+void weir_free(struct weir_pool *pool, void *page, unsigned order)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+#define CASE(list)                                                             \
+	case list:                                                             \
+		pushed = weir_seq_push(&pool->lists, list, offset);            \
+		break;
+	uint64_t offset = (uint64_t)((char *)page - pool->base);
+	int pushed = 0;
+
+	if (wi_likely(offset < pool->bytes &&
+		      !(offset & (((pool->page_mask + 1) << (order & 31)) - 1))))
+		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
+	if (wi_likely(pushed > 0))
+		return;
+#undef CASE
+#endif
+	free_slow(wi_pool_of(pool), page, order);
+}
+
+void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
+		    size_t n)
+{
+	struct wi_pool *impl = wi_pool_of(pool);
+	uint64_t tokens[CHUNK];
+
+	if (impl == NULL)
+		return;
+	while (n > 0) {
+		size_t chunk = wi_min_u64(n, CHUNK);
+		unsigned zone = 0;
+		size_t first = 0;
+
+		for (size_t i = 0; i < chunk; i++) {
+			unsigned its;
+			const char *why;
+
+			tokens[i] = (uint64_t)((char *)pages[i] - impl->base);
+			why = refusal(impl, tokens[i], order);
+			if (wi_unlikely(why != NULL))
+				die(impl, tokens[i], order, why);
+			if (impl->checks != NULL)
+				check_in(impl, tokens[i], order);
+			its = wi_pool_zone_of(impl, tokens[i]);
+			if (its != zone) {
+				wi_cache_put(&impl->cache, zone,
+					     wi_pool_kind_of_order(order),
+					     tokens + first, i - first);
+				zone = its;
+				first = i;
+			}
+		}
+		wi_cache_put(&impl->cache, zone, wi_pool_kind_of_order(order),
+			     tokens + first, chunk - first);
+		pages += chunk;
+		n -= chunk;
+	}
+}
+
+/* --- between operations ------------------------------------------------ */
+
+void weir_burst_begin(struct weir_pool *pool, struct weir_burst *burst)
+{
+	struct wi_pool *impl = wi_pool_of(pool);
+
+	burst->area = impl == NULL ? NULL : wi_cache_burst_begin(&impl->cache);
+}
+
+void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst)
+{
+	if (wi_pool_of(pool) != NULL)
+		wi_cache_burst_end(burst->area);
+}
+
+void weir_tick(struct weir_pool *pool)
+{
+	struct wi_pool *impl = wi_pool_of(pool);
+
+	if (impl != NULL)
+		wi_cache_tick(&impl->cache);
+}

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool's beginning and end: options, memory, zones. */
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/report.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define DEFAULT_PAGE 4096
+#define DEFAULT_BATCH 64
+#define DEFAULT_WAIT_NS 10000000
+#define LISTED_MAX 16 /* pages that WEIR_DESTROY_LIST prints */
+
+#define ALL_POOL_FLAGS                                                         \
+	(WEIR_POOL_CHECKED | WEIR_POOL_PREFAULT | WEIR_POOL_LOCK |             \
+	 WEIR_POOL_NO_RSEQ)
+
+/* --- options ----------------------------------------------------------- */
+
+#define REFUSE(...) return (wi_report(__VA_ARGS__), -EINVAL)
+
+static int check_backing(const struct weir_pool_opts *o)
+{
+	const uint64_t kernel_page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if ((unsigned)o->backing > WEIR_BACKING_REGION)
+		REFUSE("backing: %d is none of WEIR_BACKING_...",
+		       (int)o->backing);
+	if (o->backing == WEIR_BACKING_REGION) {
+		if (o->region == NULL)
+			REFUSE("region: NULL, but backing is "
+			       "WEIR_BACKING_REGION");
+		if ((uintptr_t)o->region % o->page_size)
+			REFUSE("region: %p is not aligned to page_size %" PRIu64,
+			       o->region, o->page_size);
+		if ((uintptr_t)o->region > UINTPTR_MAX - o->capacity)
+			REFUSE("region: %p and capacity reach past the address "
+			       "space", o->region);
+	} else if (o->region != NULL) {
+		REFUSE("region: set, but backing is not WEIR_BACKING_REGION");
+	}
+	if (o->backing == WEIR_BACKING_MEMFD) {
+		struct stat st;
+
+		if (fstat(o->fd, &st) != 0)
+			REFUSE("fd: %d is not an open file", o->fd);
+		if (o->fd_offset % kernel_page)
+			REFUSE("fd_offset: %" PRIu64 " is not a multiple of "
+			       "the kernel's page", o->fd_offset);
+		if (o->fd_offset > (uint64_t)st.st_size ||
+		    (uint64_t)st.st_size - o->fd_offset < o->capacity)
+			REFUSE("fd: the file has %" PRId64 " bytes, fd_offset "
+			       "and capacity need more", (int64_t)st.st_size);
+	} else if (o->fd_offset != 0) {
+		REFUSE("fd_offset: set, but backing is not "
+		       "WEIR_BACKING_MEMFD");
+	}
+	return 0;
+}
+
+/* Copies the caller's options, of whatever size its header had, over the
+ * defaults, and refuses what makes no sense. */
+static int read_opts(struct weir_pool_opts *o,
+		     const struct weir_pool_opts *given)
+{
+	const size_t oldest = offsetof(struct weir_pool_opts, name) +
+			      sizeof(given->name);
+
+	if (given == NULL)
+		REFUSE("opts: NULL; a pool needs a capacity");
+	if (given->size < oldest)
+		REFUSE("size: %zu; set it with WEIR_POOL_OPTS_INIT",
+		       given->size);
+	for (size_t i = sizeof(*o); i < given->size; i++)
+		if (((const char *)given)[i] != 0)
+			REFUSE("size: %zu; byte %zu is set, which this library "
+			       "does not know", given->size, i);
+	*o = *given;
+	if (o->page_size == 0)
+		o->page_size = DEFAULT_PAGE;
+	if (o->batch == 0)
+		o->batch = DEFAULT_BATCH;
+	if (o->wait_ns == 0)
+		o->wait_ns = DEFAULT_WAIT_NS;
+	if (o->name == NULL)
+		o->name = "pool";
+
+	if (!wi_is_pow2(o->page_size) || o->page_size < 256 ||
+	    o->page_size > GIB)
+		REFUSE("page_size: %" PRIu64 " is not a power of two from 256 "
+		       "to 2^30", o->page_size);
+	if (o->capacity == 0)
+		REFUSE("capacity: 0; it is the pool's size in bytes");
+	if (o->capacity % o->page_size)
+		REFUSE("capacity: %" PRIu64 " is not a multiple of page_size "
+		       "%" PRIu64, o->capacity, o->page_size);
+	if (o->capacity > UINT64_C(1) << 46)
+		REFUSE("capacity: %" PRIu64 " is more than 2^46 bytes",
+		       o->capacity);
+	if (o->flags & ~ALL_POOL_FLAGS)
+		REFUSE("flags: 0x%x has unknown bits", o->flags);
+	if (o->list_limit < -1 || o->list_limit > WEIR_LIST_MAX)
+		REFUSE("list_limit: %d is not -1 or from 0 to %d",
+		       o->list_limit, WEIR_LIST_MAX);
+	if (o->batch > WI_BATCH_MAX)
+		REFUSE("batch: %u is more than %d", o->batch, WI_BATCH_MAX);
+	if (strlen(o->name) >= sizeof(((struct wi_pool *)0)->name))
+		REFUSE("name: longer than 31 bytes");
+	return check_backing(o);
+}
+
+/* --- zones ------------------------------------------------------------- */
+
+/* What the options say, and how many zones of how many pages: equal shares,
+ * rounded so that runs stay aligned in memory as far as that leaves them about
+ * equal. */
+static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
+{
+	const struct wi_topology *topology = &pool->machine.topology;
+	uint64_t nr_pages = o->capacity / o->page_size;
+	uint64_t share, unit = 512;
+	unsigned zones = topology->nr_nodes;
+
+	pool->bytes = o->capacity;
+	pool->page_size = o->page_size;
+	pool->page_shift = wi_lowest_bit(o->page_size);
+	strcpy(pool->name, o->name);
+	if (o->node < 0 || o->node > (int)WI_NODES_MAX * 16)
+		REFUSE("node: %d is not 0 or 1 + a node's number", o->node);
+	if (o->node != 0 || o->backing == WEIR_BACKING_REGION)
+		zones = 1;
+	while (zones > 1 && nr_pages / zones < 8 * 512)
+		zones--;
+	share = wi_div_round_up(nr_pages, zones);
+	while (unit < UINT64_C(1) << WEIR_ORDER_MAX && unit * 16 <= share)
+		unit *= 2;
+	pool->zone_pages = zones == 1 ? nr_pages : wi_round_up(share, unit);
+	pool->nr_zones = (unsigned)wi_div_round_up(nr_pages, pool->zone_pages);
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		pool->node[zone] = pool->nr_zones > 1 ?
+					   topology->node_id[zone] :
+					   o->node - 1;
+	return 0;
+}
+
+static uint64_t pages_of_zone(const struct wi_pool *pool, unsigned zone)
+{
+	uint64_t first = zone * pool->zone_pages;
+
+	return wi_min_u64(pool->zone_pages,
+			  (pool->bytes >> pool->page_shift) - first);
+}
+
+/* --- memory ------------------------------------------------------------ */
+
+struct layout {
+	size_t areas, zones, checks, bytes; /* units stand first */
+};
+
+static struct layout lay_out(const struct wi_pool *pool,
+			     const struct weir_pool_opts *o)
+{
+	const unsigned nr_cpus = pool->machine.topology.nr_cpus;
+	struct layout l;
+
+	l.areas = wi_round_up(wi_drain_bytes(nr_cpus, pool->nr_zones), 4096);
+	l.zones = wi_round_up(l.areas + wi_cache_areas_bytes(nr_cpus,
+							     pool->nr_zones),
+			      64);
+	l.checks = l.zones;
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		l.checks += wi_round_up(wi_zone_bytes(pages_of_zone(pool, zone)),
+					64);
+	l.bytes = l.checks + (o->flags & WEIR_POOL_CHECKED ?
+				      o->capacity / o->page_size :
+				      0);
+	return l;
+}
+
+/* Says how many huge pages are missing, if that is why. */
+static int report_huge(const struct weir_pool_opts *o, size_t huge, int err)
+{
+	uint64_t have = 0;
+
+	if (err == -ENOMEM && wi_os_huge_free(huge, &have) == 0)
+		wi_report("backing: hugetlb needs %" PRIu64 " pages of %zu KiB, "
+			  "%" PRIu64 " are free; raise vm.nr_hugepages",
+			  o->capacity / huge, huge / 1024, have);
+	else
+		wi_report("backing: hugetlb: %s", weir_strerror(err));
+	return err;
+}
+
+static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
+{
+	struct wi_os_map map = {
+		.bytes = o->capacity,
+		.no_fork = true,
+		/* Runs are aligned in memory up to 1 GiB. */
+		.align = wi_max_u64(wi_min_u64(o->capacity, GIB),
+				    o->page_size),
+	};
+	int err;
+
+	while (!wi_is_pow2(map.align))
+		map.align &= map.align - 1;
+	if (o->backing == WEIR_BACKING_REGION) {
+		pool->base = o->region;
+		return 0;
+	}
+	switch (o->backing) {
+	case WEIR_BACKING_THP:
+		map.backing = WI_OS_ANON_HUGE;
+		map.align = wi_max_u64(map.align, 2 * MIB);
+		break;
+	case WEIR_BACKING_HUGETLB:
+		map.backing = WI_OS_HUGETLB;
+		map.huge_bytes = wi_os_huge_size();
+		if (map.huge_bytes == 0) {
+			wi_report("backing: this kernel has no hugetlb pages");
+			return -EOPNOTSUPP;
+		}
+		if (o->capacity % map.huge_bytes)
+			REFUSE("capacity: not a multiple of the huge page of "
+			       "%zu bytes", map.huge_bytes);
+		break;
+	case WEIR_BACKING_MEMFD:
+		map.backing = WI_OS_FD;
+		map.fd = o->fd;
+		map.fd_offset = o->fd_offset;
+		break;
+	default:
+		map.backing = WI_OS_ANON;
+	}
+	err = wi_os_map((void **)&pool->base, &map);
+	if (err == 0)
+		pool->owns_pages = true;
+	else if (o->backing == WEIR_BACKING_HUGETLB)
+		return report_huge(o, map.huge_bytes, err);
+	else
+		wi_report("capacity: the system refused %" PRIu64
+			  " bytes of address space", o->capacity);
+	return err;
+}
+
+/* Binds zones to their nodes. A node the machine lacks is refused; a kernel
+ * without nodes needs no binding. */
+static int bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o)
+{
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
+		uint64_t first = zone * pool->zone_pages << pool->page_shift;
+		uint64_t bytes = pages_of_zone(pool, zone) << pool->page_shift;
+		int err;
+
+		if (pool->node[zone] < 0 || !pool->owns_pages)
+			continue;
+		err = wi_os_bind(pool->base + first, bytes,
+				 (unsigned)pool->node[zone]);
+		if (err != 0 && err != -ENOSYS) {
+			wi_report("node: memory cannot be bound to node %d: %s",
+				  pool->node[zone], weir_strerror(err));
+			return o->node != 0 ? -EINVAL : err;
+		}
+	}
+	return 0;
+}
+
+static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
+{
+	int err = 0;
+
+	if (o->flags & WEIR_POOL_LOCK) {
+		err = wi_os_lock(pool->meta, pool->meta_bytes);
+		if (err == 0)
+			err = wi_os_lock(pool->base, pool->bytes);
+		if (err != 0)
+			wi_report("flags: WEIR_POOL_LOCK: %s",
+				  err == -ENOMEM || err == -EPERM ||
+						  err == -EAGAIN ?
+					  "more than RLIMIT_MEMLOCK allows, or "
+					  "than there is" :
+					  weir_strerror(err));
+	} else if (o->flags & WEIR_POOL_PREFAULT) {
+		err = wi_os_prefault(pool->meta, pool->meta_bytes);
+		if (err == 0)
+			err = wi_os_prefault(pool->base, pool->bytes);
+		if (err != 0)
+			wi_report("flags: WEIR_POOL_PREFAULT: the system could "
+				  "not back all pages");
+	}
+	return err;
+}
+
+/* --- creation ---------------------------------------------------------- */
+
+static void set_limits(struct wi_pool *pool, const struct weir_pool_opts *o,
+		       struct wi_cache_config *config)
+{
+	unsigned nr_cpus = wi_cpuset_count(&pool->machine.topology.allowed);
+	uint64_t share = pages_of_zone(pool, 0) / (8 * wi_max_u64(nr_cpus, 1));
+
+	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
+		unsigned order = wi_pool_order_of_kind(list);
+		uint64_t limit = share >> order;
+
+		if (o->list_limit != 0)
+			limit = o->list_limit < 0 ? 0 : (unsigned)o->list_limit;
+		config->limits[list] =
+			(uint16_t)wi_min_u64(limit, WEIR_LIST_MAX);
+		config->weight[list] = 1u << order;
+	}
+}
+
+static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o,
+		      const struct layout *l)
+{
+	struct wi_cache_config config = {
+		.areas = pool->meta + l->areas,
+		.memory = pool->meta,
+		.modes = pool->machine.mode,
+		.nr_cpus = pool->machine.topology.nr_cpus,
+		.nr_zones = pool->nr_zones,
+		.nr_lists = WI_POOL_LISTS,
+		.locked = pool->machine.locked,
+		.batch = o->batch,
+		.wait_ns = o->wait_ns,
+		.backend = wi_pool_backend,
+	};
+
+	if (pool->nr_zones > 1) {
+		config.zone_of_cpu = pool->machine.topology.node_of_cpu;
+		for (unsigned cpu = 0; cpu < config.nr_cpus; cpu++)
+			pool->machine.topology.node_of_cpu[cpu] %=
+				pool->nr_zones;
+	}
+	config.backend.ctx = pool;
+	set_limits(pool, o, &config);
+	return wi_cache_init(&pool->cache, &config);
+}
+
+/* The page that a forked child sees as zeros. */
+static int make_handle(struct wi_pool *pool)
+{
+	const struct wi_os_map map = { .bytes = sizeof(struct weir_pool),
+				       .wipe_on_fork = true };
+	int err = wi_os_map((void **)&pool->handle, &map);
+
+	if (err != 0) {
+		wi_report("the system refused a page for the handle");
+		return err;
+	}
+	if (pool->checks == NULL && pool->nr_zones == 1)
+		pool->handle->lists = wi_cache_lists(&pool->cache, 0);
+	pool->handle->base = pool->base;
+	pool->handle->bytes = pool->bytes;
+	pool->handle->page_mask = pool->page_size - 1;
+	pool->handle->impl = pool;
+	return 0;
+}
+
+/* Whatever of it there is. */
+static void unmake(struct wi_pool *pool)
+{
+	if (pool->handle != NULL)
+		wi_os_unmap(pool->handle, sizeof(*pool->handle));
+	if (pool->owns_pages)
+		wi_os_unmap(pool->base, pool->bytes);
+	if (pool->meta != NULL)
+		wi_os_unmap(pool->meta, pool->meta_bytes);
+	wi_os_unmap(pool, sizeof(*pool));
+}
+
+static int build(struct wi_pool *pool, const struct weir_pool_opts *o,
+		 const struct layout *l)
+{
+	size_t at = l->zones;
+	int err = map_pages(pool, o);
+
+	if (err == 0)
+		err = bind_zones(pool, o);
+	if (err != 0)
+		return err;
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
+		uint64_t nr_pages = pages_of_zone(pool, zone);
+
+		pool->zone[zone] = wi_zone_init(pool->meta + at, nr_pages);
+		at += wi_round_up(wi_zone_bytes(nr_pages), 64);
+	}
+	if (o->flags & WEIR_POOL_CHECKED)
+		pool->checks = (uint8_t *)pool->meta + l->checks;
+	err = back_now(pool, o);
+	if (err != 0)
+		return err;
+	err = init_cache(pool, o, l);
+	if (err != 0)
+		return err;
+	err = make_handle(pool);
+	if (err != 0)
+		wi_cache_fini(&pool->cache);
+	return err;
+}
+
+int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
+{
+	struct wi_os_map map = { .bytes = sizeof(struct wi_pool),
+				 .no_fork = true };
+	struct weir_pool_opts o;
+	struct wi_pool *pool;
+	struct layout l;
+	void *memory;
+	int err;
+
+	wi_report("%s", "");
+	err = read_opts(&o, given);
+	if (err != 0)
+		return err;
+	err = wi_os_map(&memory, &map);
+	if (err != 0)
+		return err;
+	pool = memory;
+	err = wi_machine_read(&pool->machine, o.quiet_cpus, o.polling_cpus,
+			      o.flags & WEIR_POOL_NO_RSEQ);
+	if (err == 0)
+		err = set_shape(pool, &o);
+	if (err == 0) {
+		l = lay_out(pool, &o);
+		map.bytes = pool->meta_bytes = l.bytes;
+		err = wi_os_map((void **)&pool->meta, &map);
+		if (err != 0)
+			wi_report("capacity: the system refused %zu bytes for "
+				  "metadata", l.bytes);
+	}
+	if (err == 0)
+		err = build(pool, &o, &l);
+	if (err != 0) {
+		unmake(pool);
+		return err;
+	}
+	*out = pool->handle;
+	return 0;
+}
+
+/* --- the end ----------------------------------------------------------- */
+
+uint64_t wi_pool_nr_free(const struct wi_pool *pool)
+{
+	uint64_t sum = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		sum += wi_zone_nr_free(pool->zone[zone]);
+	return sum;
+}
+
+/* Prints the first pages that are out; the lists are empty by now. */
+static void list_pages_out(const struct wi_pool *pool)
+{
+	unsigned listed = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		for (uint64_t page = 0; page < pages_of_zone(pool, zone);
+		     page++) {
+			uint64_t at = zone * pool->zone_pages + page;
+
+			if (wi_zone_is_free(pool->zone[zone], page))
+				continue;
+			if (listed++ == LISTED_MAX) {
+				fprintf(stderr, "weir: pool \"%s\": and more\n",
+					pool->name);
+				return;
+			}
+			fprintf(stderr,
+				"weir: pool \"%s\": page %p is out\n",
+				pool->name,
+				(void *)(pool->base +
+					 (at << pool->page_shift)));
+		}
+}
+
+int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
+{
+	struct wi_pool *pool = wi_pool_of(handle);
+	struct wi_drain_request request = { 0 };
+	struct wi_drain_outcome outcome;
+	uint64_t out;
+
+	wi_report("%s", "");
+	if (pool == NULL)
+		return -ESTALE;
+	if (flags & ~(WEIR_DESTROY_FORCE | WEIR_DESTROY_LIST))
+		REFUSE("flags: 0x%x has unknown bits", flags);
+	request.nr_zones = pool->nr_zones;
+	request.deadline_ns = wi_os_now_ns() + pool->cache.wait_ns;
+	wi_cache_drain(&pool->cache, &request, &outcome, &(bool){ 0 });
+	out = (pool->bytes >> pool->page_shift) - wi_pool_nr_free(pool);
+	if (out > 0) {
+		wi_report("%" PRIu64 " pages are out, %" PRIu64 " of them "
+			  "pending on CPUs that are in use", out,
+			  outcome.pending);
+		if (flags & WEIR_DESTROY_LIST)
+			list_pages_out(pool);
+		if (!(flags & WEIR_DESTROY_FORCE))
+			return -EBUSY;
+	}
+	wi_cache_fini(&pool->cache);
+	unmake(pool);
+	return 0;
+}

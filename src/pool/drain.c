@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* The public door to drains, maintenance and modes of a pool. */
+#include "pool/pool.h"
+
+#include <errno.h>
+
+#include "cache/public.h"
+#include "cache/report.h"
+
+int weir_drain(struct weir_pool *handle, const struct weir_drain_opts *opts,
+	       struct weir_drain_result *result)
+{
+	struct wi_pool *pool = wi_pool_of(handle);
+
+	if (pool == NULL)
+		return -ESTALE;
+	return wi_public_drain(&pool->cache, opts, result);
+}
+
+int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
+		  struct weir_drain_result *result)
+{
+	struct wi_pool *pool = wi_pool_of(handle);
+	struct weir_drain_opts more = WEIR_DRAIN_OPTS_INIT;
+	struct weir_drain_result idle = { .size = sizeof(idle) }, rest = idle;
+	uint64_t free;
+	int err;
+
+	if (pool == NULL)
+		return -ESTALE;
+	err = wi_public_drain_idle(&pool->cache, &idle);
+	if (err == -EINVAL || err == -EDEADLK)
+		return err;
+	free = wi_pool_nr_free(pool);
+	if (free < reserve_pages) {
+		more.want_pages = reserve_pages - free;
+		err = wi_public_drain(&pool->cache, &more, &rest);
+	}
+	return wi_public_add(result, &idle, &rest) != 0 ? -EINVAL : err;
+}
+
+int weir_set_mode(struct weir_pool *handle, const char *cpus,
+		  enum weir_mode mode)
+{
+	struct wi_pool *pool = wi_pool_of(handle);
+
+	if (pool == NULL)
+		return -ESTALE;
+	return wi_public_set_mode(&pool->cache, cpus, mode);
+}
+
+int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
+{
+	const struct wi_pool *pool = wi_pool_of(handle);
+
+	if (pool == NULL)
+		return -ESTALE;
+	if (cpu >= pool->cache.drain.nr_cpus)
+		return -EINVAL;
+	return wi_public_mode(&pool->cache.drain.units[cpu]);
+}
+
+int weir_pool_range(const struct weir_pool *handle, void **base, size_t *bytes,
+		    size_t *page_size)
+{
+	const struct wi_pool *pool = wi_pool_of(handle);
+
+	if (pool == NULL)
+		return -ESTALE;
+	if (base != NULL)
+		*base = pool->base;
+	if (bytes != NULL)
+		*bytes = pool->bytes;
+	if (page_size != NULL)
+		*page_size = pool->page_size;
+	return 0;
+}

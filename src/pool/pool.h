@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool: pages. A range of addresses, a zone per NUMA node behind one cache
+ * whose tokens are byte offsets from the pool's base.
+ *
+ *   handle (a page a fork wipes)        (a child has none of the rest)
+ *   +--------------------------+        +-------------------------------+
+ *   | struct weir_pool         |        | struct wi_pool: cache, names  |
+ *   |   lists, base, ... impl -|------->| meta -+                       |
+ *   +--------------------------+        +-------|-----------------------+
+ *                                       +-------v-----------------------+
+ *                                       | units | areas of CPUs | zones |
+ *   pages                               | a byte a page, if checked     |
+ *                                       +-------------------------------+
+ *   | zone 0 ....................| zone 1 ..........| ...
+ *
+ * Kinds of the cache: 0 to 4 are the lists of orders 0 to 3 and 9; then come
+ * the orders without a list.
+ */
+#ifndef WI_POOL_POOL_H
+#define WI_POOL_POOL_H
+
+#include "cache/cache.h"
+#include "cache/machine.h"
+#include "zone/zone.h"
+
+#define WI_POOL_LISTS 5
+
+struct wi_pool {
+	struct wi_cache cache;
+	/* Constant. */
+	char *base;
+	uint64_t bytes, page_size;
+	unsigned page_shift, nr_zones;
+	uint64_t zone_pages; /* in each zone but the last */
+	struct wi_zone *zone[WI_NODES_MAX];
+	int node[WI_NODES_MAX]; /* the kernel's number; -1: any */
+	uint8_t *checks; /* a byte a page: order + 1 while it is out; NULL */
+	char name[32];
+	struct weir_pool *handle;
+	char *meta; /* units, areas, zones, checks */
+	size_t meta_bytes;
+	bool owns_pages;
+	struct wi_machine machine;
+};
+
+/* The impl behind a handle; NULL in a forked child. */
+static inline struct wi_pool *wi_pool_of(const struct weir_pool *pool)
+{
+	return (struct wi_pool *)pool->impl;
+}
+
+static inline unsigned wi_pool_kind_of_order(unsigned order)
+{
+	unsigned list = weir_list_of_order(order);
+
+	if (list != WEIR_LIST_NONE)
+		return list;
+	return order < 9 ? order + 1 : order;
+}
+
+static inline unsigned wi_pool_order_of_kind(unsigned kind)
+{
+	if (kind <= 3)
+		return kind;
+	if (kind == 4)
+		return 9;
+	return kind <= 9 ? kind - 1 : kind;
+}
+
+static inline unsigned wi_pool_zone_of(const struct wi_pool *pool,
+				       uint64_t offset)
+{
+	return pool->nr_zones == 1 ?
+		       0 :
+		       (unsigned)((offset >> pool->page_shift) /
+				  pool->zone_pages);
+}
+
+/* The back end of the pool's cache: its zones (alloc.c). */
+extern const struct wi_backend wi_pool_backend;
+
+/* Pages free in the zones; walks them. */
+uint64_t wi_pool_nr_free(const struct wi_pool *pool);
+
+#endif
