@@ -105,7 +105,7 @@ struct verdict {
 static struct verdict judge(const struct wi_zone *zone, uint64_t first,
 			    uint64_t nr)
 {
-	struct verdict v = {0, 0};
+	struct verdict v = { 0, 0 };
 
 	for (uint64_t i = first; i < first + nr; i++) {
 		/*
