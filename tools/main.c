@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* weir: one program, several commands. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/version.h>
+
+#include "tool.h"
+
+/* Each command stands alone: one whose source is absent is not offered. */
+#pragma weak cmd_demo
+#pragma weak cmd_doctor
+#pragma weak cmd_bench
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *what;
+} commands[] = {
+	{ "demo", cmd_demo, "show a remote drain beside the other ways" },
+	{ "doctor", cmd_doctor, "tell what this machine offers weir" },
+	{ "bench", cmd_bench, "measure weir against its bare sequences" },
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+int tool_error(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	fputs("weir: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return TOOL_FAILED;
+}
+
+uint64_t tool_number(struct argp_state *state, const char *option,
+		     const char *arg, uint64_t min, uint64_t max)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(arg, &end, 10);
+	if (errno != 0 || end == arg || *end != '\0' || arg[0] == '-' ||
+	    value < min || value > max)
+		argp_error(state,
+			   "--%s takes a number from %llu to %llu, not '%s'",
+			   option, (unsigned long long)min,
+			   (unsigned long long)max, arg);
+	return value;
+}
+
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		if (commands[i].run && strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* Runs a command with its own argv[0], which its messages begin with. */
+static int run(const struct command *command, int argc, char **argv)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "weir %s", command->name);
+	argv[0] = name;
+	return command->run(argc, argv);
+}
+
+/* `weir help` is `weir --help`, `weir help X` is `weir X --help`. */
+static int help(struct argp_state *state, int argc, char **argv)
+{
+	const struct command *command;
+	char option[] = "--help";
+	char *of[] = { NULL, option, NULL };
+
+	if (argc < 2)
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+	command = find(argv[1]);
+	if (!command)
+		argp_error(state, "no command '%s'", argv[1]);
+	return command ? run(command, 2, of) : TOOL_USAGE;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	int *status = state->input;
+	char **argv = state->argv + state->next - 1;
+	int argc = state->argc - state->next + 1;
+	const struct command *command;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		state->next = state->argc; /* the rest is the command's */
+		command = find(arg);
+		if (command)
+			*status = run(command, argc, argv);
+		else if (strcmp(arg, "help") == 0)
+			*status = help(state, argc, argv);
+		else
+			argp_error(state, "no command '%s'", arg);
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which command?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The list of commands, at the end of --help. */
+static char *list_commands(int key, const char *text, void *input)
+{
+	char *list;
+	size_t len;
+	FILE *f;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	f = open_memstream(&list, &len);
+	if (!f)
+		return (char *)text;
+	fputs("Commands:\n", f);
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		if (commands[i].run)
+			fprintf(f, "  %-8s%s\n", commands[i].name,
+				commands[i].what);
+	fputs("\n'weir COMMAND --help' tells more of each.", f);
+	fclose(f);
+	return list;
+}
+
+int main(int argc, char **argv)
+{
+	const struct argp argp = {
+		.parser = parse,
+		.args_doc = "COMMAND [OPTION...]",
+		.doc = "A page allocator whose per-CPU lists any thread can "
+		       "drain without interrupting the CPU.\v.",
+		.help_filter = list_commands,
+	};
+	int status = TOOL_USAGE;
+
+	argp_program_version = "weir " WEIR_VERSION;
+	argp_err_exit_status = TOOL_USAGE;
+	if (argc > 0)
+		argv[0] = (char[]){ "weir" }; /* messages begin with it */
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &status) != 0)
+		return TOOL_USAGE;
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return tool_error("cannot write the output: %s",
+				  strerror(errno));
+	return status;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the commands of the `weir` program share.
+ *
+ * A command is a function cmd_<name>(argc, argv) whose argv[0] is "weir
+ * <name>"; it parses its options by argp and returns the exit status:
+ *
+ *   0  fine
+ *   1  as the command's --help tells
+ *   2  usage: TOOL_USAGE, with a line on standard error that says what was
+ *      wrong and what to do
+ *
+ * argp ends the program by itself for --help, --version and wrong options.
+ */
+#ifndef WEIR_TOOL_H
+#define WEIR_TOOL_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	TOOL_OK = 0,
+	TOOL_FAILED = 1,
+	TOOL_USAGE = 2,
+};
+
+int cmd_demo(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+
+/* Keys of options without a letter; a command's own begin at FIRST. */
+enum {
+	TOOL_KEY_JSON = 0x100,
+	TOOL_KEY_FIRST = 0x110,
+};
+
+/* A row of a command's options; its parser calls tool_need_json() for it. */
+#define TOOL_OPTION_JSON                                                       \
+	{                                                                      \
+		"json", TOOL_KEY_JSON, NULL, 0,                                \
+			"Print one JSON object instead of text", 0             \
+	}
+
+/* Ends the program with status 2 where the tool was built without JSON. */
+void tool_need_json(void);
+
+/*
+ * Reads the argument of an option as a number from `min` to `max`; ends the
+ * program with status 2 and a sentence if it is none.
+ */
+uint64_t tool_number(struct argp_state *state, const char *option,
+		     const char *arg, uint64_t min, uint64_t max);
+
+/* "weir: <sentence>" on standard error. Returns TOOL_FAILED. */
+int tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
