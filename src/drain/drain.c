@@ -424,8 +424,10 @@ void wi_drain_run(struct wi_drain *drain,
 	while (!is_satisfied(&run) &&
 	       (request->want_pages != 0 ? choose_fullest(&run) :
 					   choose_all(&run))) {
-		for (unsigned zone = request->first_zone; zone < last_zone;
-		     zone++) {
+		/* Not in locked mode: who holds the area may be preempted,
+		 * and what runs on its CPU meanwhile tells nothing of it. */
+		for (unsigned zone = request->first_zone;
+		     zone < last_zone && !drain->locked; zone++) {
 			struct weir_lists lists = {
 				(char *)wi_drain_area(drain, zone, 0),
 				drain->nr_cpus,
