@@ -6,7 +6,6 @@
  */
 #include "zone.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,19 +172,9 @@ static void measure_churn(struct setup *s, struct bench_zone_result *result,
 {
 	claim(s, 0, NR_PAGES, BATCH);
 	shuffle(s, NR_PAGES);
-	for (uint64_t i = 0; i < NR_PAGES / 2; i++) {
-		uint64_t page = s->pages[i];
-
-		s->pages[i] = s->pages[NR_PAGES / 2 + i];
-		s->pages[NR_PAGES / 2 + i] = page;
-	}
-	{
-		uint64_t *all = s->pages;
-
-		s->pages += NR_PAGES / 2;
-		release(s, 0, NR_PAGES / 2, BATCH);
-		s->pages = all;
-	}
+	release(s, 0, NR_PAGES / 2, BATCH);
+	memcpy(s->pages, s->pages + NR_PAGES / 2,
+	       sizeof(*s->pages) * (NR_PAGES / 2));
 	for (unsigned i = 0; i < rounds; i++)
 		values[i] = churn(s);
 	result->churn_blocks_free = wi_zone_nr_free_runs(s->zone, 9);
@@ -199,7 +188,7 @@ void bench_zone(struct bench_zone_result *result, unsigned rounds)
 	void *memory = aligned_alloc(64, bytes);
 	double *values = malloc(sizeof(*values) * rounds * NR_FIGURES);
 	double medians[NR_FIGURES];
-	struct setup s = {.random = 88172645463325252u};
+	struct setup s = { .random = 88172645463325252u };
 
 	s.pages = malloc(sizeof(*s.pages) * NR_PAGES);
 	if (!memory || !values || !s.pages || rounds == 0)
@@ -208,7 +197,7 @@ void bench_zone(struct bench_zone_result *result, unsigned rounds)
 	memset(s.pages, 0, sizeof(*s.pages) * NR_PAGES);
 	s.zone = wi_zone_init(memory, NR_PAGES);
 	for (unsigned i = 0; i < rounds; i++) {
-		double figures[NR_FIGURES] = {0};
+		double figures[NR_FIGURES] = { 0 };
 
 		measure(&s, figures);
 		for (unsigned f = 0; f < NR_FIGURES; f++)

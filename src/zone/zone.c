@@ -274,18 +274,21 @@ static enum wi_zone_error release_words(struct wi_zone *zone, unsigned order,
 /* Whether n pages, at most 64, are consecutive. */
 static bool are_consecutive(const uint64_t *pages, size_t n)
 {
-	uint64_t differ = 0;
+	uint64_t base = pages[0], a = 0, b = 0, c = 0, d = 0;
 	size_t i = 0;
 
 	/* A quick look at the end spares shuffled pages the rest. */
-	if (pages[n - 1] != pages[0] + n - 1)
+	if (pages[n - 1] != base + n - 1)
 		return false;
-	for (; i + 8 <= n; i += 8)
-		for (size_t j = 0; j < 8; j++)
-			differ |= pages[i + j] ^ (pages[0] + i + j);
+	for (; i + 4 <= n; i += 4) {
+		a |= pages[i] ^ (base + i);
+		b |= pages[i + 1] ^ (base + i + 1);
+		c |= pages[i + 2] ^ (base + i + 2);
+		d |= pages[i + 3] ^ (base + i + 3);
+	}
 	for (; i < n; i++)
-		differ |= pages[i] ^ (pages[0] + i);
-	return differ == 0;
+		a |= pages[i] ^ (base + i);
+	return (a | b | c | d) == 0;
 }
 
 /*

@@ -16,8 +16,9 @@
 #include "check.h"
 #include "zone/layout.h"
 
-#define NR_BLOCKS UINT64_C(16384) /* states: 64 KiB, some pages of their own   \
-				   */
+#define NR_BLOCKS                                                              \
+	UINT64_C(16384) /* states: 64 KiB, some pages of their own             \
+			 */
 #define NR_PAGES (NR_BLOCKS * WI_BLOCK_PAGES)
 
 static struct wi_zone *zone;
@@ -170,6 +171,58 @@ static void blocks(unsigned order, uint64_t at)
 	CHECK_EQ(wi_zone_nr_free(zone), NR_PAGES);
 }
 
+static bool bits_were_clear;
+
+static void look_at_bits(void)
+{
+	bits_were_clear = first->word[0] == 0;
+}
+
+/*
+ * Ticket before bits: a claim has set no bit, and a release has cleared all,
+ * when they come to the state. Else a thread that stands still between the two
+ * steps lets ticket holders search for ever.
+ */
+static void order_of_steps(void)
+{
+	uint64_t page;
+	size_t bad;
+
+	first = wi_zone_block(zone, 0);
+	for (unsigned order = 0; order <= 8; order++) {
+		CHECK_EQ(claim_interrupted(order, &page, look_at_bits), 1);
+		CHECK(bits_were_clear);
+		CHECK(first->word[0] != 0);
+		between = look_at_bits;
+		nr_faults = 0;
+		CHECK_EQ(mprotect(states, states_bytes, PROT_READ), 0);
+		CHECK_EQ(wi_zone_release(zone, order, &page, 1, &bad),
+			 WI_ZONE_OK);
+		CHECK_EQ(nr_faults, 1);
+		CHECK(bits_were_clear);
+	}
+}
+
+/* A claim that sees no run takes no ticket, so gives none back. */
+static void no_ticket_unseen(void)
+{
+	static uint64_t pages[NR_PAGES];
+	uint64_t generation, nr = 0, page;
+	uint32_t cursor = 0;
+	size_t bad;
+
+	while (nr < NR_PAGES)
+		nr += wi_zone_claim(zone, 0, NR_PAGES - nr, pages + nr,
+				    &cursor);
+	for (uint64_t i = 0; i < NR_PAGES; i += 2)
+		CHECK_EQ(wi_zone_release(zone, 0, &pages[i], 1, &bad),
+			 WI_ZONE_OK);
+	generation = wi_zone_generation(zone);
+	for (unsigned order = 1; order <= WI_ZONE_ORDER_MAX; order++)
+		CHECK_EQ(wi_zone_claim(zone, order, 1, &page, &cursor), 0);
+	CHECK_EQ(wi_zone_generation(zone), generation);
+}
+
 /* ThreadSanitizer holds a lock of its own where the write faults. */
 static void skip_under_tsan(void)
 {
@@ -195,5 +248,7 @@ int main(void)
 			blocks(order, at);
 		blocks(order, nr - 1);
 	}
+	order_of_steps();
+	no_ticket_unseen();
 	return 0;
 }
