@@ -36,6 +36,13 @@
 #define WEIR_X86_RSEQ_CPU "%%fs:4(%[rseq])"
 #define WEIR_X86_RSEQ_CS "%%fs:8(%[rseq])"
 
+/* Tests put delays here (tests/inject.h); r11 and the flags are free. 1: active
+ * is loaded; 2: the mark stands, active is not compared yet; 3: all is ready
+ * but the commit. */
+#ifndef WEIR_X86_INJECT
+#define WEIR_X86_INJECT(n)
+#endif
+
 /* clang-format off */
 #define WEIR_X86_DESCRIPTOR                                                    \
 	"	.pushsection __rseq_cs, \"aw\"\n"                              \
@@ -63,6 +70,7 @@
  * On a quiet CPU announce the operation (ARCH-F1), unless in a burst. */
 #define WEIR_X86_HEADER(unable)                                                \
 	"	movl " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10), %%r9d\n"           \
+	WEIR_X86_INJECT(1)                                                     \
 	"	testl %%r9d, %%r9d\n"                                          \
 	"	jns 8f\n"                                                      \
 	"	movq " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10), %%rcx\n"           \
@@ -86,11 +94,13 @@
 	"	movq %%r8, %%r11\n"                                            \
 	"	xorl %%eax, %%eax\n"                                           \
 	"	xchgq %%r11, " WEIR_STR(WEIR_AREA_BUSY) "(%%r10)\n"            \
+	WEIR_X86_INJECT(2)                                                     \
 	"	cmpq %%rcx, " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10)\n"           \
 	"	jne 5f\n"                                                      \
 	"8:	movq %c[header](%%r10, %%r9), %%rdx\n"                         \
 	"	testl $" unable ", %%edx\n"                                    \
-	"	jz 6f\n"
+	"	jz 6f\n"                                                       \
+	WEIR_X86_INJECT(3)
 
 #define WEIR_X86_LEAVE "7:	movq $0, " WEIR_X86_RSEQ_CS "\n"
 
