@@ -301,7 +301,7 @@ static void search_free_run(struct claim *c)
 			}
 		} else {
 			next = (at | (step - 1)) + 1;
-			if (at % step == 0 &&
+			if (at % step == 0 && next <= c->zone->nr_blocks &&
 			    words_look_free(c->zone, at / 64, step / 64))
 				take(c, at);
 		}
