@@ -37,9 +37,8 @@
  * over its block, and the walk of all states finds it and mends the hint.
  *
  * Sources: LLFree (Wrenger et al., USENIX ATC 2023) claims a counter and then a
- * bit for each page; B. Gregg's and M. Gorman's accounts of Linux's buddy
- * allocator for what a zone must resist. Hierarchical bitmaps: P. van Emde
- * Boas' idea with 64 children (cf. Linux lib/sbitmap.c, lib/find_bit.c).
+ * bit for each page. The summaries are bitmaps over bitmaps, as in van Emde
+ * Boas trees, with 64 children.
  */
 #include "zone/layout.h"
 
