@@ -93,6 +93,13 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 	}
 #endif
 
+/* Bytes of a run, less 1. */
+WEIR_INLINE uint64_t weir_run_mask(const struct weir_pool *pool, unsigned order)
+{
+	return order == 0 ? pool->page_mask :
+			    ((pool->page_mask + 1) << (order & 31)) - 1;
+}
+
 /* As weir_alloc(). */
 WEIR_INLINE void *weir_fast_alloc(struct weir_pool *pool, unsigned order,
 				  unsigned flags)
@@ -123,7 +130,7 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 		pushed = weir_seq_push(&pool->lists, list, offset);            \
 		break;
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
-	uint64_t misaligned = offset & (((pool->page_mask + 1) << (order & 31)) - 1);
+	uint64_t misaligned = offset & weir_run_mask(pool, order);
 	int pushed = 0;
 
 	if (__builtin_expect(offset < pool->bytes, 1) &&
@@ -134,6 +141,110 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 #undef WEIR_FAST_CASE
 #endif
 	weir_free(pool, page, order);
+}
+
+/*
+ * Between pointers and tokens, two at a time: what was stored 8 bytes at a
+ * time a moment ago is read so, and what a bulk sequence copies 16 bytes at a
+ * time is written so, or the loads would wait for the stores to reach the
+ * cache.
+ */
+typedef uint64_t weir_pair __attribute__((vector_size(16), aligned(8)));
+
+#define WEIR_BULK_MAX 64 /* pages a bulk form converts at once */
+
+/* Offsets of n pages, at most WEIR_BULK_MAX; not 0 if one of them cannot be a
+ * run of that order in this pool. */
+WEIR_INLINE int weir_pages_to_tokens(const struct weir_pool *pool,
+				     unsigned order, void *const *pages,
+				     size_t n, uint64_t *tokens)
+{
+	const uint64_t base = (uint64_t)pool->base;
+	const uint64_t mask = weir_run_mask(pool, order);
+	const uint64_t last = pool->bytes - mask - 1;
+	weir_pair misaligned = { 0, 0 }, outside = { 0, 0 };
+	size_t i;
+
+	for (i = 0; i + 2 <= n; i += 2) {
+		weir_pair offset = { (uint64_t)pages[i],
+				     (uint64_t)pages[i + 1] };
+
+		offset -= base;
+		misaligned |= offset & mask;
+		outside |= offset | (last - offset); /* the sign bit */
+		*(weir_pair *)(tokens + i) = offset;
+	}
+	if (i < n) {
+		tokens[i] = (uint64_t)pages[i] - base;
+		misaligned[0] |= tokens[i] & mask;
+		outside[0] |= tokens[i] | (last - tokens[i]);
+	}
+	return (misaligned[0] | misaligned[1] |
+		(outside[0] | outside[1]) >> 63) != 0;
+}
+
+/* Adds the base to n offsets, in place. */
+WEIR_INLINE void weir_tokens_to_pages(const struct weir_pool *pool,
+				      void **pages, size_t n)
+{
+	const uint64_t base = (uint64_t)pool->base;
+	size_t i;
+
+	for (i = 0; i + 2 <= n; i += 2)
+		*(weir_pair *)(void *)(pages + i) += base;
+	if (i < n)
+		pages[i] = pool->base + (uint64_t)pages[i];
+}
+
+/* As weir_alloc_bulk(). */
+WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
+				     void **pages, size_t n, unsigned flags)
+{
+	size_t got = 0;
+	int err;
+
+#ifdef WEIR_HAVE_SEQUENCES
+#define WEIR_FAST_CASE(list)                                                   \
+	case list:                                                             \
+		got = weir_seq_pop_bulk(&pool->lists, list,                    \
+					(uint64_t *)(void *)pages,             \
+					(unsigned)n);                          \
+		break;
+	if (!(flags & WEIR_ZERO) && n <= WEIR_LIST_MAX)
+		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+	weir_tokens_to_pages(pool, pages, got);
+	if (__builtin_expect(got == n, 1))
+		return 0;
+#undef WEIR_FAST_CASE
+#endif
+	err = weir_alloc_bulk(pool, order, pages + got, n - got, flags);
+	if (err != 0)
+		weir_free_bulk(pool, order, pages, got);
+	return err;
+}
+
+/* As weir_free_bulk(). */
+WEIR_INLINE void weir_fast_free_bulk(struct weir_pool *pool, unsigned order,
+				     void *const *pages, size_t n)
+{
+	size_t done = 0;
+
+#ifdef WEIR_HAVE_SEQUENCES
+#define WEIR_FAST_CASE(list)                                                   \
+	case list:                                                             \
+		done = weir_seq_push_bulk(&pool->lists, list, tokens,          \
+					  (unsigned)n);                        \
+		break;
+	uint64_t tokens[WEIR_BULK_MAX] __attribute__((aligned(16)));
+
+	if (n <= WEIR_BULK_MAX &&
+	    weir_pages_to_tokens(pool, order, pages, n, tokens) == 0)
+		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+	if (__builtin_expect(done == n, 1))
+		return;
+#undef WEIR_FAST_CASE
+#endif
+	weir_free_bulk(pool, order, pages + done, n - done);
 }
 
 /* As weir_tick(). */

@@ -77,7 +77,7 @@ static bool linger(void)
 		"	jmp 7b\n"
 		"	.popsection\n"
 		: [turns] "+&r"(turns), [aborted] "+&q"(aborted)
-		: [rseq] "r"(__rseq_offset)
+		: [rseq] "r"(weir_x86_rseq())
 		: "rax", "memory", "cc");
 	return aborted;
 }

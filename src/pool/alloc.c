@@ -8,7 +8,7 @@
 #include "cache/report.h"
 
 /* Tokens moved at once through the stack. */
-#define CHUNK 64
+#define CHUNK WEIR_BULK_MAX
 
 /* --- caller errors ----------------------------------------------------- */
 
@@ -149,15 +149,13 @@ static int bad_request(const struct wi_pool *pool, unsigned order,
 static void hand_out(const struct wi_pool *pool, unsigned order, void **pages,
 		     size_t n, unsigned flags)
 {
-	for (size_t i = 0; i < n; i++) {
-		uint64_t offset = (uint64_t)(uintptr_t)pages[i];
-
-		if (pool->checks != NULL)
-			check_out(pool, offset, order);
-		pages[i] = pool->base + offset;
-		if (flags & WEIR_ZERO)
+	if (pool->checks != NULL)
+		for (size_t i = 0; i < n; i++)
+			check_out(pool, (uint64_t)(uintptr_t)pages[i], order);
+	weir_tokens_to_pages(pool->handle, pages, n);
+	if (flags & WEIR_ZERO)
+		for (size_t i = 0; i < n; i++)
 			memset(pages[i], 0, pool->page_size << order);
-	}
 }
 
 /*
@@ -213,7 +211,9 @@ void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
 	case list:                                                             \
 		token = weir_seq_pop(&pool->lists, list);                      \
 		break;
-	if (wi_likely(!(flags & ~(WEIR_NOWAIT | WEIR_THISNODE))))
+	if (wi_likely(flags == 0 && order == 0))
+		token = weir_seq_pop(&pool->lists, 0);
+	else if (!(flags & ~(WEIR_NOWAIT | WEIR_THISNODE)))
 		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
 #undef CASE
 #endif
@@ -280,9 +280,14 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
 	int pushed = 0;
 
-	if (wi_likely(offset < pool->bytes &&
-		      !(offset & (((pool->page_mask + 1) << (order & 31)) - 1))))
+	if (wi_likely(order == 0)) {
+		if (wi_likely(offset < pool->bytes &&
+			      !(offset & pool->page_mask)))
+			pushed = weir_seq_push(&pool->lists, 0, offset);
+	} else if (offset < pool->bytes &&
+		   !(offset & weir_run_mask(pool, order))) {
 		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
+	}
 	if (wi_likely(pushed > 0))
 		return;
 #undef CASE
@@ -290,42 +295,38 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	free_slow(wi_pool_of(pool), page, order);
 }
 
+/* Offsets of pages that may lie in several zones, or are checked, or of which
+ * one is wrong, given back one by one. */
+WI_COLD static void free_each(struct wi_pool *pool, unsigned order,
+			      void *const *pages, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (pages[i] == NULL)
+			die(pool, (uint64_t)0 - (uint64_t)pool->base, order,
+			    "not a page of this pool");
+		free_slow(pool, pages[i], order);
+	}
+}
+
 void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
 		    size_t n)
 {
+	uint64_t tokens[CHUNK] __attribute__((aligned(16)));
 	struct wi_pool *impl = wi_pool_of(pool);
-	uint64_t tokens[CHUNK];
 
 	if (impl == NULL)
 		return;
-	while (n > 0) {
-		size_t chunk = wi_min_u64(n, CHUNK);
-		unsigned zone = 0;
-		size_t first = 0;
-
-		for (size_t i = 0; i < chunk; i++) {
-			unsigned its;
-			const char *why;
-
-			tokens[i] = (uint64_t)((char *)pages[i] - impl->base);
-			why = refusal(impl, tokens[i], order);
-			if (wi_unlikely(why != NULL))
-				die(impl, tokens[i], order, why);
-			if (impl->checks != NULL)
-				check_in(impl, tokens[i], order);
-			its = wi_pool_zone_of(impl, tokens[i]);
-			if (its != zone) {
-				wi_cache_put(&impl->cache, zone,
-					     wi_pool_kind_of_order(order),
-					     tokens + first, i - first);
-				zone = its;
-				first = i;
-			}
-		}
-		wi_cache_put(&impl->cache, zone, wi_pool_kind_of_order(order),
-			     tokens + first, chunk - first);
-		pages += chunk;
-		n -= chunk;
+	for (size_t chunk; n > 0; pages += chunk, n -= chunk) {
+		chunk = wi_min_u64(n, CHUNK);
+		if (impl->nr_zones == 1 && impl->checks == NULL &&
+		    order <= WEIR_ORDER_MAX &&
+		    weir_pages_to_tokens(pool, order, pages, chunk, tokens) ==
+			    0)
+			wi_cache_put(&impl->cache, 0,
+				     wi_pool_kind_of_order(order), tokens,
+				     chunk);
+		else
+			free_each(impl, order, pages, chunk);
 	}
 }
 

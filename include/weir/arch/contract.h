@@ -64,7 +64,8 @@
  *               mark to 0, leave with WEIR_AGAIN
  *   abort:  compare-and-swap busy from the mark to 0 if one was written
  *           (release); leave with WEIR_AGAIN
- *   leave:  nothing of the list was written; rseq_cs is left clear
+ *   leave:  nothing of the list was written; rseq_cs is left clear where the
+ *           code may be unloaded
  *
  *   weir_seq_pop        enter; token = slot below top;
  *                       commit: top - 8, room + 1, operations + 2 (release)
