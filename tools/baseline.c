@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The other known ways to get at the pages that another CPU keeps. None is
+ * part of the library; each is a complete allocator of single pages:
+ *
+ *   scheduled-work  the lists of weir (restartable sequences); a drainer moves
+ *                   to the CPU, empties its list there, and moves back. Linux
+ *                   before 6.0 ran a work item on every CPU to this end.
+ *   membarrier      the lists of weir; a drainer exchanges the list set, then
+ *                   always asks the kernel to abort what runs on that CPU.
+ *                   As tcmalloc does.
+ *   spinlock        a list under a lock for each CPU, which a drainer takes.
+ *                   Linux since 6.0.
+ *
+ * They share the zone, a stack under a lock, and differ from each other in
+ * nothing but the lists and the drain. A drain here takes the pages of every
+ * CPU whose list is not empty.
+ */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "pcplist/pcplist.h"
+
+#include "demo_way.h"
+
+/* --- a lock -------------------------------------------------------------- */
+
+struct lock {
+	uint32_t taken;
+};
+
+static inline void lock(struct lock *lock)
+{
+	unsigned spins = 0;
+
+	/* Acquires what the last holder did. */
+	while (__atomic_exchange_n(&lock->taken, 1, __ATOMIC_ACQUIRE) != 0) {
+		wi_cpu_relax();
+		if (++spins % 1024 == 0)
+			sched_yield(); /* the holder may wait for a CPU */
+	}
+}
+
+static inline void unlock(struct lock *lock)
+{
+	wi_store_release(&lock->taken, 0); /* to who locks next */
+}
+
+/* --- what they share ----------------------------------------------------- */
+
+/* One CPU's list in `spinlock`. */
+struct spin_list {
+	_Alignas(WI_CACHE_LINE) struct lock lock;
+	uint32_t count;
+	uint64_t page[DEMO_LIST_LIMIT];
+};
+
+struct pool {
+	struct demo_machine machine;
+	struct lock lock; /* of the zone */
+	uint64_t count;
+	uint64_t *zone; /* DEMO_PAGES */
+
+	struct weir_lists lists; /* scheduled-work, membarrier: areas */
+	size_t areas_bytes;
+	uint32_t *exchanges; /* of each CPU */
+	struct lock drain_lock;
+	uint64_t membarriers;
+
+	struct spin_list *spin; /* spinlock: one a CPU */
+	size_t spin_bytes;
+};
+
+static void *map(size_t bytes)
+{
+	const struct wi_os_map how = { .bytes = bytes };
+	void *p;
+
+	return wi_os_map(&p, &how) == 0 ? p : NULL;
+}
+
+static void destroy(struct pool *pool)
+{
+	if (pool->lists.areas)
+		wi_os_unmap(pool->lists.areas, pool->areas_bytes);
+	if (pool->spin)
+		wi_os_unmap(pool->spin, pool->spin_bytes);
+	free(pool->exchanges);
+	free(pool->zone);
+	free(pool);
+}
+
+static struct pool *create(const struct demo_machine *machine)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return NULL;
+	pool->machine = *machine;
+	pool->zone = malloc(DEMO_PAGES * sizeof(*pool->zone));
+	if (!pool->zone) {
+		destroy(pool);
+		return NULL;
+	}
+	while (pool->count < DEMO_PAGES) {
+		pool->zone[pool->count] = DEMO_PAGES - 1 - pool->count;
+		pool->count++;
+	}
+	return pool;
+}
+
+static uint64_t zone_get(struct pool *pool)
+{
+	uint64_t page = DEMO_NONE;
+
+	lock(&pool->lock);
+	if (pool->count > 0)
+		page = pool->zone[--pool->count];
+	unlock(&pool->lock);
+	return page;
+}
+
+static void zone_put(struct pool *pool, const uint64_t *pages, size_t n)
+{
+	lock(&pool->lock);
+	memcpy(pool->zone + pool->count, pages, n * sizeof(*pages));
+	pool->count += n;
+	unlock(&pool->lock);
+}
+
+/* --- lists of restartable sequences -------------------------------------- */
+
+static struct wi_area *area_of(const struct pool *pool, unsigned cpu)
+{
+	return (struct wi_area *)(pool->lists.areas +
+				  (size_t)cpu * WEIR_AREA_BYTES);
+}
+
+/* Pages in the set in use; a hint. */
+static unsigned pages_of(const struct pool *pool, unsigned cpu)
+{
+	struct wi_area *area = area_of(pool, cpu);
+	unsigned set = wi_active_set(wi_load_relaxed(&area->active));
+
+	return wi_header_count(wi_load_relaxed(wi_area_headers(area, set)));
+}
+
+static void *seq_setup(const struct demo_way *way,
+		       const struct demo_machine *machine, uint64_t wait_ns,
+		       const char **why)
+{
+	const uint16_t limits[WEIR_NR_LISTS] = { DEMO_LIST_LIMIT };
+	struct pool *pool;
+
+	(void)way, (void)wait_ns;
+	*why = "no restartable sequences";
+	if (!machine->has_sequences)
+		return NULL;
+	*why = "no memory";
+	pool = create(machine);
+	if (!pool)
+		return NULL;
+	pool->areas_bytes = (size_t)machine->nr_cpus * WEIR_AREA_BYTES;
+	pool->lists.areas = map(pool->areas_bytes);
+	pool->lists.nr_cpus = machine->nr_cpus;
+	pool->exchanges = calloc(machine->nr_cpus, sizeof(*pool->exchanges));
+	if (!pool->lists.areas || !pool->exchanges) {
+		destroy(pool);
+		return NULL;
+	}
+	for (unsigned cpu = 0; cpu < machine->nr_cpus; cpu++) {
+		struct wi_area *area = area_of(pool, cpu);
+
+		wi_pcplist_init(area, limits);
+		/* Relaxed: no other thread yet. */
+		wi_store_relaxed(&area->active,
+				 wi_active_word(WI_SET_0, false, 0));
+	}
+	return pool;
+}
+
+/* No thread uses the pool any more. */
+static bool seq_teardown(void *p)
+{
+	struct pool *pool = p;
+	uint64_t there = pool->count;
+	bool complete;
+
+	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
+		there += pages_of(pool, cpu);
+	complete = there == DEMO_PAGES;
+	destroy(pool);
+	return complete;
+}
+
+static inline uint64_t seq_get_inline(struct pool *pool)
+{
+	uint64_t page;
+
+	do
+		page = weir_seq_pop(&pool->lists, 0);
+	while (wi_unlikely(page == WEIR_AGAIN));
+	return wi_likely(page != WEIR_NONE) ? page : zone_get(pool);
+}
+
+static inline void seq_put_inline(struct pool *pool, uint64_t page)
+{
+	int pushed;
+
+	do
+		pushed = weir_seq_push(&pool->lists, 0, page);
+	while (wi_unlikely(pushed < 0));
+	if (wi_unlikely(pushed == 0))
+		zone_put(pool, &page, 1);
+}
+
+static uint64_t seq_get(void *pool)
+{
+	return seq_get_inline(pool);
+}
+
+static void seq_put(void *pool, uint64_t page)
+{
+	seq_put_inline(pool, page);
+}
+
+static void seq_pairs(void *pool, unsigned n)
+{
+	while (n-- > 0) {
+		uint64_t page = seq_get_inline(pool);
+
+		if (page != DEMO_NONE)
+			seq_put_inline(pool, page);
+	}
+}
+
+/* --- scheduled-work ------------------------------------------------------ */
+
+static bool move_to(unsigned cpu)
+{
+	cpu_set_t *set = CPU_ALLOC(cpu + 1);
+	size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
+	bool moved;
+
+	if (!set)
+		return false;
+	CPU_ZERO_S(bytes, set);
+	CPU_SET_S(cpu, bytes, set);
+	moved = sched_setaffinity(0, bytes, set) == 0;
+	CPU_FREE(set);
+	return moved;
+}
+
+/* This CPU's list to the zone. */
+static void flush_here(struct pool *pool)
+{
+	uint64_t pages[64];
+	unsigned n;
+
+	while ((n = weir_seq_pop_bulk(&pool->lists, 0, pages, 64)) > 0)
+		zone_put(pool, pages, n);
+}
+
+static uint64_t scheduled_rescue(void *p)
+{
+	struct pool *pool = p;
+	uint64_t page = seq_get_inline(pool);
+
+	if (page != DEMO_NONE)
+		return page;
+	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
+		if (pages_of(pool, cpu) > 0 && move_to(cpu))
+			flush_here(pool);
+	move_to(pool->machine.rescuer_cpu);
+	return seq_get_inline(pool);
+}
+
+/* --- membarrier ---------------------------------------------------------- */
+
+static void *membarrier_setup(const struct demo_way *way,
+			      const struct demo_machine *machine,
+			      uint64_t wait_ns, const char **why)
+{
+	if (!machine->has_membarrier) {
+		*why = "no membarrier for sequences";
+		return NULL;
+	}
+	return seq_setup(way, machine, wait_ns, why);
+}
+
+/* Exchanges the set in use, waits out who may still write the old one, and
+ * gives it to the zone. Under the drain lock. */
+static void exchange_and_flush(struct pool *pool, unsigned cpu)
+{
+	struct wi_area *area = area_of(pool, cpu);
+	unsigned old = wi_active_set(wi_load_relaxed(&area->active));
+	unsigned next = old == WI_SET_0 ? WI_SET_1 : WI_SET_0;
+	const uint64_t *pages;
+	size_t n;
+
+	wi_xchg_full(&area->active,
+		     wi_active_word(next, false, ++pool->exchanges[cpu]));
+	pool->membarriers++;
+	if (wi_os_membarrier_cpu(cpu) != 0)
+		wi_panic("demo: membarrier failed on a CPU that is online");
+	wi_fence_full(); /* it may return early, without one */
+	pages = wi_pcplist_tokens(area, old, 0, &n);
+	zone_put(pool, pages, n);
+	wi_pcplist_reset(area, old, 0, DEMO_LIST_LIMIT);
+}
+
+static uint64_t membarrier_rescue(void *p)
+{
+	struct pool *pool = p;
+	uint64_t page = seq_get_inline(pool);
+
+	if (page != DEMO_NONE)
+		return page;
+	lock(&pool->drain_lock);
+	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
+		if (pages_of(pool, cpu) > 0)
+			exchange_and_flush(pool, cpu);
+	unlock(&pool->drain_lock);
+	return seq_get_inline(pool);
+}
+
+static void membarrier_count(void *p, struct demo_counts *counts)
+{
+	counts->membarriers = ((struct pool *)p)->membarriers;
+}
+
+/* --- spinlock ------------------------------------------------------------ */
+
+static void *spin_setup(const struct demo_way *way,
+			const struct demo_machine *machine, uint64_t wait_ns,
+			const char **why)
+{
+	struct pool *pool = create(machine);
+
+	(void)way, (void)wait_ns;
+	*why = "no memory";
+	if (!pool)
+		return NULL;
+	pool->spin_bytes = machine->nr_cpus * sizeof(*pool->spin);
+	pool->spin = map(pool->spin_bytes);
+	if (!pool->spin) {
+		destroy(pool);
+		return NULL;
+	}
+	return pool;
+}
+
+static bool spin_teardown(void *p)
+{
+	struct pool *pool = p;
+	uint64_t there = pool->count;
+
+	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
+		there += pool->spin[cpu].count;
+	destroy(pool);
+	return there == DEMO_PAGES;
+}
+
+static inline struct spin_list *spin_list_here(struct pool *pool)
+{
+	int cpu = sched_getcpu();
+
+	return &pool->spin[cpu > 0 ? cpu : 0];
+}
+
+static inline uint64_t spin_get_inline(struct pool *pool)
+{
+	struct spin_list *list = spin_list_here(pool);
+	uint64_t page = DEMO_NONE;
+
+	lock(&list->lock);
+	if (list->count > 0)
+		page = list->page[--list->count];
+	unlock(&list->lock);
+	return wi_likely(page != DEMO_NONE) ? page : zone_get(pool);
+}
+
+static inline void spin_put_inline(struct pool *pool, uint64_t page)
+{
+	struct spin_list *list = spin_list_here(pool);
+	bool pushed = false;
+
+	lock(&list->lock);
+	if (list->count < DEMO_LIST_LIMIT) {
+		list->page[list->count++] = page;
+		pushed = true;
+	}
+	unlock(&list->lock);
+	if (wi_unlikely(!pushed))
+		zone_put(pool, &page, 1);
+}
+
+static uint64_t spin_get(void *pool)
+{
+	return spin_get_inline(pool);
+}
+
+static void spin_put(void *pool, uint64_t page)
+{
+	spin_put_inline(pool, page);
+}
+
+static void spin_pairs(void *pool, unsigned n)
+{
+	while (n-- > 0) {
+		uint64_t page = spin_get_inline(pool);
+
+		if (page != DEMO_NONE)
+			spin_put_inline(pool, page);
+	}
+}
+
+static uint64_t spin_rescue(void *p)
+{
+	struct pool *pool = p;
+	uint64_t page = spin_get_inline(pool);
+
+	if (page != DEMO_NONE)
+		return page;
+	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++) {
+		struct spin_list *list = &pool->spin[cpu];
+
+		lock(&list->lock);
+		zone_put(pool, list->page, list->count);
+		list->count = 0;
+		unlock(&list->lock);
+	}
+	return spin_get_inline(pool);
+}
+
+/* --- the table ----------------------------------------------------------- */
+
+const struct demo_way baseline_scheduled_work = {
+	.name = "scheduled-work",
+	.setup = seq_setup,
+	.teardown = seq_teardown,
+	.get = seq_get,
+	.put = seq_put,
+	.pairs = seq_pairs,
+	.rescue = scheduled_rescue,
+};
+
+const struct demo_way baseline_spinlock = {
+	.name = "spinlock",
+	.setup = spin_setup,
+	.teardown = spin_teardown,
+	.get = spin_get,
+	.put = spin_put,
+	.pairs = spin_pairs,
+	.rescue = spin_rescue,
+};
+
+const struct demo_way baseline_membarrier = {
+	.name = "membarrier",
+	.setup = membarrier_setup,
+	.teardown = seq_teardown,
+	.get = seq_get,
+	.put = seq_put,
+	.pairs = seq_pairs,
+	.rescue = membarrier_rescue,
+	.count = membarrier_count,
+};

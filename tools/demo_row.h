@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One row of the demo: one way to rescue pages, one thing the owner does.
+ *
+ * Interrupts are counted over windows of a few rescues. Beside each lies a
+ * window of the same length in which the owner does the same and nobody
+ * rescues; which of the two comes first alternates. What other programs send
+ * to the owner's CPU falls into both alike, so
+ *
+ *   - the excess of the one sum over the other estimates what rescues cause;
+ *   - were they to cause nothing, each would be as likely to have more than
+ *     its neighbour as to have fewer. `chance` is how likely so lopsided a
+ *     count is then (a one-sided sign test); bursts do not fool it.
+ */
+#ifndef WEIR_TOOL_DEMO_ROW_H
+#define WEIR_TOOL_DEMO_ROW_H
+
+#include "demo_owner.h"
+#include "interrupts.h"
+
+#define ROW_STOCK 50 /* free pages, all of them in the owner's list */
+
+struct row {
+	const struct demo_way *way;
+	enum owner_scene scene;
+	char why_not[64]; /* why it is not here, or "" */
+
+	unsigned attempts;
+	unsigned rescued;	 /* of them got pages */
+	unsigned collected;	 /* got them when the owner was back */
+	uint64_t pages;		 /* by the rescues */
+	uint64_t pending;	 /* pages, summed over rescues that failed */
+	uint64_t p50_ns, p99_ns; /* of a rescue, or until it failed */
+
+	bool counted;		/* the numbers of interrupts are meant: */
+	uint64_t with, without; /* in windows with rescues, in the others */
+	double chance;
+
+	uint64_t membarriers; /* as the way itself counts them */
+	double op_ns;
+	uint64_t faults; /* pages seen in two hands */
+	bool lost;	 /* pages were missing at the end */
+};
+
+/* Told how far a row is. */
+typedef void row_progress(void *ctx, const struct row *row, unsigned percent);
+
+struct row_setting {
+	const struct demo_machine *machine;
+	struct interrupts *interrupts; /* NULL: they cannot be counted */
+	unsigned rescues;	       /* where they are cheap */
+	row_progress *progress;
+	void *ctx;
+};
+
+/* Is it a rescue that waits, of which a tenth is done? */
+bool row_is_slow(const struct row *row);
+
+/* `row` has way and scene; the rest is filled in. 0 or a negative errno. */
+int row_run(struct row *row, const struct row_setting *setting);
+
+/* Interrupts per rescue beyond those that came without. */
+double row_excess(const struct row *row);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "interrupts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FIRST_CAPACITY 65536
+
+static bool grow(struct interrupts *in)
+{
+	size_t capacity = in->capacity ? 2 * in->capacity : FIRST_CAPACITY;
+	char *text = realloc(in->text, capacity);
+
+	if (!text)
+		return false;
+	in->text = text;
+	in->capacity = capacity;
+	return true;
+}
+
+/* The whole file, NUL-terminated. */
+static int read_text(struct interrupts *in)
+{
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (len + 1 >= in->capacity && !grow(in))
+			return -ENOMEM;
+		n = pread(in->fd, in->text + len, in->capacity - len - 1,
+			  (off_t)len);
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	in->text[len] = '\0';
+	return 0;
+}
+
+/* Which of the words "CPU0 CPU1 CPU3 ..." is this CPU's? */
+static int find_column(struct interrupts *in, unsigned cpu)
+{
+	char *at = in->text;
+
+	for (unsigned column = 0; *at && *at != '\n'; column++) {
+		at += strspn(at, " ");
+		if (strncmp(at, "CPU", 3) != 0)
+			break;
+		if (strtoul(at + 3, &at, 10) == cpu) {
+			in->column = column;
+			return 0;
+		}
+	}
+	return -ENODATA;
+}
+
+/* The column's number in a line "NAME:  1  2  3  what it is". */
+static bool number_in_line(const struct interrupts *in, const char *line,
+			   uint64_t *number)
+{
+	const char *colon = strchr(line, ':');
+	char *at;
+
+	if (!colon)
+		return false;
+	at = (char *)colon + 1;
+	for (unsigned column = 0;; column++) {
+		char *end;
+		uint64_t value = strtoull(at, &end, 10);
+
+		if (end == at)
+			return false;
+		if (column == in->column) {
+			*number = value;
+			return true;
+		}
+		at = end;
+	}
+}
+
+static bool ends_with(const char *line, const char *words)
+{
+	size_t n = strlen(line), m = strlen(words);
+
+	return n >= m && strcmp(line + n - m, words) == 0;
+}
+
+int interrupts_read(struct interrupts *in, struct interrupt_counts *counts)
+{
+	int err = read_text(in);
+	unsigned found = 0;
+
+	if (err != 0)
+		return err;
+	*counts = (struct interrupt_counts){ 0 };
+	for (char *line = in->text, *next; line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (ends_with(line, "Function call interrupts"))
+			found += number_in_line(in, line, &counts->calls);
+		else if (ends_with(line, "Rescheduling interrupts"))
+			found += number_in_line(in, line, &counts->reschedules);
+		else if (ends_with(line, "TLB shootdowns"))
+			number_in_line(in, line, &counts->shootdowns);
+	}
+	return found == 2 ? 0 : -ENODATA;
+}
+
+int interrupts_open(struct interrupts *in, unsigned cpu)
+{
+	struct interrupt_counts counts;
+	int err;
+
+	*in = (struct interrupts){ 0 };
+	in->fd = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
+	if (in->fd < 0)
+		return -errno;
+	err = read_text(in);
+	if (err == 0)
+		err = find_column(in, cpu);
+	if (err == 0)
+		err = interrupts_read(in, &counts);
+	if (err != 0)
+		interrupts_close(in);
+	return err;
+}
+
+void interrupts_close(struct interrupts *in)
+{
+	if (in->fd >= 0)
+		close(in->fd);
+	free(in->text);
+	*in = (struct interrupts){ .fd = -1 };
+}
