@@ -116,7 +116,7 @@ static const char *const cgroup_mounts[] = {"fs/cgroup", "fs/cgroup/unified"};
 static void read_partition(struct wi_cpuset *set, const char *root,
 			   const char *mount, char *path)
 {
-	char file[PATH_BYTES], text[64], *slash;
+	char file[PATH_BYTES + 64], text[64], *slash;
 
 	for (;;) {
 		int n = read_below(root, text, sizeof(text),

@@ -79,13 +79,13 @@ static bool put_word(struct wi_tree *tree, unsigned level, uint64_t word,
 	set = bits & ~old;
 	clear = mask & ~bits & old;
 	if (set != 0) {
-		old = wi_or_full(p, set);
+		old = wi_or_full(p, set); /* ZONE-F4 */
 		before = (old ^ tree->flip) != 0;
 		after = ((old | set) ^ tree->flip) != 0;
 		between = before != after;
 	}
 	if (clear != 0) {
-		old = wi_and_full(p, ~clear);
+		old = wi_and_full(p, ~clear); /* ZONE-F4 */
 		before = (old ^ tree->flip) != 0;
 		after = ((old & ~clear) ^ tree->flip) != 0;
 		between |= before != after;

@@ -217,18 +217,25 @@ again:
 	return -1;
 }
 
+/* Legacy forms would stall where the program uses the wide registers. */
+#ifdef __AVX__
+#define WEIR_X86_MOVUPS "	vmovups "
+#else
+#define WEIR_X86_MOVUPS "	movups "
+#endif
+
 /* Copies %[left] bytes, a multiple of 8, and commits the header in rdx. */
 #define WEIR_X86_COPY(from, to)                                                \
 	"10:	subq $64, %[left]\n"                                           \
 	"	jb 11f\n"                                                      \
-	"	movups (" from "), %%xmm0\n"                                   \
-	"	movups 16(" from "), %%xmm1\n"                                 \
-	"	movups 32(" from "), %%xmm2\n"                                 \
-	"	movups 48(" from "), %%xmm3\n"                                 \
-	"	movups %%xmm0, (" to ")\n"                                     \
-	"	movups %%xmm1, 16(" to ")\n"                                   \
-	"	movups %%xmm2, 32(" to ")\n"                                   \
-	"	movups %%xmm3, 48(" to ")\n"                                   \
+	WEIR_X86_MOVUPS "(" from "), %%xmm0\n"                                   \
+	WEIR_X86_MOVUPS "16(" from "), %%xmm1\n"                                 \
+	WEIR_X86_MOVUPS "32(" from "), %%xmm2\n"                                 \
+	WEIR_X86_MOVUPS "48(" from "), %%xmm3\n"                                 \
+	WEIR_X86_MOVUPS "%%xmm0, (" to ")\n"                                     \
+	WEIR_X86_MOVUPS "%%xmm1, 16(" to ")\n"                                   \
+	WEIR_X86_MOVUPS "%%xmm2, 32(" to ")\n"                                   \
+	WEIR_X86_MOVUPS "%%xmm3, 48(" to ")\n"                                   \
 	"	addq $64, " from "\n"                                          \
 	"	addq $64, " to "\n"                                            \
 	"	jmp 10b\n"                                                     \
