@@ -103,20 +103,6 @@ static inline void torture_park(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static inline void *torture_run(void *arg)
-{
-	struct torturer *self = arg;
-
-	torture_self = self;
-	while (!torture_flag(&torture.stop)) {
-		if (torture_flag(&torture.pausing))
-			torture_park();
-		else
-			self->step(self);
-	}
-	return NULL;
-}
-
 /* A step of the thread that moves and interrupts the others. */
 static inline void torture_perturb(struct torturer *self)
 {
@@ -137,7 +123,52 @@ static inline void torture_perturb(struct torturer *self)
 			pthread_kill(victim->thread, SIGUSR1);
 	}
 	inject_at_random(check_random(&self->random), torture.most_pauses);
-	torture_nap(r >> 40 & 0x1ffff);
+	torture_nap(r >> 40 & 0xffff);
+}
+
+/*
+ * Stores that miss the cache: what is stored next stands in line behind them,
+ * and is seen late by others unless it is fenced.
+ */
+static inline void torture_hold_stores_up(uint64_t random)
+{
+	static uint8_t cold[64 << 20];
+
+	for (unsigned i = 0; i < 24; i++)
+		*(volatile uint8_t
+			  *)&cold[random * (2 * i + 1) % sizeof(cold)] = 1;
+}
+
+/* The calling thread moves to a CPU of that rank. */
+static inline void torture_move(uint64_t rank)
+{
+	torture_pin(&torture.cpu[rank % torture.nr_cpus]);
+}
+
+/* Who disturbs comes first, if we may say so: it preempts the others wherever
+ * these are. */
+static inline void torture_hurry(void)
+{
+	const struct sched_param param = { .sched_priority = 1 };
+
+	pthread_setschedparam(pthread_self(), SCHED_RR, &param);
+}
+
+static inline void *torture_run(void *arg)
+{
+	struct torturer *self = arg;
+
+	if (self->step == torture_perturb)
+		torture_hurry();
+
+	torture_self = self;
+	while (!torture_flag(&torture.stop)) {
+		if (torture_flag(&torture.pausing))
+			torture_park();
+		else
+			self->step(self);
+	}
+	return NULL;
 }
 
 static inline struct torturer *torture_add(void (*step)(struct torturer *),

@@ -257,6 +257,8 @@ static void worker_step(struct torturer *self)
 	unsigned n = bursts ? 1 + (unsigned)(r >> 8) % 40 : 1;
 	struct weir_burst burst;
 
+	if (bursts && (r >> 52) % 8 == 0)
+		torture_hold_stores_up(r);
 	if (bursts)
 		burst_begin(&burst);
 	for (; n > 0; n--) {
@@ -268,6 +270,8 @@ static void worker_step(struct torturer *self)
 			put_some(self);
 		self->ops++;
 	}
+	if (bursts && (r >> 40) % 32 == 0)
+		torture_move(r >> 48);
 	if (bursts)
 		burst_end(&burst);
 	if ((r >> 16) % 8 == 0)

@@ -274,6 +274,8 @@ static void worker_step(struct torturer *self)
 	unsigned n = bursts ? 1 + (unsigned)(r >> 8) % 40 : 1;
 	struct weir_burst outer, inner;
 
+	if (bursts && (r >> 52) % 8 == 0)
+		torture_hold_stores_up(r);
 	if (bursts)
 		weir_burst_begin(pool, &outer);
 	if (nests)
@@ -290,6 +292,8 @@ static void worker_step(struct torturer *self)
 	}
 	if ((r >> 16) % 512 == 0)
 		drain_some(self);
+	if (bursts && (r >> 40) % 32 == 0)
+		torture_move(r >> 48);
 	if (nests)
 		weir_burst_end(pool, &inner);
 	if (bursts)
@@ -328,13 +332,6 @@ static void in_handler(struct torturer *self)
 	errno = before;
 }
 
-static void drainer_step(struct torturer *self)
-{
-	drain_some(self);
-	if (check_random(&self->random) % 4 == 0)
-		torture_nap(check_random(&self->random) & 0x1ffff);
-}
-
 static void change_modes(struct torturer *self)
 {
 	const uint64_t r = check_random(&self->random);
@@ -354,21 +351,29 @@ static void change_modes(struct torturer *self)
 		  "weir_set_mode: %d", err);
 }
 
-/* Reads statistics; now and then changes modes. */
+static void drainer_step(struct torturer *self)
+{
+	drain_some(self);
+	if (check_random(&self->random) % 4 == 0)
+		change_modes(self);
+	if (check_random(&self->random) % 4 == 0)
+		torture_nap(check_random(&self->random) & 0x1ffff);
+}
+
+/* Reads statistics. */
 static void reader_step(struct torturer *self)
 {
 	struct weir_stat stat = WEIR_STAT_INIT;
 	struct weir_stat_zone zone = WEIR_STAT_ZONE_INIT;
 	struct weir_stat_cpu cpu = WEIR_STAT_CPU_INIT;
 
+	(void)self;
 	CHECK_EQ(weir_stat_read(pool, &stat), 0);
 	CHECK_EQ(stat.pages, PAGES);
 	CHECK_EQ(weir_stat_read_zone(pool, 0, &zone), 0);
 	CHECK_EQ(weir_stat_read_cpu(pool, 0, 0, &cpu), 0);
 	for (unsigned list = 0; list < WEIR_STAT_LISTS; list++)
 		CHECK(cpu.list[list].count <= cpu.list[list].high);
-	if (check_random(&self->random) % 8 == 0)
-		change_modes(self);
 	torture_nap(300000);
 }
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads on chosen CPUs, and events to wait for, for tests of one behaviour.
+ */
+#ifndef WEIR_TESTS_HELPERS_H
+#define WEIR_TESTS_HELPERS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The CPU of that rank among those this process may use; -1: so many there
+ * are not. */
+static inline int allowed_cpu(unsigned rank)
+{
+	static cpu_set_t allowed; /* before anybody was pinned */
+
+	if (CPU_COUNT(&allowed) == 0)
+		sched_getaffinity(0, sizeof(allowed), &allowed);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET((size_t)cpu, &allowed) && rank-- == 0)
+			return cpu;
+	return -1;
+}
+
+static inline void need_two_cpus(void)
+{
+	if (allowed_cpu(1) < 0)
+		SKIP("this needs two CPUs");
+}
+
+/* The calling thread runs on that CPU from now on. */
+static inline void pin(int cpu)
+{
+	cpu_set_t set;
+
+	allowed_cpu(0);
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	CHECK_EQ(pthread_setaffinity_np(pthread_self(), sizeof(set), &set), 0);
+}
+
+/* --- events: numbers that only grow ------------------------------------ */
+
+typedef uint32_t event;
+
+static inline bool happened(const event *e, uint32_t n)
+{
+	return __atomic_load_n(e, __ATOMIC_ACQUIRE) >= n;
+}
+
+static inline void tell(event *e)
+{
+	__atomic_add_fetch(e, 1, __ATOMIC_ACQ_REL);
+}
+
+/* Until it happened n times; the test fails after 30 s. */
+static inline void await(const event *e, uint32_t n)
+{
+	const uint64_t end = now_ns() + 30000000000u;
+
+	while (!happened(e, n)) {
+		CHECK_MSG(now_ns() < end, "what should happen does not");
+		sched_yield();
+	}
+}
+
+/* --- threads ----------------------------------------------------------- */
+
+struct runner {
+	pthread_t thread;
+	int cpu;
+	void (*run)(void *);
+	void *arg;
+};
+
+static inline void *runner_main(void *arg)
+{
+	struct runner *runner = arg;
+
+	pin(runner->cpu);
+	runner->run(runner->arg);
+	return NULL;
+}
+
+static inline void start_on(struct runner *runner, int cpu, void (*run)(void *),
+			    void *arg)
+{
+	*runner = (struct runner){ .cpu = cpu, .run = run, .arg = arg };
+	CHECK_EQ(pthread_create(&runner->thread, NULL, runner_main, runner), 0);
+}
+
+static inline void finish(struct runner *runner)
+{
+	CHECK_EQ(pthread_join(runner->thread, NULL), 0);
+}
+
+/* Runs a function in a thread on that CPU, to its end. */
+static inline void run_on(int cpu, void (*run)(void *), void *arg)
+{
+	struct runner runner;
+
+	start_on(&runner, cpu, run, arg);
+	finish(&runner);
+}
+
+#endif

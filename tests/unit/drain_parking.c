@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, the pages of a CPU whose thread stands still inside a burst
+ * are given away under it, or never come back once it goes on.
+ */
+#include <weir/stat.h>
+
+#include "helpers.h"
+#include "pool/pool.h"
+
+#define PAGES 4096
+
+static struct weir_pool *pool;
+static int here, there;
+static event go_in, in_burst, go_on, go_away, gone;
+
+static struct wi_unit *unit(void)
+{
+	return &wi_pool_of(pool)->cache.drain.units[there];
+}
+
+static uint64_t active(void)
+{
+	return wi_drain_area(&wi_pool_of(pool)->cache.drain, 0, (unsigned)there)
+		->active;
+}
+
+/* Fills this CPU's list with a batch. */
+static void fill(void *unused)
+{
+	(void)unused;
+	weir_free(pool, weir_alloc(pool, 0, 0), 0);
+}
+
+/* Stands still in a burst, twice, with a page in its hand. */
+static void owner(void *unused)
+{
+	struct weir_burst burst;
+
+	(void)unused;
+	for (unsigned i = 1; i <= 2; i++) {
+		void *page;
+
+		await(&go_in, i);
+		weir_burst_begin(pool, &burst);
+		page = weir_alloc(pool, 0, 0);
+		tell(&in_burst);
+		await(&go_on, i);
+		weir_free(pool, page, 0);
+		weir_burst_end(pool, &burst);
+		tell(&gone);
+	}
+	await(&go_away, 1);
+}
+
+static int drain(uint64_t wait_ns, struct weir_drain_result *result)
+{
+	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
+
+	opts.wait_ns = wait_ns;
+	*result = (struct weir_drain_result){ .size = sizeof(*result) };
+	return weir_drain(pool, &opts, result);
+}
+
+static struct weir_stat stat_now(void)
+{
+	struct weir_stat stat = WEIR_STAT_INIT;
+
+	CHECK_EQ(weir_stat_read(pool, &stat), 0);
+	return stat;
+}
+
+int main(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct weir_drain_result r;
+	struct runner runner;
+	uint64_t before, kept;
+
+	need_two_cpus();
+	here = allowed_cpu(0);
+	there = allowed_cpu(1);
+	pin(here);
+	opts.capacity = PAGES * 4096;
+	opts.quiet_cpus = "";
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	if (weir_set_mode(pool, NULL, WEIR_MODE_QUIET) == -EOPNOTSUPP)
+		SKIP("without sequences there are no quiet CPUs");
+	run_on(there, fill, NULL);
+	kept = stat_now().cached;
+	CHECK(kept > 0);
+
+	/* The first drain parks the set, whatever the deadline. */
+	start_on(&runner, there, owner, NULL);
+	tell(&go_in);
+	await(&in_burst, 1);
+	CHECK_EQ(drain(1000000, &r), -EAGAIN);
+	CHECK_EQ(r.pages, 0);
+	CHECK_EQ(r.cpus_pending, 1);
+	CHECK_EQ(r.pending, kept - 1);
+	CHECK_EQ(stat_now().pending, kept - 1);
+	CHECK_EQ(stat_now().cached, 0);
+	CHECK(wi_active_set(active()) != WI_SET_NULL);
+
+	/* Nothing is in the new set: another drain has nothing to exchange. */
+	before = active();
+	CHECK_EQ(drain(1000000, &r), -EAGAIN);
+	CHECK_EQ(active(), before);
+
+	/* It goes on: the free goes to the new set, and the end of the burst
+	 * frees the old one. */
+	tell(&go_on);
+	await(&gone, 1);
+	CHECK_EQ(drain(1000000000, &r), 0);
+	CHECK(r.pages >= kept - 1);
+	CHECK_EQ(r.pending, 0);
+	CHECK_EQ(unit()->parked, 0);
+
+	/* Again, with a drain while the spare is parked, too. */
+	tell(&go_in);
+	await(&in_burst, 2);
+	CHECK_EQ(drain(1, &r), -EAGAIN);
+	/* Somebody else's operation there fills the new set: it is no
+	 * progress that the burst's owner made, but it displaced that thread,
+	 * so it is evidence. Push by hand what proves nothing. */
+	{
+		struct wi_area *area = wi_drain_area(
+			&wi_pool_of(pool)->cache.drain, 0, (unsigned)there);
+		uint64_t *header =
+			&wi_area_headers(area, wi_active_set(active()))[0];
+
+		/* As if there had been tokens before the exchange. */
+		*(uint64_t *)((char *)area + (uint16_t)*header) =
+			(uint64_t)((char *)weir_alloc(pool, 0, 0) -
+				   wi_pool_of(pool)->base);
+		*header += WEIR_HEADER_PUSH;
+		unit()->grace.header[0] = *header;
+	}
+	CHECK_EQ(drain(1, &r), -EAGAIN);
+	CHECK_EQ(wi_active_set(active()), WI_SET_NULL);
+	CHECK_EQ(unit()->parked, 1u << WI_SET_0 | 1u << WI_SET_1);
+	CHECK_EQ(stat_now().cached, 0);
+	before = stat_now().pending;
+	CHECK(before > 0);
+	CHECK_EQ(drain(1, &r), -EAGAIN);
+	CHECK_EQ(r.pending, before);
+
+	/* Both come back, and caching begins anew. */
+	tell(&go_on);
+	await(&gone, 2);
+	CHECK_EQ(drain(1000000000, &r), 0);
+	CHECK_EQ(r.pages, before);
+	CHECK_EQ(unit()->parked, 0);
+	CHECK(wi_active_set(active()) != WI_SET_NULL);
+	tell(&go_away);
+	finish(&runner);
+	run_on(there, fill, NULL);
+	CHECK(stat_now().cached > 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	return 0;
+}
