@@ -253,14 +253,16 @@ static bool move_to(unsigned cpu)
 	return moved;
 }
 
-/* This CPU's list to the zone. */
-static void flush_here(struct pool *pool)
+/* The list of the CPU this thread has moved to, to the zone. A pop that was
+ * aborted looks like one that found nothing. */
+static void flush_here(struct pool *pool, unsigned cpu)
 {
 	uint64_t pages[64];
-	unsigned n;
 
-	while ((n = weir_seq_pop_bulk(&pool->lists, 0, pages, 64)) > 0)
-		zone_put(pool, pages, n);
+	do
+		zone_put(pool, pages,
+			 weir_seq_pop_bulk(&pool->lists, 0, pages, 64));
+	while (pages_of(pool, cpu) > 0 && sched_getcpu() == (int)cpu);
 }
 
 static uint64_t scheduled_rescue(void *p)
@@ -272,7 +274,7 @@ static uint64_t scheduled_rescue(void *p)
 		return page;
 	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
 		if (pages_of(pool, cpu) > 0 && move_to(cpu))
-			flush_here(pool);
+			flush_here(pool, cpu);
 	move_to(pool->machine.rescuer_cpu);
 	return seq_get_inline(pool);
 }

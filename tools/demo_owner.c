@@ -80,6 +80,10 @@ static void carry_out(struct owner *owner, enum owner_order order)
 	case OWNER_MEASURE:
 		measure(owner);
 		break;
+	case OWNER_PAUSE:
+		owner->scene = OWNER_COMPUTING;
+		break;
+	case OWNER_ANSWER:
 	case OWNER_QUIT:
 		break;
 	}

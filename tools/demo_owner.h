@@ -28,7 +28,9 @@ enum owner_scene {
 
 enum owner_order {
 	OWNER_FILL,    /* put the stock into this CPU's list */
+	OWNER_ANSWER,  /* nothing: who answers is running */
 	OWNER_TICK,    /* be seen between two operations */
+	OWNER_PAUSE,   /* compute from now on */
 	OWNER_MEASURE, /* what an operation costs */
 	OWNER_QUIT,
 };

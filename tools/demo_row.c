@@ -10,12 +10,16 @@
 #include "base/atomic.h"
 #include "os/os.h"
 
-#define WINDOWS_MAX 100
 #define WARM_UPS 8
+/* What reading the counters may take for a row, in all. */
+#define READING_NS 1000000000
+/* So quickly answers an owner that runs; how often it is asked. */
+#define ANSWER_NS 5000
+#define ANSWERS_MAX 1000
 /* How long a rescue waits. A parked one is not worth more; otherwise the wait
  * ends when the owner gets its CPU back, should another program have it. */
 #define WAIT_PARKED_NS 2000000
-#define WAIT_NS 200000000
+#define WAIT_NS 2000000000
 /* From so long a window on, who waits sleeps, as a waiting drain does. */
 #define SLEEPY_NS 1000000
 #define NAP_NS 50000
@@ -29,6 +33,7 @@ struct run {
 	uint64_t nr_held;
 	uint64_t *ns;		   /* of each rescue */
 	struct demo_counts before; /* the first that counts */
+	bool is_parked;		   /* the last rescue left pages pending */
 	unsigned windows_more, windows_fewer;
 };
 
@@ -48,6 +53,7 @@ double row_excess(const struct row *row)
 
 /* --- counting ------------------------------------------------------------ */
 
+/* Interrupts since *from, which becomes now. */
 static uint64_t count_from(struct run *run, struct interrupt_counts *from)
 {
 	struct interrupt_counts now = *from;
@@ -63,10 +69,29 @@ static uint64_t count_from(struct run *run, struct interrupt_counts *from)
 	return n;
 }
 
-static void count_pair(struct run *run, uint64_t with, uint64_t without)
+/* Begins to count; an owner that is awake runs at that moment. */
+static void count_begin(struct run *run, struct interrupt_counts *from)
 {
-	run->row->with += with;
-	run->row->without += without;
+	uint64_t start;
+
+	for (unsigned tries = 0; tries < ANSWERS_MAX; tries++) {
+		count_from(run, from);
+		if (run->row->scene == OWNER_ASLEEP)
+			return;
+		start = wi_os_now_ns();
+		owner_do(&run->owner, OWNER_ANSWER);
+		if (wi_os_now_ns() - start < ANSWER_NS)
+			return;
+	}
+}
+
+static void count_pair(struct run *run, uint64_t with, uint64_t without,
+		       unsigned rescues)
+{
+	const uint64_t most = (uint64_t)ROW_CLIP * rescues;
+
+	run->row->with += wi_min_u64(with, most);
+	run->row->without += wi_min_u64(without, most);
 	run->windows_more += with > without;
 	run->windows_fewer += with < without;
 }
@@ -122,6 +147,7 @@ static void collect(struct run *run)
 	uint64_t page;
 
 	owner_do(&run->owner, OWNER_TICK);
+	run->is_parked = false;
 	page = run->row->way->rescue(run->pool);
 	if (page == DEMO_NONE)
 		return;
@@ -129,109 +155,98 @@ static void collect(struct run *run)
 	take(run, page);
 }
 
-/* The owner has filled its list. How long it took. */
-static uint64_t rescue(struct run *run)
+/* The owner's list is full again. Who computes or allocates is told to fill it
+ * through shared memory; who sleeps is woken, and sleeps again. */
+static void refill(struct run *run)
+{
+	if (run->is_parked)
+		collect(run);
+	owner_do(&run->owner, OWNER_FILL);
+}
+
+static void rescue(struct run *run)
 {
 	const struct demo_way *way = run->row->way;
 	struct demo_counts counts = { 0 };
 	uint64_t start = wi_os_now_ns();
 	uint64_t page = way->rescue(run->pool);
-	uint64_t ns = wi_os_now_ns() - start;
 
-	run->ns[run->row->attempts++] = ns;
+	run->ns[run->row->attempts++] = wi_os_now_ns() - start;
 	if (page != DEMO_NONE) {
 		run->row->rescued++;
 		run->row->pages += take(run, page);
 	} else if (way->count) {
 		way->count(run->pool, &counts);
 		run->row->pending += counts.pending;
-	}
-	return ns;
-}
-
-/* n rescues. Who computes or allocates fills its list between them: it is told
- * through shared memory. */
-static void rescues(struct run *run, unsigned n)
-{
-	while (n-- > 0) {
-		unsigned before = run->row->rescued;
-
-		owner_do(&run->owner, OWNER_FILL);
-		rescue(run);
-		if (run->row->rescued == before && run->row->way->parks)
-			collect(run);
+		run->is_parked = counts.pending > 0;
 	}
 }
 
-/* Two windows of n rescues; `blank` ns for the one without, if it is first.
- * How long the rescues took. */
-static uint64_t awake_pair(struct run *run, unsigned n, uint64_t blank)
+/* --- windows ------------------------------------------------------------- */
+
+struct window {
+	uint64_t interrupts, ns;
+};
+
+/* n rescues, the first from a list that is full; or none, for `ns`. */
+static struct window watch(struct run *run, unsigned n, uint64_t ns)
 {
 	struct interrupt_counts from = { 0 };
-	uint64_t with, without = 0, start, ns;
+	struct window window;
+	uint64_t start;
 
-	count_from(run, &from);
-	if (blank != 0) {
-		do_nothing(blank);
-		without = count_from(run, &from);
-	}
+	count_begin(run, &from);
 	start = wi_os_now_ns();
-	rescues(run, n);
-	ns = wi_os_now_ns() - start;
-	with = count_from(run, &from);
-	if (blank == 0) {
+	if (n == 0)
 		do_nothing(ns);
-		without = count_from(run, &from);
+	for (unsigned i = 0; i < n; i++) {
+		if (i > 0)
+			refill(run);
+		rescue(run);
 	}
-	count_pair(run, with, without);
-	return ns;
+	window.ns = wi_os_now_ns() - start;
+	window.interrupts = count_from(run, &from);
+	return window;
 }
 
-/* The same with an owner that sleeps: it is woken to fill its list, and only
- * when it sleeps again does a window begin. */
-static uint64_t asleep_pair(struct run *run, uint64_t blank)
+/* How many windows, so that reading the counters takes a second or so. */
+static unsigned nr_windows(struct run *run, unsigned attempts)
 {
 	struct interrupt_counts from = { 0 };
-	unsigned before = run->row->rescued;
-	uint64_t with, without = 0, ns;
+	uint64_t start = wi_os_now_ns(), ns;
 
-	owner_do(&run->owner, OWNER_FILL);
-	count_from(run, &from);
-	if (blank != 0) {
-		do_nothing(blank);
-		without = count_from(run, &from);
-	}
-	ns = rescue(run);
-	with = count_from(run, &from);
-	if (blank == 0) {
-		do_nothing(ns);
-		without = count_from(run, &from);
-	}
-	count_pair(run, with, without);
-	if (run->row->rescued == before && run->row->way->parks)
-		collect(run);
-	return ns;
+	if (run->row->scene == OWNER_ASLEEP)
+		return attempts;
+	for (unsigned i = 0; i < 4; i++)
+		count_from(run, &from);
+	ns = wi_os_now_ns() - start;
+	return (unsigned)wi_min_u64(attempts,
+				    wi_max_u64(50, READING_NS / (ns + 1)));
 }
 
 static void windows(struct run *run, unsigned attempts)
 {
-	const bool asleep = run->row->scene == OWNER_ASLEEP;
-	const unsigned pairs =
-		asleep ? attempts : (unsigned)wi_min_u64(attempts, WINDOWS_MAX);
-	uint64_t ns = 0;
+	const unsigned pairs = nr_windows(run, attempts);
+	struct window with = { 0 }, without;
 
 	for (unsigned i = 0; i < pairs; i++) {
-		/* The window without rescues is the first in every other pair,
-		 * and lasts as long as the last one with. */
-		uint64_t blank = i % 2 == 1 ? ns : 0;
 		unsigned n = (uint64_t)attempts * (i + 1) / pairs -
 			     (uint64_t)attempts * i / pairs;
 
-		ns = asleep ? asleep_pair(run, blank)
-			    : awake_pair(run, n, blank);
+		refill(run);
+		/* The window without rescues is the first in every other pair,
+		 * and lasts as long as the last one with. */
+		if (i % 2 == 1)
+			without = watch(run, 0, with.ns);
+		with = watch(run, n, 0);
+		if (i % 2 == 0)
+			without = watch(run, 0, with.ns);
+		count_pair(run, with.interrupts, without.interrupts, n);
 		run->setting->progress(run->setting->ctx, run->row,
 				       100 * (i + 1) / pairs);
 	}
+	if (run->is_parked)
+		collect(run);
 }
 
 /* --- beginning and end --------------------------------------------------- */
@@ -266,7 +281,12 @@ static void warm_up(struct run *run)
 	const struct row saved = *run->row;
 
 	run->row->counted = false;
-	rescues(run, WARM_UPS);
+	for (unsigned i = 0; i < WARM_UPS; i++) {
+		refill(run);
+		rescue(run);
+	}
+	if (run->is_parked)
+		collect(run);
 	*run->row = saved;
 	owner_do(&run->owner, OWNER_FILL);
 	owner_do(&run->owner, OWNER_MEASURE);
@@ -299,8 +319,10 @@ static void sum_up(struct run *run)
 /* All pages come back, while the owner is still there to be asked. */
 static void give_back(struct run *run)
 {
-	uint64_t page = run->row->way->rescue(run->pool);
+	uint64_t page;
 
+	owner_do(&run->owner, OWNER_PAUSE);
+	page = run->row->way->rescue(run->pool);
 	if (page == DEMO_NONE) {
 		owner_do(&run->owner, OWNER_TICK);
 		page = run->row->way->rescue(run->pool);

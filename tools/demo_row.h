@@ -2,15 +2,20 @@
 /*
  * One row of the demo: one way to rescue pages, one thing the owner does.
  *
- * Interrupts are counted over windows of a few rescues. Beside each lies a
- * window of the same length in which the owner does the same and nobody
- * rescues; which of the two comes first alternates. What other programs send
- * to the owner's CPU falls into both alike, so
+ * Interrupts are counted in windows of one rescue (of a few where reading the
+ * counters takes long). Beside each lies a window of the same length in which
+ * the owner does the same and nobody rescues; which of the two comes first
+ * alternates. Both begin only when the owner, unless it sleeps, has just shown
+ * that it has its CPU. What other programs send there falls into both alike,
+ * so
  *
  *   - the excess of the one sum over the other estimates what rescues cause;
- *   - were they to cause nothing, each would be as likely to have more than
- *     its neighbour as to have fewer. `chance` is how likely so lopsided a
- *     count is then (a one-sided sign test); bursts do not fool it.
+ *   - were they to cause nothing, each window would be as likely to have more
+ *     than its neighbour as to have fewer. `chance` is how likely so lopsided
+ *     a count is then (a one-sided sign test); bursts do not fool it.
+ *
+ * Every system call a way makes for a rescue has done its work when it
+ * returns, so what it causes falls into the window.
  */
 #ifndef WEIR_TOOL_DEMO_ROW_H
 #define WEIR_TOOL_DEMO_ROW_H
@@ -19,6 +24,9 @@
 #include "interrupts.h"
 
 #define ROW_STOCK 50 /* free pages, all of them in the owner's list */
+/* Interrupts a rescue that count at most: a burst that comes from elsewhere
+ * is not to outweigh all other windows. */
+#define ROW_CLIP 4
 
 struct row {
 	const struct demo_way *way;
