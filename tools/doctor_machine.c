@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* CPUs and their modes; huge pages, nodes, what may be locked. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "doctor.h"
+#include "os/os.h"
+
+#define LIST_BYTES 512
+#define CAP_IPC_LOCK_BIT 14
+
+static const char *list(const struct wi_cpuset *set, char buf[LIST_BYTES])
+{
+	if (wi_cpuset_is_empty(set))
+		return "none";
+	if (wi_cpuset_format(set, buf, LIST_BYTES) < 0)
+		snprintf(buf, LIST_BYTES, "%u CPUs", wi_cpuset_count(set));
+	return buf;
+}
+
+/* ---- CPUs -------------------------------------------------------------- */
+
+void doctor_cpus(struct doctor *d)
+{
+	const struct wi_topology *t = &d->topology;
+	bool none = wi_cpuset_is_empty(&t->nohz_full) &&
+		    wi_cpuset_is_empty(&t->isolated) &&
+		    wi_cpuset_is_empty(&t->cpuset_isolated);
+	char possible[LIST_BYTES], online[LIST_BYTES], allowed[LIST_BYTES];
+
+	doctor_add(d, "cpus", "CPUs", DOCTOR_OK, "",
+		   "possible %s; online %s; allowed here %s",
+		   list(&t->possible, possible), list(&t->online, online),
+		   list(&t->allowed, allowed));
+	doctor_add(d, "isolation", "set aside", none ? DOCTOR_NOTE : DOCTOR_OK,
+		   none ? "No CPU is quiet by itself. Boot with nohz_full= "
+			  "and isolcpus=, make an isolated cpuset partition, "
+			  "or name CPUs in a pool's quiet_cpus."
+			: "",
+		   "nohz_full %s; isolcpus %s; isolated cpuset %s",
+		   list(&t->nohz_full, possible), list(&t->isolated, online),
+		   list(&t->cpuset_isolated, allowed));
+}
+
+const char *doctor_mode(const struct doctor *d, unsigned cpu)
+{
+	switch (d->machine.mode[cpu]) {
+	case WI_MODE_LOCKED:
+		return "locked";
+	case WI_MODE_QUIET:
+		return "quiet";
+	case WI_MODE_POLLING:
+		return "polling";
+	default:
+		return "ordinary";
+	}
+}
+
+const char *doctor_reason(const struct doctor *d, unsigned cpu, char *buf,
+			  unsigned len)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} why[] = {
+		{ WI_QUIET_NOHZ_FULL, "nohz_full" },
+		{ WI_QUIET_ISOLATED, "isolcpus" },
+		{ WI_QUIET_CPUSET, "isolated cpuset" },
+	};
+	unsigned bits = wi_topology_quiet_reason(&d->topology, cpu);
+
+	buf[0] = '\0';
+	if (d->machine.mode[cpu] == WI_MODE_LOCKED)
+		return "no working restartable sequences";
+	for (unsigned i = 0; i < sizeof(why) / sizeof(why[0]); i++)
+		if (bits & why[i].bit)
+			snprintf(buf + strlen(buf), len - strlen(buf), "%s%s",
+				 buf[0] ? ", " : "", why[i].name);
+	if (bits != 0)
+		return buf;
+	return d->machine.mode[cpu] == WI_MODE_QUIET ? "no membarrier"
+						     : "not set aside";
+}
+
+void doctor_alike(const struct doctor *d, unsigned cpu, struct wi_cpuset *set)
+{
+	const struct wi_topology *t = &d->topology;
+	unsigned why = wi_topology_quiet_reason(t, cpu);
+
+	wi_cpuset_zero(set);
+	for (unsigned i = wi_cpuset_next(&t->possible, 0); i < WI_CPUS_MAX;
+	     i = wi_cpuset_next(&t->possible, i + 1))
+		if (d->machine.mode[i] == d->machine.mode[cpu] &&
+		    wi_topology_quiet_reason(t, i) == why)
+			wi_cpuset_set(set, i);
+}
+
+/* ---- memory ------------------------------------------------------------ */
+
+/* "always [madvise] never": the word in brackets. */
+static void check_thp(struct doctor *d)
+{
+	char text[128], *word = NULL;
+
+	if (wi_os_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text,
+			    sizeof(text)) > 0)
+		word = strchr(text, '[');
+	if (!word) {
+		doctor_add(d, "thp", "THP", DOCTOR_NOTE,
+			   "The kernel has no transparent huge pages; "
+			   "WEIR_BACKING_THP gives small ones.",
+			   "none");
+		return;
+	}
+	word++;
+	word[strcspn(word, "]")] = '\0';
+	if (strcmp(word, "never") == 0)
+		doctor_add(d, "thp", "THP", DOCTOR_NOTE,
+			   "WEIR_BACKING_THP gives small pages until root "
+			   "writes madvise to "
+			   "/sys/kernel/mm/transparent_hugepage/enabled.",
+			   "never");
+	else
+		doctor_add(d, "thp", "THP", DOCTOR_OK, "", "%s", word);
+}
+
+static const char *size_name(uint64_t kib, char buf[32])
+{
+	if (kib >= 1048576)
+		snprintf(buf, 32, "%llu GiB", (unsigned long long)kib >> 20);
+	else if (kib >= 1024)
+		snprintf(buf, 32, "%llu MiB", (unsigned long long)kib >> 10);
+	else
+		snprintf(buf, 32, "%llu KiB", (unsigned long long)kib);
+	return buf;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The sizes of hugetlb pages the kernel knows, in KiB, ascending. */
+static unsigned hugetlb_sizes(uint64_t *kib, unsigned max)
+{
+	DIR *dir = opendir("/sys/kernel/mm/hugepages");
+	const struct dirent *entry;
+	unsigned nr = 0;
+
+	while (dir && nr < max && (entry = readdir(dir))) {
+		unsigned long long size;
+
+		if (sscanf(entry->d_name, "hugepages-%llukB", &size) == 1)
+			kib[nr++] = size;
+	}
+	if (dir)
+		closedir(dir);
+	qsort(kib, nr, sizeof(*kib), compare);
+	return nr;
+}
+
+static void check_hugetlb(struct doctor *d)
+{
+	uint64_t kib[16], nr_free, total = 0;
+	unsigned nr = hugetlb_sizes(kib, 16);
+	char text[LIST_BYTES] = "none", name[32];
+	size_t len = 0;
+
+	for (unsigned i = 0; i < nr && len < sizeof(text) - 64; i++) {
+		if (wi_os_huge_free((size_t)kib[i] << 10, &nr_free) != 0)
+			continue;
+		total += nr_free;
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"%s%llu of %s free", len ? "; " : "",
+					(unsigned long long)nr_free,
+					size_name(kib[i], name));
+	}
+	doctor_add(d, "hugetlb", "hugetlb", total ? DOCTOR_OK : DOCTOR_NOTE,
+		   total ? ""
+			 : "For WEIR_BACKING_HUGETLB root sets pages aside: "
+			   "sysctl vm.nr_hugepages=N.",
+		   "%s", text);
+}
+
+static void check_nodes(struct doctor *d)
+{
+	const struct wi_topology *t = &d->topology;
+	char text[1024], cpus[LIST_BYTES];
+	size_t len = 0;
+
+	for (unsigned n = 0; n < t->nr_nodes && len < sizeof(text) - 1; n++) {
+		struct wi_cpuset set;
+
+		wi_cpuset_zero(&set);
+		for (unsigned cpu = 0; cpu < t->nr_cpus; cpu++)
+			if (wi_cpuset_test(&t->possible, cpu) &&
+			    t->node_of_cpu[cpu] == n)
+				wi_cpuset_set(&set, cpu);
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"%snode %u, nearest to CPUs %s",
+					n ? "; " : "", t->node_id[n],
+					list(&set, cpus));
+	}
+	doctor_add(d, "nodes", "NUMA", DOCTOR_OK, "", "%s", text);
+}
+
+/* May this process lock whatever it likes? */
+static bool may_lock_all(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned long long caps = 0;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "CapEff: %llx", &caps) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return caps >> CAP_IPC_LOCK_BIT & 1;
+}
+
+static void check_memlock(struct doctor *d)
+{
+	struct rlimit limit;
+	char name[32];
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+		return;
+	if (limit.rlim_cur == RLIM_INFINITY)
+		doctor_add(d, "memlock", "memlock", DOCTOR_OK, "", "unlimited");
+	else if (may_lock_all())
+		doctor_add(d, "memlock", "memlock", DOCTOR_OK, "",
+			   "%s, and CAP_IPC_LOCK, which lifts it",
+			   size_name(limit.rlim_cur >> 10, name));
+	else
+		doctor_add(d, "memlock", "memlock", DOCTOR_NOTE,
+			   "WEIR_POOL_LOCK locks at most so much: raise it "
+			   "(ulimit -l, LimitMEMLOCK=) or grant CAP_IPC_LOCK.",
+			   "%s", size_name(limit.rlim_cur >> 10, name));
+}
+
+void doctor_memory(struct doctor *d)
+{
+	check_thp(d);
+	check_hugetlb(d);
+	check_nodes(d);
+	check_memlock(d);
+}
