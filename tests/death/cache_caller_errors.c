@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, a token cache takes what would corrupt it: a list it does not
+ * have, or a token that means "none".
+ */
+#include <weir/cache.h>
+
+#include "death.h"
+
+static struct weir_cache *cache;
+
+static size_t get(void *context, unsigned list, uint64_t *tokens, size_t n)
+{
+	(void)context, (void)list, (void)tokens, (void)n;
+	return 0;
+}
+
+static void put(void *context, unsigned list, const uint64_t *tokens, size_t n)
+{
+	(void)context, (void)list, (void)tokens, (void)n;
+}
+
+static void create(void)
+{
+	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
+
+	opts.backend = (struct weir_cache_backend){ get, put, NULL };
+	opts.nr_lists = 2;
+	CHECK_EQ(weir_cache_create(&cache, &opts), 0);
+}
+
+static void no_such_list(void)
+{
+	create();
+	weir_cache_put(cache, 2, 1);
+}
+
+static void no_list_at_all(void)
+{
+	create();
+	weir_cache_put(cache, 4000000000, 1);
+}
+
+static void none(void)
+{
+	create();
+	weir_cache_put(cache, 0, WEIR_CACHE_NONE);
+}
+
+static void reserved(void)
+{
+	create();
+	weir_cache_put(cache, 1, WEIR_CACHE_NONE - 1);
+}
+
+static void none_in_bulk(void)
+{
+	const uint64_t tokens[] = { 1, 2, WEIR_CACHE_NONE, 3 };
+
+	create();
+	weir_cache_put_bulk(cache, 1, tokens, 4);
+}
+
+int main(void)
+{
+	must_die("no such list", no_such_list,
+		 (const char *[]){ "cache: ", "list 2", "it has 2", NULL });
+	must_die("no list at all", no_list_at_all,
+		 (const char *[]){ "cache: ", "list 4000000000", NULL });
+	must_die("the token for none", none,
+		 (const char *[]){ "cache: ", "0xffffffffffffffff", NULL });
+	must_die("the other reserved token", reserved,
+		 (const char *[]){ "cache: ", "0xfffffffffffffffe", NULL });
+	must_die("none in a bulk", none_in_bulk,
+		 (const char *[]){ "cache: ", "0xffffffffffffffff", NULL });
+	return 0;
+}

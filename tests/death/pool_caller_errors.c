@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, an error of the caller that corrupts memory goes unseen where
+ * it is said to be seen, or the line it ends with does not help to find it.
+ */
+#include <weir/fast.h>
+
+#include "death.h"
+
+static struct weir_pool *pool;
+static char *base;
+
+#define PAGE 4096
+#define PAGES 2048
+
+static void create(unsigned flags, int list_limit)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+
+	opts.capacity = PAGES * PAGE;
+	opts.flags = flags;
+	opts.list_limit = list_limit;
+	opts.name = "victim";
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	weir_pool_range(pool, (void **)&base, NULL, NULL);
+}
+
+static void unchecked(void)
+{
+	create(0, 0);
+}
+
+static void checked(void)
+{
+	create(WEIR_POOL_CHECKED, 0);
+}
+
+/* --- seen in every pool ------------------------------------------------ */
+
+static void foreign(void)
+{
+	static char mine[PAGE] __attribute__((aligned(PAGE)));
+
+	unchecked();
+	weir_free(pool, mine, 0);
+}
+
+static void foreign_inlined(void)
+{
+	unchecked();
+	weir_fast_free(pool, (void *)(uintptr_t)0x123450000, 0);
+}
+
+static void below(void)
+{
+	unchecked();
+	weir_free(pool, base - PAGE, 0);
+}
+
+static void above(void)
+{
+	unchecked();
+	weir_free(pool, base + PAGES * PAGE, 0);
+}
+
+static void foreign_in_bulk(void)
+{
+	void *pages[3];
+
+	unchecked();
+	pages[0] = weir_alloc(pool, 0, 0);
+	pages[1] = base + PAGES * PAGE;
+	pages[2] = weir_alloc(pool, 0, 0);
+	weir_free_bulk(pool, 0, pages, 3);
+}
+
+static void foreign_in_fast_bulk(void)
+{
+	void *pages[3];
+
+	unchecked();
+	pages[0] = weir_alloc(pool, 0, 0);
+	pages[1] = weir_alloc(pool, 0, 0);
+	pages[2] = base - PAGE;
+	weir_fast_free_bulk(pool, 0, pages, 3);
+}
+
+static void within(void)
+{
+	unchecked();
+	weir_free(pool, (char *)weir_alloc(pool, 0, 0) + 8, 0);
+}
+
+static void within_inlined(void)
+{
+	unchecked();
+	weir_fast_free(pool, (char *)weir_alloc(pool, 0, 0) + 2048, 0);
+}
+
+static void misaligned(void)
+{
+	unchecked();
+	weir_free(pool, base + 2 * PAGE, 2);
+}
+
+static void large_order(void)
+{
+	unchecked();
+	weir_free(pool, weir_alloc(pool, 0, 0), 19);
+}
+
+/* A shift by it would be one by 0. */
+static void order_32(void)
+{
+	unchecked();
+	weir_free(pool, weir_alloc(pool, 0, 0), 32);
+}
+
+static void past_the_end(void)
+{
+	unchecked();
+	weir_free(pool, base, 12);
+}
+
+/* --- when the page reaches its zone ------------------------------------ */
+
+static void twice_without_lists(void)
+{
+	void *page;
+
+	create(0, -1);
+	page = weir_alloc(pool, 0, 0);
+	weir_free(pool, page, 0);
+	weir_free(pool, page, 0);
+}
+
+static void twice_until_the_drain(void)
+{
+	void *page;
+
+	unchecked();
+	page = weir_alloc(pool, 0, 0);
+	weir_free(pool, page, 0);
+	weir_free(pool, page, 0);
+	weir_drain(pool, NULL, NULL);
+}
+
+static void block_twice(void)
+{
+	void *page;
+
+	create(0, -1);
+	page = weir_alloc(pool, 10, 0);
+	weir_free(pool, page, 10);
+	weir_free(pool, page, 10);
+}
+
+static void part_of_a_block(void)
+{
+	create(0, -1);
+	weir_free(pool, weir_alloc(pool, 9, 0), 0);
+}
+
+static void block_of_parts(void)
+{
+	create(0, -1);
+	weir_alloc(pool, 0, 0);
+	weir_free(pool, base, 9);
+}
+
+/* --- at once, in a checked pool ---------------------------------------- */
+
+static void twice_checked(void)
+{
+	void *page;
+
+	checked();
+	page = weir_alloc(pool, 0, 0);
+	weir_free(pool, page, 0);
+	weir_free(pool, page, 0);
+}
+
+static void twice_checked_inlined(void)
+{
+	void *page;
+
+	checked();
+	page = weir_fast_alloc(pool, 0, 0);
+	weir_fast_free(pool, page, 0);
+	weir_fast_free(pool, page, 0);
+}
+
+static void twice_in_one_bulk(void)
+{
+	void *pages[2];
+
+	checked();
+	pages[0] = pages[1] = weir_alloc(pool, 0, 0);
+	weir_free_bulk(pool, 0, pages, 2);
+}
+
+static void never_allocated(void)
+{
+	checked();
+	weir_free(pool, base + 77 * PAGE, 0);
+}
+
+static void smaller_order(void)
+{
+	checked();
+	weir_free(pool, weir_alloc(pool, 2, 0), 1);
+}
+
+static void larger_order(void)
+{
+	char *page;
+
+	checked();
+	page = weir_alloc(pool, 3, 0);
+	weir_free(pool, page, 3);
+	page = weir_alloc(pool, 2, 0);
+	while ((page - base) % (8 * PAGE) != 0)
+		page = weir_alloc(pool, 2, 0);
+	weir_free(pool, page, 3);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+	const char *why;
+} cases[] = {
+	{ "foreign", foreign, "not a page of this pool" },
+	{ "foreign, inlined", foreign_inlined, "0x123450000" },
+	{ "below the pool", below, "not a page of this pool" },
+	{ "above the pool", above, "not a page of this pool" },
+	{ "foreign in a bulk", foreign_in_bulk, "not a page of this pool" },
+	{ "foreign in an inlined bulk", foreign_in_fast_bulk,
+	  "not a page of this pool" },
+	{ "within a page", within, "not the first byte" },
+	{ "within a page, inlined", within_inlined, "not the first byte" },
+	{ "misaligned for its order", misaligned, "not the first page" },
+	{ "order too large", large_order, "no such order" },
+	{ "order 32", order_32, "no such order" },
+	{ "past the end", past_the_end, "past the pool" },
+	{ "twice, no lists", twice_without_lists, "free already" },
+	{ "twice, at the drain", twice_until_the_drain, "free already" },
+	{ "two blocks twice", block_twice, "free already" },
+	{ "part of a block", part_of_a_block, "another order" },
+	{ "block that was parts", block_of_parts, "order 9" },
+	{ "twice, checked", twice_checked, "free already" },
+	{ "twice, checked, inlined", twice_checked_inlined, "free already" },
+	{ "twice in a bulk, checked", twice_in_one_bulk, "free already" },
+	{ "never allocated, checked", never_allocated, "free already" },
+	{ "smaller order, checked", smaller_order, "another order" },
+	{ "larger order, checked", larger_order, "another order" },
+};
+
+/* NULL is no error; nor does a checked pool mind what is right. */
+static void nothing_wrong(void)
+{
+	void *page;
+
+	checked();
+	weir_free(pool, NULL, 0);
+	weir_fast_free(pool, NULL, 3);
+	page = weir_alloc(pool, 3, 0);
+	weir_free(pool, page, 3);
+	page = weir_alloc(pool, 0, 0);
+	weir_free(pool, page, 0);
+	if (weir_pool_destroy(pool, 0) != 0)
+		abort();
+}
+
+int main(void)
+{
+	char said[64];
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		must_die(cases[i].name, cases[i].run,
+			 (const char *[]){ "pool \"victim\": ", "freeing 0x",
+					   cases[i].why, NULL });
+	CHECK_EQ(death_of(nothing_wrong, said, sizeof(said)), 0);
+	CHECK_EQ(said[0], 0);
+	return 0;
+}
