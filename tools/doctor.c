@@ -13,6 +13,7 @@
 
 #include "doctor.h"
 #include "json.h"
+#include "os/os.h"
 #include "table.h"
 #include "tool.h"
 
@@ -43,29 +44,40 @@ void doctor_add(struct doctor *d, const char *name, const char *title,
 	va_end(args);
 }
 
-/* Confines this process to CPUs nobody set aside; false: there are none. */
+static bool confine(const struct wi_cpuset *set)
+{
+	const size_t bytes = CPU_ALLOC_SIZE(WI_CPUS_MAX);
+	cpu_set_t *cpus = CPU_ALLOC(WI_CPUS_MAX);
+	bool done;
+
+	if (cpus == NULL)
+		return false;
+	CPU_ZERO_S(bytes, cpus);
+	for (unsigned cpu = wi_cpuset_next(set, 0); cpu < WI_CPUS_MAX;
+	     cpu = wi_cpuset_next(set, cpu + 1))
+		CPU_SET_S(cpu, bytes, cpus);
+	done = sched_setaffinity(0, bytes, cpus) == 0;
+	CPU_FREE(cpus);
+	return done;
+}
+
+/* Confines this process to CPUs nobody set aside. False: there are none, and
+ * it stays on the CPU where it was started. */
 static bool leave_quiet_cpus(const struct wi_topology *t)
 {
 	struct wi_cpuset set = t->allowed;
-	cpu_set_t *cpus;
-	size_t bytes = CPU_ALLOC_SIZE(WI_CPUS_MAX);
-	bool left;
+	int here = wi_os_current_cpu();
 
 	wi_cpuset_andnot(&set, &t->nohz_full);
 	wi_cpuset_andnot(&set, &t->isolated);
 	wi_cpuset_andnot(&set, &t->cpuset_isolated);
-	cpus = CPU_ALLOC(WI_CPUS_MAX);
-	if (wi_cpuset_is_empty(&set) || cpus == NULL) {
-		CPU_FREE(cpus);
-		return false;
+	if (!wi_cpuset_is_empty(&set))
+		return confine(&set);
+	if (here >= 0) {
+		wi_cpuset_set(&set, (unsigned)here);
+		confine(&set);
 	}
-	CPU_ZERO_S(bytes, cpus);
-	for (unsigned cpu = wi_cpuset_next(&set, 0); cpu < WI_CPUS_MAX;
-	     cpu = wi_cpuset_next(&set, cpu + 1))
-		CPU_SET_S(cpu, bytes, cpus);
-	left = sched_setaffinity(0, bytes, cpus) == 0;
-	CPU_FREE(cpus);
-	return left;
+	return false;
 }
 
 static void examine(struct doctor *d)

@@ -65,47 +65,41 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-/* Runs a command with its own argv[0], which its messages begin with. */
-static int run(const struct command *command, int argc, char **argv)
-{
-	char name[32];
-
-	snprintf(name, sizeof(name), "weir %s", command->name);
-	argv[0] = name;
-	return command->run(argc, argv);
-}
+/* What the command line asks for. */
+struct request {
+	const struct command *command;
+	int argc;
+	char **argv;
+};
 
 /* `weir help` is `weir --help`, `weir help X` is `weir X --help`. */
-static int help(struct argp_state *state, int argc, char **argv)
+static void ask_help(struct argp_state *state, struct request *request)
 {
-	const struct command *command;
-	char option[] = "--help";
-	char *of[] = { NULL, option, NULL };
+	static char option[] = "--help";
+	static char *argv[] = { NULL, option, NULL };
 
-	if (argc < 2)
+	if (request->argc < 2)
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-	command = find(argv[1]);
-	if (!command)
-		argp_error(state, "no command '%s'", argv[1]);
-	return command ? run(command, 2, of) : TOOL_USAGE;
+	request->command = find(request->argv[1]);
+	if (!request->command)
+		argp_error(state, "no command '%s'", request->argv[1]);
+	request->argc = 2;
+	request->argv = argv;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	int *status = state->input;
-	char **argv = state->argv + state->next - 1;
-	int argc = state->argc - state->next + 1;
-	const struct command *command;
+	struct request *request = state->input;
 
 	switch (key) {
 	case ARGP_KEY_ARG:
+		request->argv = state->argv + state->next - 1;
+		request->argc = state->argc - state->next + 1;
 		state->next = state->argc; /* the rest is the command's */
-		command = find(arg);
-		if (command)
-			*status = run(command, argc, argv);
-		else if (strcmp(arg, "help") == 0)
-			*status = help(state, argc, argv);
-		else
+		request->command = find(arg);
+		if (strcmp(arg, "help") == 0)
+			ask_help(state, request);
+		else if (!request->command)
 			argp_error(state, "no command '%s'", arg);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
@@ -114,6 +108,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* Runs a command with its own argv[0], which its messages begin with. */
+static int run(const struct command *command, int argc, char **argv)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "weir %s", command->name);
+	argv[0] = name;
+	return command->run(argc, argv);
 }
 
 /* The list of commands, at the end of --help. */
@@ -148,14 +152,18 @@ int main(int argc, char **argv)
 		       "drain without interrupting the CPU.\v.",
 		.help_filter = list_commands,
 	};
-	int status = TOOL_USAGE;
+	static char name[] = "weir";
+	struct request request = { NULL, 0, NULL };
+	int status;
 
 	argp_program_version = "weir " WEIR_VERSION;
 	argp_err_exit_status = TOOL_USAGE;
 	if (argc > 0)
-		argv[0] = (char[]){ "weir" }; /* messages begin with it */
-	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &status) != 0)
+		argv[0] = name; /* messages begin with it */
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &request) != 0 ||
+	    !request.command)
 		return TOOL_USAGE;
+	status = run(request.command, request.argc, request.argv);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return tool_error("cannot write the output: %s",
 				  strerror(errno));

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# doctor: says what is there, and what to do where something is missing.
+set -u
+weir=$1
+failed=0
+
+fail() {
+	echo "doctor: $*"
+	failed=1
+}
+
+text=$("$weir" doctor)
+status=$?
+[ $status -le 1 ] || fail "exit status $status"
+for title in kernel rseq CPUs 'set aside' THP hugetlb NUMA memlock mode; do
+	grep -qE "^(ok|note|PROBLEM) +$title " <<<"$text" ||
+		fail "no line '$title' in: $text"
+done
+if grep -q '^PROBLEM' <<<"$text"; then
+	[ $status = 1 ] || fail "a problem, but exit status $status"
+else
+	[ $status = 0 ] || fail "no problem, but exit status $status"
+fi
+
+# Without restartable sequences it says so, and why, and what to do.
+text=$(GLIBC_TUNABLES=glibc.pthread.rseq=0 "$weir" doctor)
+status=$?
+[ $status = 1 ] || fail "without rseq: exit status $status"
+grep -q '^PROBLEM  rseq ' <<<"$text" || fail "without rseq: no problem"
+grep -q 'GLIBC_TUNABLES' <<<"$text" || fail "without rseq: does not say why"
+grep -q 'Start the program without' <<<"$text" ||
+	fail "without rseq: no advice"
+grep -q 'locked, for CPU' <<<"$text" || fail "without rseq: mode not locked"
+
+# The same facts as JSON.
+json=$("$weir" doctor --json 2>&1)
+status=$?
+if grep -q 'built without JSON' <<<"$json"; then
+	[ $status = 2 ] || fail "--json without JSON: exit status $status"
+	echo "skipped: doctor --json (this build has no jansson)"
+elif ! command -v jq >/dev/null; then
+	echo "skipped: doctor --json (apt-get install jq)"
+else
+	jq -e '(.drains_work | type) == "boolean" and
+		(.checks | length) >= 8 and
+		all(.checks[]; (.name | test("^[a-z0-9_]+$")) and
+			(.status | IN("ok", "note", "problem")) and
+			(.value | length) > 0 and (.advice | type) == "string")
+		and (.cpus | length) >= 1 and
+		all(.cpus[]; (.cpu | type) == "number" and
+			(.mode | IN("ordinary", "quiet", "polling", "locked"))
+			and (.reason | length) > 0)' >/dev/null <<<"$json" ||
+		fail "the JSON is not what it should be: $json"
+	jq -e '.checks | map(.name) | contains(["kernel", "rseq", "cpus",
+		"isolation", "thp", "hugetlb", "nodes", "memlock"])' \
+		>/dev/null <<<"$json" || fail "checks are missing: $json"
+	json=$(GLIBC_TUNABLES=glibc.pthread.rseq=0 "$weir" doctor --json)
+	[ $? = 1 ] || fail "JSON without rseq: exit status is not 1"
+	jq -e '.drains_work == false and all(.cpus[]; .mode == "locked") and
+		any(.checks[]; .name == "rseq" and .status == "problem" and
+			(.advice | length) > 0)' >/dev/null <<<"$json" ||
+		fail "JSON without rseq: $json"
+fi
+
+exit $failed
