@@ -130,14 +130,16 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 		pushed = weir_seq_push(&pool->lists, list, offset);            \
 		break;
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
-	uint64_t misaligned = offset & weir_run_mask(pool, order);
+	uint64_t mask = weir_run_mask(pool, order);
+	uint64_t last = order == 0 ? offset : offset + mask;
 	int pushed = 0;
 
-	if (__builtin_expect(offset < pool->bytes, 1) &&
-	    __builtin_expect(misaligned == 0, 1))
+	if (__builtin_expect(last < pool->bytes, 1) &&
+	    __builtin_expect((offset & mask) == 0, 1))
 		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(pushed > 0, 1))
 		return;
+	page = pool->base + offset;
 #undef WEIR_FAST_CASE
 #endif
 	weir_free(pool, page, order);

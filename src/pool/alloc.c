@@ -189,20 +189,23 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 	return got;
 }
 
-WI_COLD static void *alloc_slow(struct wi_pool *pool, unsigned order,
+WI_COLD static void *alloc_slow(struct weir_pool *pool, unsigned order,
 				unsigned flags)
 {
+	struct wi_pool *impl = wi_pool_of(pool);
 	void *page;
-	int error = bad_request(pool, order, flags);
+	int error = bad_request(impl, order, flags);
 
 	if (error == 0 &&
-	    allocate(pool, order, &page, 1, flags, false, &error) == 1)
+	    allocate(impl, order, &page, 1, flags, false, &error) == 1)
 		return page;
 	errno = error;
 	return NULL;
 }
 
-void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
+/* With flags, or of another order than 0. */
+__attribute__((noinline)) static void *
+alloc_other(struct weir_pool *pool, unsigned order, unsigned flags)
 {
 	uint64_t token = WEIR_NONE;
 
@@ -211,15 +214,26 @@ void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
 	case list:                                                             \
 		token = weir_seq_pop(&pool->lists, list);                      \
 		break;
-	if (wi_likely(flags == 0 && order == 0))
-		token = weir_seq_pop(&pool->lists, 0);
-	else if (!(flags & ~(WEIR_NOWAIT | WEIR_THISNODE)))
+	if (!(flags & ~(WEIR_NOWAIT | WEIR_THISNODE)))
 		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
 #undef CASE
 #endif
 	if (wi_likely(token < WEIR_AGAIN))
 		return pool->base + token;
-	return alloc_slow(wi_pool_of(pool), order, flags);
+	return alloc_slow(pool, order, flags);
+}
+
+/* Single pages without flags go straight, and need no register saved. */
+void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
+{
+	uint64_t token;
+
+	if (wi_unlikely((order | flags) != 0))
+		return alloc_other(pool, order, flags);
+	token = weir_seq_pop(&pool->lists, 0);
+	if (wi_unlikely(token >= WEIR_AGAIN))
+		return alloc_slow(pool, 0, 0);
+	return pool->base + token;
 }
 
 int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
@@ -253,8 +267,10 @@ size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,
 
 /* --- free -------------------------------------------------------------- */
 
-WI_COLD static void free_slow(struct wi_pool *pool, void *page, unsigned order)
+WI_COLD static void free_slow(struct weir_pool *handle, void *page,
+			      unsigned order)
 {
+	struct wi_pool *pool = wi_pool_of(handle);
 	uint64_t offset;
 	const char *why;
 
@@ -270,7 +286,9 @@ WI_COLD static void free_slow(struct wi_pool *pool, void *page, unsigned order)
 		     wi_pool_kind_of_order(order), &offset, 1);
 }
 
-void weir_free(struct weir_pool *pool, void *page, unsigned order)
+/* Of another order than 0. */
+__attribute__((noinline)) static void free_other(struct weir_pool *pool,
+						 void *page, unsigned order)
 {
 #ifdef WEIR_HAVE_SEQUENCES
 #define CASE(list)                                                             \
@@ -280,32 +298,36 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
 	int pushed = 0;
 
-	if (wi_likely(order == 0)) {
-		if (wi_likely(offset < pool->bytes &&
-			      !(offset & pool->page_mask)))
-			pushed = weir_seq_push(&pool->lists, 0, offset);
-	} else if (offset < pool->bytes &&
-		   !(offset & weir_run_mask(pool, order))) {
+	if (!(offset & weir_run_mask(pool, order)) && offset < pool->bytes)
 		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
-	}
 	if (wi_likely(pushed > 0))
 		return;
 #undef CASE
 #endif
-	free_slow(wi_pool_of(pool), page, order);
+	free_slow(pool, page, order);
+}
+
+void weir_free(struct weir_pool *pool, void *page, unsigned order)
+{
+	uint64_t offset = (uint64_t)((char *)page - pool->base);
+
+	if (wi_unlikely(order != 0)) {
+		free_other(pool, page, order);
+		return;
+	}
+	if (wi_likely(!(offset & pool->page_mask) && offset < pool->bytes &&
+		      weir_seq_push(&pool->lists, 0, offset) > 0))
+		return;
+	free_slow(pool, pool->base + offset, 0);
 }
 
 /* Offsets of pages that may lie in several zones, or are checked, or of which
  * one is wrong, given back one by one. */
-WI_COLD static void free_each(struct wi_pool *pool, unsigned order,
+WI_COLD static void free_each(struct weir_pool *pool, unsigned order,
 			      void *const *pages, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (pages[i] == NULL)
-			die(pool, (uint64_t)0 - (uint64_t)pool->base, order,
-			    "not a page of this pool");
+	for (size_t i = 0; i < n; i++)
 		free_slow(pool, pages[i], order);
-	}
 }
 
 void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
@@ -326,7 +348,7 @@ void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
 				     wi_pool_kind_of_order(order), tokens,
 				     chunk);
 		else
-			free_each(impl, order, pages, chunk);
+			free_each(pool, order, pages, chunk);
 	}
 }
 
