@@ -122,6 +122,33 @@ static void past_the_end(void)
 	weir_free(pool, base, 12);
 }
 
+/* The last page, as a run that has a list. */
+static void past_the_end_of(struct weir_pool_opts *opts)
+{
+	opts->capacity = (PAGES + 1) * PAGE;
+	opts->name = "victim";
+	CHECK_EQ(weir_pool_create(&pool, opts), 0);
+	weir_pool_range(pool, (void **)&base, NULL, NULL);
+}
+
+static void past_the_end_list(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+
+	past_the_end_of(&opts);
+	weir_free(pool, weir_alloc(pool, 3, 0), 3);
+	weir_free(pool, base + PAGES * PAGE, 3);
+}
+
+static void past_the_end_inlined(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+
+	past_the_end_of(&opts);
+	weir_free(pool, weir_alloc(pool, 1, 0), 1);
+	weir_fast_free(pool, base + PAGES * PAGE, 1);
+}
+
 /* --- when the page reaches its zone ------------------------------------ */
 
 static void twice_without_lists(void)
@@ -242,6 +269,8 @@ static const struct {
 	{ "order too large", large_order, "no such order" },
 	{ "order 32", order_32, "no such order" },
 	{ "past the end", past_the_end, "past the pool" },
+	{ "past the end, into a list", past_the_end_list, "past the pool" },
+	{ "past the end, inlined", past_the_end_inlined, "past the pool" },
 	{ "twice, no lists", twice_without_lists, "free already" },
 	{ "twice, at the drain", twice_until_the_drain, "free already" },
 	{ "two blocks twice", block_twice, "free already" },
