@@ -64,7 +64,7 @@ static void depot_put(void *context, unsigned list, const uint64_t *tokens,
 	pthread_mutex_unlock(&d->mutex);
 }
 
-/* n buffers. EAGAIN: others were faster, or a CPU has not let go of its list. */
+/* n buffers. EAGAIN: others were faster, or a CPU has not let go yet. */
 static void get(uint64_t *tokens, size_t n)
 {
 	int err;
