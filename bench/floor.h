@@ -8,7 +8,7 @@
 #include "loop.h"
 
 /* What the loops work on: the context of floor_bare_... and floor_spin_...;
- * the others take NULL. */
+ * the others take NULL. To be given to free(). */
 struct floor_lists {
 	void *bare, *spin;
 };

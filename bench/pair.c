@@ -8,6 +8,7 @@
  * slows a row and its floor alike; what comes and goes, the median drops.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <weir/cache.h>
 #include <weir/fast.h>
@@ -97,6 +98,17 @@ BENCH_INLINE void cache_put(void *context, uint64_t *tokens)
 	weir_cache_put_bulk(context, 0, tokens, BENCH_BULK);
 }
 
+BENCH_INLINE void fast_get(void *context, void **pages)
+{
+	if (weir_fast_alloc_bulk(context, 0, pages, BENCH_BULK, 0) != 0)
+		short_bulks++;
+}
+
+BENCH_INLINE void fast_put(void *context, void **pages)
+{
+	weir_fast_free_bulk(context, 0, pages, BENCH_BULK);
+}
+
 BENCH_INLINE void pages_get(void *context, void **pages)
 {
 	if (weir_alloc_bulk(context, 0, pages, BENCH_BULK, 0) != 0)
@@ -110,6 +122,7 @@ BENCH_INLINE void pages_put(void *context, void **pages)
 
 BENCH_BULKS(weir_sequence_bulk, uint64_t, sequence_get, sequence_put)
 BENCH_BULKS(weir_cache_bulk, uint64_t, cache_get, cache_put)
+BENCH_BULKS(weir_fast_bulk, void *, fast_get, fast_put)
 BENCH_BULKS(weir_pages_bulk, void *, pages_get, pages_put)
 
 /* A back end for the cache: 1, 2, 3, ... and nothing kept of what returns. */
@@ -147,7 +160,8 @@ enum {
 	COPY,
 	BULK_SEQUENCE,
 	BULK_CACHE,
-	BULK_PAGES,
+	BULK_INLINED,
+	BULK_CALLED,
 	NR_ROWS,
 };
 
@@ -169,7 +183,7 @@ static const struct row {
 	[THREAD_SINGLE] = { "pair", "floor", "thread's own list",
 			    floor_thread_single_places, NOTHING, 320000,
 			    false },
-	[COPY] = { "bulk", "floor", "copying 32 tokens", floor_copy_places,
+	[COPY] = { "bulk", "floor", "32 tokens, copied", floor_copy_places,
 		   NOTHING, 1600000, false },
 	[INLINED_SINGLE] = { "pair", "weir", "ordinary",
 			     weir_inlined_single_places, ORDINARY, 320000,
@@ -193,13 +207,15 @@ static const struct row {
 			   weir_inlined_single_places, QUIET, 320000, true },
 	[BURST_BATCH] = { "pair", "weir", "quiet, in a burst, 16",
 			  weir_inlined_batch_places, QUIET, 320000, true },
-	[BULK_SEQUENCE] = { "bulk", "weir", "sequences, 32 tokens",
+	[BULK_SEQUENCE] = { "bulk", "weir", "32 tokens, sequences alone",
 			    weir_sequence_bulk_places, ORDINARY, 1600000,
 			    false },
-	[BULK_CACHE] = { "bulk", "weir", "weir_cache, 32 tokens",
+	[BULK_CACHE] = { "bulk", "weir", "32 tokens, weir_cache",
 			 weir_cache_bulk_places, CACHE, 800000, false },
-	[BULK_PAGES] = { "bulk", "weir", "weir_alloc_bulk, 32 pages",
-			 weir_pages_bulk_places, ORDINARY, 800000, false },
+	[BULK_INLINED] = { "bulk", "weir", "32 pages", weir_fast_bulk_places,
+			   ORDINARY, 800000, false },
+	[BULK_CALLED] = { "bulk", "weir", "32 pages, library calls",
+			  weir_pages_bulk_places, ORDINARY, 800000, false },
 };
 
 static const struct pair_bar {
@@ -219,7 +235,7 @@ static const struct pair_bar {
 	  INLINED_BATCH, 1.5 },
 	{ "bulk_tokens", "a token of 32, by sequences", BULK_SEQUENCE,
 	  BARE_BATCH, 0.35 },
-	{ "bulk_pages", "a page of 32, with checks", BULK_PAGES, BARE_BATCH,
+	{ "bulk_pages", "a page of 32, with checks", BULK_INLINED, BARE_BATCH,
 	  0.8 },
 };
 
@@ -282,6 +298,8 @@ static void free_contexts(void **contexts)
 			weir_pool_destroy(contexts[i], WEIR_DESTROY_FORCE);
 	if (contexts[CACHE])
 		weir_cache_destroy(contexts[CACHE]);
+	free(contexts[BARE]);
+	free(contexts[SPIN]);
 }
 
 /* Enough pages or tokens in each list that no row meets an empty one. */
