@@ -349,6 +349,10 @@ int bench_pairs(struct bench_report *report, const struct bench_plan *plan)
 		if (series[i] == NULL)
 			goto out;
 	}
+	if (weir_get_mode(contexts[ORDINARY], plan->cpu) != WEIR_MODE_ORDINARY)
+		fputs("weir bench: no membarrier here, so rows named ordinary "
+		      "are quiet; 'weir doctor' tells why\n",
+		      stderr);
 	fill_lists(contexts);
 	for (unsigned round = 0; round < plan->rounds; round++) {
 		plan->progress("pairs", round, plan->rounds);

@@ -36,9 +36,9 @@ void doctor_cpus(struct doctor *d)
 		   list(&t->possible, possible), list(&t->online, online),
 		   list(&t->allowed, allowed));
 	doctor_add(d, "isolation", "set aside", none ? DOCTOR_NOTE : DOCTOR_OK,
-		   none ? "No CPU is quiet by itself. Boot with nohz_full= "
-			  "and isolcpus=, make an isolated cpuset partition, "
-			  "or name CPUs in a pool's quiet_cpus."
+		   none ? "To have quiet CPUs boot with nohz_full= and "
+			  "isolcpus=, make an isolated cpuset partition, or "
+			  "name them in a pool's quiet_cpus."
 			: "",
 		   "nohz_full %s; isolcpus %s; isolated cpuset %s",
 		   list(&t->nohz_full, possible), list(&t->isolated, online),
