@@ -524,7 +524,7 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 			  size_t got, int *error)
 {
 	struct need need = { .cache = cache, .get = get, .got = got };
-	const uint64_t deadline = wi_os_now_ns() + cache->wait_ns;
+	const uint64_t deadline = wi_deadline_ns(cache->wait_ns);
 	struct wi_drain_outcome outcome = { 0 };
 
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {

@@ -183,11 +183,18 @@ int weir_cache_create(struct weir_cache **cache,
 
 int weir_cache_destroy(struct weir_cache *cache)
 {
+	struct wi_drain_request request = {
+		.nr_zones = 1,
+		.may_interrupt = true, /* as the unmapping will */
+	};
+	struct wi_drain_outcome outcome;
 	int err;
 
 	if (cache->impl == NULL)
 		return -ESTALE;
-	err = wi_public_drain(&cache->impl->cache, NULL, NULL);
+	request.deadline_ns = wi_deadline_ns(cache->impl->cache.wait_ns);
+	err = wi_cache_drain(&cache->impl->cache, &request, &outcome,
+			     &(bool){ 0 });
 	if (err != 0)
 		return err;
 	wi_cache_fini(&cache->impl->cache);

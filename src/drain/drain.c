@@ -283,9 +283,13 @@ static bool choose_all(struct run *run)
 	return any;
 }
 
-static bool awaits_membarrier(const struct wi_unit *unit)
+/* It is evidence in every mode but the locked one; in the others but ordinary
+ * it is an interrupt that was promised not to come. */
+static bool awaits_membarrier(const struct run *run, const struct wi_unit *unit)
 {
-	return unit->chosen && unit->in_flight == 1u << WI_MODE_ORDINARY;
+	return unit->chosen &&
+	       (unit->in_flight == 1u << WI_MODE_ORDINARY ||
+		(run->request->may_interrupt && !run->drain->locked));
 }
 
 /* One membarrier speaks for all zones of its CPU. */
@@ -295,7 +299,7 @@ static void settle_zones(struct run *run, unsigned cpu)
 	const unsigned last_zone = request->first_zone + request->nr_zones;
 
 	for (unsigned zone = request->first_zone; zone < last_zone; zone++)
-		if (awaits_membarrier(unit_of(run->drain, zone, cpu)))
+		if (awaits_membarrier(run, unit_of(run->drain, zone, cpu)))
 			settle(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
 }
 
@@ -310,7 +314,7 @@ static void membarrier_chosen(struct run *run)
 	FOR_EACH_UNIT(run, zone, cpu) {
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
 
-		if (!awaits_membarrier(unit))
+		if (!awaits_membarrier(run, unit))
 			continue;
 		if (until == 0)
 			until = wi_os_now_ns() + PROGRESS_NS;
@@ -522,6 +526,7 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 	const struct wi_drain_request *last = &drain->last_request;
 
 	if (drain->last <= asked || request->set_mode ||
+	    request->may_interrupt ||
 	    request->idle_only || last->first_zone > request->first_zone ||
 	    last->first_zone + last->nr_zones <
 		    request->first_zone + request->nr_zones ||

@@ -83,6 +83,7 @@ struct wi_drain_request {
 	uint64_t want_pages; /* 0: all */
 	uint64_t deadline_ns;
 	bool idle_only; /* CPUs without an operation since the last such */
+	bool may_interrupt; /* membarrier for quiet and polling CPUs, too */
 	bool set_mode; /* exchange in any case, for one of these: */
 	bool set_off; /* no caching; the mode stays for later */
 	enum wi_mode mode;

@@ -296,9 +296,10 @@ __attribute__((noinline)) static void free_other(struct weir_pool *pool,
 		pushed = weir_seq_push(&pool->lists, list, offset);            \
 		break;
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
+	uint64_t mask = weir_run_mask(pool, order);
 	int pushed = 0;
 
-	if (!(offset & weir_run_mask(pool, order)) && offset < pool->bytes)
+	if (!(offset & mask) && offset + mask < pool->bytes)
 		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
 	if (wi_likely(pushed > 0))
 		return;
