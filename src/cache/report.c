@@ -2,6 +2,7 @@
 #include "cache/report.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -66,7 +67,7 @@ const char *weir_strerror(int error)
 		{ EBADF, "not an open file descriptor" },
 	};
 
-	if (error < 0)
+	if (error < 0 && error != INT_MIN)
 		error = -error;
 	for (size_t i = 0; i < WI_ARRAY_SIZE(table); i++)
 		if (table[i].error == error)
