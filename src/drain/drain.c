@@ -108,8 +108,8 @@ static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
 	}
 	unit->parked = 0;
 	unit->in_flight = 0;
-	unit->in_force = unit->mode;
-	wi_store_relaxed(&unit->pending, 0); /* for statistics */
+	wi_store_relaxed(&unit->in_force, unit->mode); /* for statistics */
+	wi_store_relaxed(&unit->pending, 0); /* likewise */
 	wi_store_relaxed(&unit->drains, unit->drains + 1); /* likewise */
 	if (unit->set == WI_SET_NULL && !unit->off)
 		exchange(drain, unit, area);
@@ -229,7 +229,8 @@ static void take(struct run *run, unsigned zone, unsigned cpu)
 	if (unit->set != WI_SET_NULL)
 		unit->in_flight |= (uint8_t)(1u << unit->mode);
 	if (run->request->set_mode) {
-		unit->off = run->request->set_off;
+		/* Relaxed: for statistics. */
+		wi_store_relaxed(&unit->off, run->request->set_off);
 		if (!unit->off)
 			unit->mode = (uint8_t)run->request->mode;
 	}
