@@ -65,18 +65,19 @@ static size_t zone_get(void *ctx, unsigned zone, unsigned kind,
 		       uint64_t *tokens, size_t n, uint32_t *cursor)
 {
 	const uint64_t first = number(zone, kind, 0);
+	const uint32_t at = wi_load_relaxed(cursor);
 	size_t got = 0;
 
 	(void)ctx;
 	CHECK(kind < KINDS && zone < variant->zones);
 	for (unsigned i = 0; i < TOKENS && got < n; i++) {
-		uint64_t token = first + (*cursor + i) % TOKENS;
+		uint64_t token = first + (at + i) % TOKENS;
 
 		if (wi_load_relaxed(&at_home[token]) &&
 		    wi_xchg_acq_rel(&at_home[token], 0))
 			tokens[got++] = token ^ TOKEN_SALT;
 	}
-	*cursor += (uint32_t)got;
+	wi_store_relaxed(cursor, at + (uint32_t)got);
 	return got;
 }
 

@@ -16,7 +16,7 @@ static bool over;
 /* The victim stands still wherever the signal found it. */
 static void freeze(int number)
 {
-	uint32_t n = frozen + 1;
+	const uint32_t n = frozen + 1; /* it alone writes it */
 
 	(void)number;
 	tell(&frozen);
@@ -80,7 +80,7 @@ static void torment(int here, int there, unsigned freezes)
 	start_on(&runner, there, be_victim, NULL);
 	victim = runner.thread;
 	for (unsigned i = 1; i <= freezes; i++) {
-		await(&rounds, rounds + 1);
+		await(&rounds, __atomic_load_n(&rounds, __ATOMIC_ACQUIRE) + 1);
 		for (uint64_t n = check_random(&random) % 20000; n > 0; n--)
 			__asm__ __volatile__("" ::: "memory");
 		pthread_kill(victim, SIGUSR1);
