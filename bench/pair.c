@@ -4,8 +4,10 @@
  * for pages: what an operation costs in each mode beside the floors.
  *
  * The rows take turns: a round times every row once, at one of four placements
- * of its loop, for about a millisecond. What slows the machine for longer
- * slows a row and its floor alike; what comes and goes, the median drops.
+ * of its loop, for about a fifth of a millisecond: much less than a time slice,
+ * so that most samples are whole even where others want the CPU. What slows
+ * the machine for longer slows a row and its floor alike; what comes and goes,
+ * the median drops.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,51 +173,48 @@ static const struct row {
 	const char *bench, *impl, *variant;
 	bench_loop *const *places;
 	unsigned context;
-	unsigned operations; /* of a sample: about a millisecond */
+	unsigned operations; /* of a sample: a fifth of a millisecond */
 	bool burst;	     /* the sample is one burst */
 } rows[NR_ROWS] = {
 	[BARE_SINGLE] = { "pair", "floor", "bare sequence",
-			  floor_bare_single_places, BARE, 320000, false },
+			  floor_bare_single_places, BARE, 64000, false },
 	[BARE_BATCH] = { "pair", "floor", "bare sequence, 16",
-			 floor_bare_batch_places, BARE, 320000, false },
+			 floor_bare_batch_places, BARE, 64000, false },
 	[SPIN_SINGLE] = { "pair", "floor", "per-CPU spinlock",
-			  floor_spin_single_places, SPIN, 160000, false },
+			  floor_spin_single_places, SPIN, 32000, false },
 	[THREAD_SINGLE] = { "pair", "floor", "thread's own list",
-			    floor_thread_single_places, NOTHING, 320000,
-			    false },
+			    floor_thread_single_places, NOTHING, 64000, false },
 	[COPY] = { "bulk", "floor", "32 tokens, copied", floor_copy_places,
-		   NOTHING, 1600000, false },
+		   NOTHING, 320000, false },
 	[INLINED_SINGLE] = { "pair", "weir", "ordinary",
-			     weir_inlined_single_places, ORDINARY, 320000,
+			     weir_inlined_single_places, ORDINARY, 64000,
 			     false },
 	[INLINED_BATCH] = { "pair", "weir", "ordinary, 16",
-			    weir_inlined_batch_places, ORDINARY, 320000,
-			    false },
+			    weir_inlined_batch_places, ORDINARY, 64000, false },
 	[CALLED_SINGLE] = { "pair", "weir", "ordinary, library calls",
-			    weir_called_single_places, ORDINARY, 160000,
-			    false },
+			    weir_called_single_places, ORDINARY, 32000, false },
 	[POLLING_SINGLE] = { "pair", "weir", "polling",
-			     weir_inlined_single_places, POLLING, 320000,
+			     weir_inlined_single_places, POLLING, 64000,
 			     false },
 	[POLLING_BATCH] = { "pair", "weir", "polling, 16",
-			    weir_inlined_batch_places, POLLING, 320000, false },
+			    weir_inlined_batch_places, POLLING, 64000, false },
 	[QUIET_SINGLE] = { "pair", "weir", "quiet", weir_inlined_single_places,
-			   QUIET, 160000, false },
+			   QUIET, 32000, false },
 	[QUIET_BATCH] = { "pair", "weir", "quiet, 16",
-			  weir_inlined_batch_places, QUIET, 160000, false },
+			  weir_inlined_batch_places, QUIET, 32000, false },
 	[BURST_SINGLE] = { "pair", "weir", "quiet, in a burst",
-			   weir_inlined_single_places, QUIET, 320000, true },
+			   weir_inlined_single_places, QUIET, 64000, true },
 	[BURST_BATCH] = { "pair", "weir", "quiet, in a burst, 16",
-			  weir_inlined_batch_places, QUIET, 320000, true },
+			  weir_inlined_batch_places, QUIET, 64000, true },
 	[BULK_SEQUENCE] = { "bulk", "weir", "32 tokens, sequences alone",
-			    weir_sequence_bulk_places, ORDINARY, 1600000,
+			    weir_sequence_bulk_places, ORDINARY, 320000,
 			    false },
 	[BULK_CACHE] = { "bulk", "weir", "32 tokens, weir_cache",
-			 weir_cache_bulk_places, CACHE, 800000, false },
+			 weir_cache_bulk_places, CACHE, 160000, false },
 	[BULK_INLINED] = { "bulk", "weir", "32 pages", weir_fast_bulk_places,
-			   ORDINARY, 800000, false },
+			   ORDINARY, 160000, false },
 	[BULK_CALLED] = { "bulk", "weir", "32 pages, library calls",
-			  weir_pages_bulk_places, ORDINARY, 800000, false },
+			  weir_pages_bulk_places, ORDINARY, 160000, false },
 };
 
 static const struct pair_bar {

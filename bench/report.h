@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BENCH_ROUNDS_MAX 1000
+#define BENCH_ROUNDS_MAX 5000
 #define BENCH_SERIES_MAX 48
 #define BENCH_BARS_MAX 32
 

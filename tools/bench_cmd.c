@@ -266,8 +266,10 @@ static int print_text(const struct bench_report *report,
 
 static void show_progress(const char *what, unsigned done, unsigned of)
 {
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%-10s %3u of %-4u", what, done + 1, of);
+	unsigned percent = done * 100 / of;
+
+	if (done == 0 || percent != (done - 1) * 100 / of)
+		fprintf(stderr, "\r%-10s %3u %%", what, percent);
 }
 
 static void show_nothing(const char *what, unsigned done, unsigned of)
@@ -325,7 +327,7 @@ int cmd_bench(int argc, char **argv)
 	status = choose_cpus(&plan, o.cpu);
 	if (status != TOOL_OK)
 		return status;
-	plan.rounds = o.rounds ? o.rounds : o.quick ? 120 : 600;
+	plan.rounds = o.rounds ? o.rounds : o.quick ? 600 : 3000;
 	plan.creations = 15;
 	plan.drains = plan.rounds < 60 ? 500 : o.quick ? 3000 : 12000;
 	plan.zone_rounds = plan.rounds < 60 ? 7 : o.quick ? 9 : 31;

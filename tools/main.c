@@ -10,11 +10,6 @@
 
 #include "tool.h"
 
-/* Each command stands alone: one whose source is absent is not offered. */
-#pragma weak cmd_demo
-#pragma weak cmd_doctor
-#pragma weak cmd_bench
-
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -60,7 +55,7 @@ uint64_t tool_number(struct argp_state *state, const char *option,
 static const struct command *find(const char *name)
 {
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		if (commands[i].run && strcmp(commands[i].name, name) == 0)
+		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
 }
@@ -135,9 +130,7 @@ static char *list_commands(int key, const char *text, void *input)
 		return (char *)text;
 	fputs("Commands:\n", f);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		if (commands[i].run)
-			fprintf(f, "  %-8s%s\n", commands[i].name,
-				commands[i].what);
+		fprintf(f, "  %-8s%s\n", commands[i].name, commands[i].what);
 	fputs("\n'weir COMMAND --help' tells more of each.", f);
 	fclose(f);
 	return list;

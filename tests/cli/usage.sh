@@ -21,6 +21,7 @@ expect() {
 }
 
 expect 0 '^Usage: weir' --help
+expect 0 '^  demo' --help
 expect 0 '^  doctor' --help
 expect 0 '^  bench' --help
 expect 0 '^weir [0-9]+\.[0-9]+\.[0-9]+' --version
@@ -28,6 +29,7 @@ expect 0 '^Usage: weir' help
 expect 0 '^Usage: weir doctor' help doctor
 expect 0 '^Usage: weir doctor' doctor --help
 expect 0 '^Usage: weir bench' bench --help
+expect 0 '^Usage: weir demo' demo --help
 expect 0 'Exit status' doctor --help
 expect 0 '^weir [0-9]' doctor --version
 
@@ -53,7 +55,7 @@ if [ -w /dev/full ]; then
 fi
 
 # No line is wider than a terminal.
-for args in --help 'doctor --help' 'bench --help' doctor; do
+for args in --help 'doctor --help' 'bench --help' 'demo --help' doctor; do
 	# shellcheck disable=SC2086
 	if "$weir" $args 2>&1 | expand | grep -nE '.{81}'; then
 		echo "weir $args: that line has more than 80 columns"
