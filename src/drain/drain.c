@@ -214,6 +214,18 @@ static void survey(struct run *run)
 	}
 }
 
+/* Is another mode wanted than that of the word in active? One that was asked
+ * for before, and is pending, must not be exchanged for once more: then two
+ * modes would be in flight, and the evidence of either would not do. */
+static bool asks_for_change(const struct run *run, const struct wi_unit *unit)
+{
+	const struct wi_drain_request *request = run->request;
+
+	return request->set_mode &&
+	       (!unit->parked || unit->off != request->set_off ||
+		(!unit->off && unit->mode != (uint8_t)request->mode));
+}
+
 /* Exchanges the unit's active, and waits for it with the others chosen. */
 static void take(struct run *run, unsigned zone, unsigned cpu)
 {
@@ -222,7 +234,7 @@ static void take(struct run *run, unsigned zone, unsigned cpu)
 	struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 	unit->chosen = true;
-	if (unit->count == 0 && !run->request->set_mode)
+	if (unit->count == 0 && !asks_for_change(run, unit))
 		return; /* only parked: no use in another exchange */
 	unit->count = 0;
 	/* What read a word of the null set commits to no set. */

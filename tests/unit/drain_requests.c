@@ -249,6 +249,24 @@ static void mode_is_pending(void)
 	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_QUIET);
 }
 
+/* "Call again to know": however often, and nobody is there afterwards. */
+static void mode_asked_again(enum weir_mode mode)
+{
+	struct runner runner;
+
+	in_burst = go_on = 0;
+	start_on(&runner, there, stand_in_burst, NULL);
+	await(&in_burst, 1);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_EQ(weir_set_mode(pool, there_list, mode), -EAGAIN);
+	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_QUIET);
+	tell(&go_on);
+	finish(&runner);
+	CHECK_EQ(weir_set_mode(pool, there_list, mode), 0);
+	CHECK_EQ(weir_get_mode(pool, (unsigned)there), mode);
+	CHECK_EQ(weir_set_mode(pool, there_list, WEIR_MODE_QUIET), 0);
+}
+
 /* --- polling ----------------------------------------------------------- */
 
 static event started, over;
@@ -320,6 +338,8 @@ int main(void)
 		modes();
 		CHECK_EQ(weir_set_mode(pool, NULL, WEIR_MODE_QUIET), 0);
 		mode_is_pending();
+		mode_asked_again(WEIR_MODE_ORDINARY);
+		mode_asked_again(WEIR_MODE_QUIET);
 		destroy();
 		failing_is_progress();
 		return 0;
