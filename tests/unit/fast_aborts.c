@@ -15,7 +15,7 @@
 
 static struct weir_pool *pool;
 static int here, there;
-static event moved, may_go, in_handler, leave_handler;
+static event moved, may_go, in_handler, leave_handler, rounds;
 static uint32_t tid;
 
 static struct wi_area *area_there(void)
@@ -35,6 +35,7 @@ static void linger(void *unused)
 	while (!happened(&may_go, 1)) {
 		page = weir_fast_alloc(pool, 0, WEIR_NOWAIT);
 		weir_fast_free(pool, page, 0);
+		tell(&rounds);
 	}
 	tell(&moved);
 	await(&may_go, 2);
@@ -73,7 +74,7 @@ static void begin(struct runner *runner)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 
-	moved = may_go = in_handler = leave_handler = 0;
+	moved = may_go = in_handler = leave_handler = rounds = 0;
 	opts.capacity = 1024 * 4096;
 	opts.quiet_cpus = "";
 	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
@@ -173,6 +174,48 @@ static void interrupted(void)
 	end(&runner);
 }
 
+static void move(struct runner *runner, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	pthread_setaffinity_np(runner->thread, sizeof(set), &set);
+}
+
+/* It was moved before it could take its mark back, and another thread's stands
+ * there by then: that one's is not its to clear. */
+static void not_its_own(void)
+{
+	struct runner runner;
+	unsigned caught = 0;
+
+	begin(&runner);
+	wi_grace_thread_init();
+	for (uint32_t i = 1; i <= 40; i++) {
+		const uint64_t mark = wi_burst_mark(weir_thread_mark);
+		uint32_t before;
+
+		catch_it();
+		pthread_kill(runner.thread, SIGUSR1);
+		await(&in_handler, i);
+		before = __atomic_load_n(&rounds, __ATOMIC_ACQUIRE);
+		if (!is_marked()) {
+			tell(&leave_handler);
+			continue;
+		}
+		caught++;
+		move(&runner, here);
+		wi_xchg_full(&area_there()->busy, mark);
+		tell(&leave_handler);
+		await(&rounds, before + 2);
+		CHECK_EQ(wi_xchg_full(&area_there()->busy, 0), mark);
+		move(&runner, there);
+	}
+	CHECK_MSG(caught > 0, "never moved with its mark standing");
+	end(&runner);
+}
+
 int main(void)
 {
 	need_two_cpus();
@@ -185,5 +228,6 @@ int main(void)
 	migrated();
 	drained();
 	interrupted();
+	not_its_own();
 	return 0;
 }
