@@ -285,7 +285,7 @@ static void *membarrier_setup(const struct demo_way *way,
 			      const struct demo_machine *machine,
 			      uint64_t wait_ns, const char **why)
 {
-	if (!machine->has_membarrier) {
+	if (machine->has_sequences && !machine->has_membarrier) {
 		*why = "no membarrier for sequences";
 		return NULL;
 	}

@@ -43,6 +43,7 @@ struct demo {
 	struct row rows[NR_ROWS];
 	unsigned nr_rows;
 	struct verdicts verdicts;
+	bool is_shown; /* to the end */
 };
 
 /* --- options ------------------------------------------------------------- */
@@ -59,8 +60,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			(int)tool_number(state, "cpu", arg, 0, WI_CPUS_MAX - 1);
 		return 0;
 	case KEY_RESCUES:
-		demo->rescues = (unsigned)tool_number(state, "rescues", arg, 20,
-						      1000000);
+		demo->rescues = (unsigned)tool_number(state, "rescues", arg,
+						      ROW_RESCUES_MIN, 1000000);
 		return 0;
 	case TOOL_KEY_JSON:
 		tool_need_json();
@@ -77,8 +78,8 @@ static const struct argp_option options[] = {
 	  "else the highest allowed)",
 	  0 },
 	{ "rescues", KEY_RESCUES, "N", 0,
-	  "Rescues for each row, 20 to 1000000 (default 3000); a tenth where "
-	  "one takes milliseconds or the owner must be put to sleep",
+	  "Rescues for each row, 20 to 1000000 (default 3000); fewer where one "
+	  "takes milliseconds or the owner must be put to sleep",
 	  0 },
 	TOOL_OPTION_JSON,
 	{ 0 },
@@ -253,6 +254,7 @@ static int show(struct demo *demo)
 			"a rescue takes two.",
 			machine->owner_cpu);
 		report_words(demo->out, "", verdicts->line[0]);
+		demo->is_shown = true;
 		return TOOL_OK;
 	}
 	if (interrupts_open(&demo->interrupts, machine->owner_cpu) != 0)
@@ -264,6 +266,7 @@ static int show(struct demo *demo)
 		return status;
 	verdicts_find(&demo->verdicts, demo->rows, demo->nr_rows, machine);
 	report_end(demo->out, &demo->verdicts);
+	demo->is_shown = true;
 	return demo->verdicts.broken ? TOOL_FAILED : TOOL_OK;
 }
 
@@ -274,16 +277,19 @@ static int show(struct demo *demo)
 static json_t *row_json(const struct row *row)
 {
 	if (row->why_not[0])
-		return json_pack("{ss ss si si ss}", "mechanism",
-				 row->way->name, "owner",
+		return json_pack("{ss ss si si si si sn sn sn sn ss}",
+				 "mechanism", row->way->name, "owner",
 				 owner_scene_name[row->scene], "attempts", 0,
-				 "rescued", 0, "not_here", row->why_not);
+				 "rescued", 0, "pages", 0, "pending", 0,
+				 "ns_p50", "ns_p99", "interrupts", "op_ns",
+				 "not_here", row->why_not);
 	return json_pack(
-		"{ss ss sI sI sI sI sI sI sI so sI sI sf sI sf}", "mechanism",
-		row->way->name, "owner", owner_scene_name[row->scene],
-		"attempts", (json_int_t)row->attempts, "rescued",
-		(json_int_t)row->rescued, "pages", (json_int_t)row->pages,
-		"pending", (json_int_t)row->pending, "collected",
+		"{ss ss sI sI sI sI sI sI sI so sI sI sf sI sI sf}",
+		"mechanism", row->way->name, "owner",
+		owner_scene_name[row->scene], "attempts",
+		(json_int_t)row->attempts, "rescued", (json_int_t)row->rescued,
+		"pages", (json_int_t)row->pages, "pending",
+		(json_int_t)row->pending, "collected",
 		(json_int_t)row->collected, "ns_p50", (json_int_t)row->p50_ns,
 		"ns_p99", (json_int_t)row->p99_ns, "interrupts",
 		row->counted
@@ -293,7 +299,8 @@ static json_t *row_json(const struct row *row)
 			: json_null(),
 		"interrupts_with", (json_int_t)row->with, "interrupts_without",
 		(json_int_t)row->without, "chance", row->chance, "membarriers",
-		(json_int_t)row->membarriers, "op_ns", row->op_ns);
+		(json_int_t)row->membarriers, "preemptions",
+		(json_int_t)row->preemptions, "op_ns", row->op_ns);
 }
 
 static int print_json(const struct demo *demo)
@@ -353,7 +360,7 @@ int cmd_demo(int argc, char **argv)
 	if (status == TOOL_OK)
 		status = show(demo);
 	sched_setaffinity(0, bytes, before);
-	if (demo->json && status != TOOL_USAGE && print_json(demo) != TOOL_OK)
+	if (demo->json && demo->is_shown && print_json(demo) != TOOL_OK)
 		status = TOOL_FAILED;
 end:
 	CPU_FREE(before);

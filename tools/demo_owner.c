@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +68,14 @@ static void measure(struct owner *owner)
 	owner->op_ns = (double)ns[MEASURE_ROUNDS / 2] / (2 * MEASURE_PAIRS);
 }
 
+static void account(struct owner *owner)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_THREAD, &usage) == 0)
+		owner->preemptions = (uint64_t)usage.ru_nivcsw;
+}
+
 static void carry_out(struct owner *owner, enum owner_order order)
 {
 	switch (order) {
@@ -79,6 +88,9 @@ static void carry_out(struct owner *owner, enum owner_order order)
 		break;
 	case OWNER_MEASURE:
 		measure(owner);
+		break;
+	case OWNER_ACCOUNT:
+		account(owner);
 		break;
 	case OWNER_PAUSE:
 		owner->scene = OWNER_COMPUTING;

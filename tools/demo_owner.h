@@ -32,6 +32,7 @@ enum owner_order {
 	OWNER_TICK,    /* be seen between two operations */
 	OWNER_PAUSE,   /* compute from now on */
 	OWNER_MEASURE, /* what an operation costs */
+	OWNER_ACCOUNT, /* how often it was preempted */
 	OWNER_QUIT,
 };
 
@@ -56,9 +57,10 @@ struct owner {
 	uint64_t stock[OWNER_STOCK_MAX];
 	unsigned nr_stock;
 
-	uint8_t *marks;	 /* enum page_mark of every page */
-	uint64_t faults; /* wrong marks, both sides */
-	double op_ns;	 /* by OWNER_MEASURE: a get or a put */
+	uint8_t *marks;	      /* enum page_mark of every page */
+	uint64_t faults;      /* wrong marks, both sides */
+	uint64_t preemptions; /* by OWNER_ACCOUNT: so far */
+	double op_ns;	      /* by OWNER_MEASURE: a get or a put */
 
 	_Alignas(WI_CACHE_LINE) uint32_t ordered; /* number of the last order */
 	_Alignas(WI_CACHE_LINE) uint32_t done;

@@ -24,6 +24,7 @@
 #include "interrupts.h"
 
 #define ROW_STOCK 50 /* free pages, all of them in the owner's list */
+#define ROW_RESCUES_MIN 20
 /* Interrupts a rescue that count at most: a burst that comes from elsewhere
  * is not to outweigh all other windows. */
 #define ROW_CLIP 4
@@ -45,6 +46,7 @@ struct row {
 	double chance;
 
 	uint64_t membarriers; /* as the way itself counts them */
+	uint64_t preemptions; /* of the owner, by whomever */
 	double op_ns;
 	uint64_t faults; /* pages seen in two hands */
 	bool lost;	 /* pages were missing at the end */
@@ -60,9 +62,6 @@ struct row_setting {
 	row_progress *progress;
 	void *ctx;
 };
-
-/* Is it a rescue that waits, of which a tenth is done? */
-bool row_is_slow(const struct row *row);
 
 /* `row` has way and scene; the rest is filled in. 0 or a negative errno. */
 int row_run(struct row *row, const struct row_setting *setting);

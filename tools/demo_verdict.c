@@ -67,6 +67,9 @@ static void control(struct finding *f)
 	const struct row *row = find(f, &baseline_membarrier, OWNER_COMPUTING);
 
 	f->blind = true;
+	if (!f->machine->has_sequences)
+		say(f, "Not shown: quiet and polling mode. Without restartable "
+		       "sequences weir locks the list of each CPU instead.");
 	if (!row) {
 		say(f, "Not shown: anything about interrupts. The control, "
 		       "membarrier, is not here.");
@@ -95,32 +98,35 @@ static void control(struct finding *f)
 /* What quiet and polling mode promise. */
 static void no_interrupts(struct finding *f, const struct demo_way *way)
 {
-	char text[320];
+	char text[240] = "", odds[80] = "";
+	double least = 1;
 	size_t len = 0;
-	bool caused = false, any = false;
 
 	for (unsigned scene = 0; scene < NR_OWNER_SCENES; scene++) {
 		const struct row *row = find(f, way, scene);
-		char odds[48] = "";
 
 		if (!row || !row->counted)
 			continue;
-		if (excess(row) > 0)
-			snprintf(odds, sizeof(odds), ", by chance: p = %.2g",
-				 row->chance);
-		len += (size_t)snprintf(text + len, sizeof(text) - len,
-					"%s%lu in %u rescues (%s%s)",
-					any ? ", " : "", excess(row),
-					row->attempts, owner_scene_name[scene],
-					odds);
-		caused |= row->chance < CHANCE_MIN;
-		any = true;
+		len += (size_t)snprintf(
+			text + len, sizeof(text) - len,
+			len ? ", %lu in %u (%s)" : "%lu in %u rescues (%s)",
+			excess(row), row->attempts, owner_scene_name[scene]);
+		if (excess(row) > 0 && row->chance < least)
+			least = row->chance;
 	}
-	if (!any || (f->blind && !caused))
+	if (len == 0 || (f->blind && least >= CHANCE_MIN))
 		return;
-	f->verdicts->broken |= caused;
-	say(f, "%s%s: interrupts of CPU %u beyond those without rescues: %s.",
-	    caused ? "BROKEN: " : "", way->name, f->machine->owner_cpu, text);
+	if (least < CHANCE_MIN)
+		f->verdicts->broken = true;
+	if (least < 1)
+		snprintf(odds, sizeof(odds),
+			 least < CHANCE_MIN
+				 ? "; chance does not explain it (p = %.1g)"
+				 : "; chance explains the excess (p = %.2g)",
+			 least);
+	say(f, "%s%s: interrupts of CPU %u beyond those without rescues: %s%s.",
+	    least < CHANCE_MIN ? "BROKEN: " : "", way->name,
+	    f->machine->owner_cpu, text, odds);
 }
 
 /* Who has what it needs gets pages each time. */
@@ -150,10 +156,12 @@ static void ordinary(struct finding *f)
 	    "weir-ordinary: %.1f interrupts in 100 rescues of an allocating "
 	    "owner, whose progress is the evidence (%s the 3 expected at "
 	    "most); it paid %.0f in 100 while the owner computed, when "
-	    "nothing but membarrier tells.",
+	    "nothing but membarrier tells. By its own count it asked for %llu "
+	    "and %llu.",
 	    100 * row_excess(busy),
 	    row_excess(busy) <= ORDINARY_MAX ? "within" : "MORE THAN",
-	    100 * row_excess(computing));
+	    100 * row_excess(computing), (unsigned long long)busy->membarriers,
+	    (unsigned long long)computing->membarriers);
 }
 
 static void pending(struct finding *f)
@@ -198,8 +206,11 @@ static void others(struct finding *f)
 		    none->rescued, none->attempts, ROW_STOCK);
 	if (hop)
 		say(f,
-		    "scheduled-work takes the CPU from a busy owner: half "
-		    "of the rescues took longer than %.2f ms.",
+		    "scheduled-work takes the CPU from a busy owner, with or "
+		    "without an interrupt: it was preempted %llu times in the "
+		    "row of %u rescues, half of which took longer than %.2f "
+		    "ms.",
+		    (unsigned long long)hop->preemptions, hop->attempts,
 		    (double)hop->p50_ns / 1e6);
 	if (spin && bare)
 		say(f,
