@@ -176,13 +176,14 @@ static bool is_asleep(const struct owner *owner)
 
 void owner_do(struct owner *owner, enum owner_order order)
 {
-	uint32_t number = owner->ordered + 1;
+	const uint32_t number = owner->ordered + 1;
+	const bool sleeps = owner->scene == OWNER_ASLEEP; /* until PAUSE */
 	unsigned spins = 0;
 
 	owner->order = order;
 	/* To the owner, with the order and the stock. */
 	wi_store_release(&owner->ordered, number);
-	if (owner->scene == OWNER_ASLEEP)
+	if (sleeps)
 		futex(&owner->ordered, FUTEX_WAKE, INT_MAX);
 	/* Acquires what the owner did. */
 	while (wi_load_acquire(&owner->done) != number) {
@@ -190,7 +191,7 @@ void owner_do(struct owner *owner, enum owner_order order)
 		if (++spins % 65536 == 0)
 			sched_yield();
 	}
-	if (owner->scene == OWNER_ASLEEP && order != OWNER_QUIT)
+	if (sleeps && order != OWNER_PAUSE && order != OWNER_QUIT)
 		while (!is_asleep(owner))
 			wi_cpu_relax();
 }
