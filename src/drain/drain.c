@@ -563,6 +563,7 @@ int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes)
 			struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 			unit->mode = unit->in_force = modes[cpu];
+			area->cpu = cpu;
 			wi_pcplist_init(area, drain->limits);
 			exchange(drain, unit, area);
 		}

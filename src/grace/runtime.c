@@ -62,17 +62,16 @@ static bool linger(void)
 	bool aborted = false;
 
 	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR
+		WEIR_X86_DESCRIPTOR(3, 1f, 2f, 4f)
 		"	leaq 3b(%%rip), %%rax\n"
 		"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"
 		"1:	pause\n"
 		"	decl %[turns]\n"
 		"	jnz 1b\n"
 		"2:\n"
-		WEIR_X86_LEAVE
-		"	.pushsection .text.unlikely, \"ax\"\n"
-		"	.byte 0x0f, 0xb9, 0x3d\n"
-		"	.long 0x53053053\n"
+		"7:\n"
+		WEIR_X86_COLD
+		WEIR_X86_SIGNATURE
 		"4:	movb $1, %b[aborted]\n"
 		"	jmp 7b\n"
 		"	.popsection\n"

@@ -56,7 +56,9 @@ struct wi_area {
 	uint64_t active;
 	uint64_t busy;
 	uint64_t seen;
-	uint64_t pad0[5];
+	uint32_t cpu; /* constant */
+	uint32_t pad;
+	uint64_t pad0[4];
 	struct wi_area_counters counters;
 	uint64_t pad1[16 - sizeof(struct wi_area_counters) / 8];
 	uint64_t header[2][8]; /* I1, I2, I3 */
@@ -69,6 +71,7 @@ struct wi_area {
 _Static_assert(offsetof(struct wi_area, active) == WEIR_AREA_ACTIVE, "active");
 _Static_assert(offsetof(struct wi_area, busy) == WEIR_AREA_BUSY, "busy");
 _Static_assert(offsetof(struct wi_area, seen) == WEIR_AREA_SEEN, "seen");
+_Static_assert(offsetof(struct wi_area, cpu) == WEIR_AREA_CPU, "cpu");
 _Static_assert(offsetof(struct wi_area, header[0]) == WEIR_AREA_SET0, "set 0");
 _Static_assert(offsetof(struct wi_area, header[1]) == WEIR_AREA_SET1, "set 1");
 _Static_assert(offsetof(struct wi_area, token) == WEIR_AREA_TOKENS, "tokens");

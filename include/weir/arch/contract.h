@@ -13,7 +13,7 @@
  *
  *        0  +--------------------------------------------+
  *           | null set: a line of zeros, never written   |  offset 0: a set
- *       64  | active | busy | seen |                     |  owner + drainer
+ *       64  | active | busy | seen | number of the CPU   |  owner + drainer
  *      128  | counters of the slow paths                 |  owner
  *      256  | set 0: headers of its lists                |  owner, while it
  *      320  | set 1: headers of its lists                |  is in use
@@ -100,6 +100,7 @@
 #define WEIR_AREA_ACTIVE 64
 #define WEIR_AREA_BUSY 72
 #define WEIR_AREA_SEEN 80
+#define WEIR_AREA_CPU 88
 #define WEIR_AREA_SET0 256
 #define WEIR_AREA_SET1 320
 #define WEIR_AREA_TOKENS 4096

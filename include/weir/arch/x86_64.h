@@ -6,11 +6,18 @@
  *  - The word before an abort handler is the signature the C library
  *    registered; it stands in an undefined instruction's operand (0f b9 3d),
  *    so that disassemblers stay in step.
- *  - rax holds the address of the descriptor from the arming on, and 0 from
- *    the moment a mark may stand in busy: the abort handler tells by it
- *    whether r8 is a mark to take back. The ordinary path pays nothing.
- *  - An ordinary CPU needs the low half of active alone (set and Q); where Q
- *    is set, the whole word is loaded again and used instead.
+ *  - Two sequences for each operation. The first, on every CPU, loads the low
+ *    half of active, and leaves if Q is set; it has no other branch taken and
+ *    no fence. The second stands out of the way; it announces and operates.
+ *    One sequence for both was slower by the one jump over the announcing.
+ *  - In the second one rax is the address of its descriptor, and 0 from the
+ *    moment a mark may stand in busy: the abort handler tells by it whether r8
+ *    is a mark to take back. (Not in a child that a signal's handler forked,
+ *    which has no areas: nr_cpus is 0 there.)
+ *  - It is entered in its middle, so that an operation in a burst falls
+ *    through. The arming therefore stands within the range that the
+ *    descriptor covers, which does no harm: whatever is armed there, rax is
+ *    not 0.
  *  - rseq_cs is left clear where the code may be unloaded, which is in shared
  *    objects: a stale rseq_cs would then kill the thread at its next
  *    preemption. In an executable, and in libweir itself (linked nodelete),
@@ -22,8 +29,13 @@
  *    without a fence. (ARCH-R1, ARCH-R2; the fences of xchg are ARCH-F1 and
  *    ARCH-F2; docs/ordering.md has their partners.)
  *
- * Registers: rax descriptor or 0, rcx active (quiet) or scratch, rdx header,
- * r8 mark, r9 offset of the set, r10 area, r11 scratch.
+ * Registers: rax descriptor or 0, rcx whole active or scratch, and the token
+ * that is popped, rdx header, r8 mark, r9 low half of active, r10 area. With Q
+ * set r9 is 2^31 more than the set's offset, which the displacement takes off
+ * again. Three that a function need not save are left for its arguments.
+ *
+ * Labels: 1 to 2 the first sequence, 4 its abort handler; 31 to 32 the second,
+ * 34 its handler; 7 after the commit; 6 empty or full, 9 again.
  */
 #ifndef WEIR_FAST_H
 #error "include <weir/fast.h>"
@@ -42,20 +54,28 @@
 /* Tests put delays here (tests/inject.h); r11 and the flags are free. 1: active
  * is loaded; 2: the mark stands, active is not compared yet; 3: all is ready
  * but the commit. */
-#ifndef WEIR_X86_INJECT
+#ifdef WEIR_X86_INJECT
+#define WEIR_X86_INJECT_CLOBBERS , "r11"
+#else
 #define WEIR_X86_INJECT(n)
+#define WEIR_X86_INJECT_CLOBBERS
 #endif
 
 /* clang-format off */
-#define WEIR_X86_DESCRIPTOR                                                    \
+#define WEIR_X86_DESCRIPTOR(label, start, end, abort)                          \
 	"	.pushsection __rseq_cs, \"aw\"\n"                              \
 	"	.balign 32\n"                                                  \
-	"3:	.long 0, 0\n"                                                  \
-	"	.quad 1f, (2f - 1f), 4f\n"                                     \
+	#label ":	.long 0, 0\n"                                           \
+	"	.quad " #start ", (" #end " - " #start "), " #abort "\n"       \
 	"	.popsection\n"
+#define WEIR_X86_SIGNATURE                                                     \
+	"	.byte 0x0f, 0xb9, 0x3d\n"                                      \
+	"	.long 0x53053053\n"
+#define WEIR_X86_COLD "	.pushsection .text.unlikely, \"ax\"\n"
 
 /* Arm, find this CPU's area. */
 #define WEIR_X86_ENTER                                                         \
+	WEIR_X86_DESCRIPTOR(3, 1f, 2f, 4f)                                     \
 	"	leaq 3b(%%rip), %%rax\n"                                       \
 	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
 	"1:	movl " WEIR_X86_RSEQ_CPU ", %%r10d\n"                          \
@@ -64,77 +84,120 @@
 	"	imulq $" WEIR_STR(WEIR_AREA_BYTES) ", %%r10, %%r10\n"          \
 	"	addq %[areas], %%r10\n"
 
+#define WEIR_X86_ACTIVE WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10)"
+#define WEIR_X86_BUSY WEIR_STR(WEIR_AREA_BUSY) "(%%r10)"
+#define WEIR_X86_HEADER "%c[header](%%r10, %%r9)"
+#define WEIR_X86_QUIET_HEADER "%c[quiet_header](%%r10, %%r9)"
+
 /* r8 = this thread's id as it stands in a mark, 0 before its first use. */
 #define WEIR_X86_THREAD                                                        \
 	"	movq weir_thread_mark@gottpoff(%%rip), %%r8\n"                 \
 	"	movq %%fs:(%%r8), %%r8\n"
 
-/* Find the header; `unable` is the mask that is 0 in an empty or full list.
- * On a quiet CPU announce the operation (ARCH-F1), unless in a burst. */
-#define WEIR_X86_HEADER(unable)                                                \
-	"	movl " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10), %%r9d\n"           \
-	WEIR_X86_INJECT(1)                                                     \
-	"	testl %%r9d, %%r9d\n"                                          \
-	"	jns 8f\n"                                                      \
-	"	movq " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10), %%rcx\n"           \
-	"	movl %%ecx, %%r9d\n"                                           \
-	"	andl $0x7fffffff, %%r9d\n"                                     \
-	WEIR_X86_THREAD                                                        \
-	"	movabsq $" WEIR_STR(WEIR_X86_BURST) ", %%r11\n"               \
-	"	addq %%r8, %%r11\n"                                           \
-	"	cmpq %%r11, " WEIR_STR(WEIR_AREA_BUSY) "(%%r10)\n"             \
-	"	je 8f\n"                                                       \
-	"	movq %c[header](%%r10, %%r9), %%rdx\n"                         \
+/* The header into rdx; `unable` is the mask that is 0 if it is empty or full. */
+#define WEIR_X86_LOAD(header, unable)                                          \
+	"	movq " header ", %%rdx\n"                                      \
 	"	testl $" unable ", %%edx\n"                                    \
-	"	jz 6f\n"                                                       \
+	"	jz 6f\n"
+
+/* Announce the operation (ARCH-F1): the first part of the second sequence. */
+#define WEIR_X86_ANNOUNCE(unable)                                              \
+	"31:	movq " WEIR_X86_ACTIVE ", %%rcx\n"                             \
+	"	movl %%ecx, %%r9d\n"                                           \
+	"	testl %%r9d, %%r9d\n"                                          \
+	"	jns 9f\n"                                                      \
+	WEIR_X86_LOAD(WEIR_X86_QUIET_HEADER, unable)                           \
 	"	testq %%r8, %%r8\n"                                            \
 	"	jz 9f\n"                                                       \
 	"	shrq $" WEIR_STR(WEIR_HEADER_OPS_SHIFT) ", %%rdx\n"            \
 	"	movl %%edx, %%edx\n"                                           \
 	"	orq %%rdx, %%r8\n"                                             \
-	"	movabsq %[list_mark], %%r11\n"                                 \
-	"	orq %%r11, %%r8\n"                                             \
-	"	movq %%r8, %%r11\n"                                            \
+	"	movabsq %[list_mark], %%rdx\n"                                 \
+	"	orq %%rdx, %%r8\n"                                             \
+	"	movq %%r8, %%rdx\n"                                            \
 	"	xorl %%eax, %%eax\n"                                           \
-	"	xchgq %%r11, " WEIR_STR(WEIR_AREA_BUSY) "(%%r10)\n"            \
+	"	xchgq %%rdx, " WEIR_X86_BUSY "\n"                              \
 	WEIR_X86_INJECT(2)                                                     \
-	"	cmpq %%rcx, " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10)\n"           \
+	"	cmpq %%rcx, " WEIR_X86_ACTIVE "\n"                             \
 	"	jne 5f\n"                                                      \
-	"8:	movq %c[header](%%r10, %%r9), %%rdx\n"                         \
-	"	testl $" unable ", %%edx\n"                                    \
-	"	jz 6f\n"                                                       \
-	WEIR_X86_INJECT(3)
+	"	jmp 35f\n"
+
+/* From the first sequence: arm the second, on the same CPU. In a burst of this
+ * thread nothing is announced. */
+#define WEIR_X86_ENTER_QUIET                                                   \
+	"8:	leaq 30b(%%rip), %%rax\n"                                      \
+	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
+	"	movl " WEIR_X86_RSEQ_CPU ", %%ecx\n"                          \
+	"	cmpl %[nr_cpus], %%ecx\n"                                     \
+	"	jae 6f\n"                                                      \
+	"	cmpl %%ecx, " WEIR_STR(WEIR_AREA_CPU) "(%%r10)\n"             \
+	"	jne 9f\n"                                                      \
+	"	movl " WEIR_X86_ACTIVE ", %%r9d\n"                             \
+	WEIR_X86_INJECT(1)                                                     \
+	"	testl %%r9d, %%r9d\n"                                          \
+	"	jns 9f\n"                                                      \
+	WEIR_X86_THREAD                                                        \
+	"	movabsq $" WEIR_STR(WEIR_X86_BURST) ", %%rcx\n"                \
+	"	addq %%r8, %%rcx\n"                                            \
+	"	cmpq %%rcx, " WEIR_X86_BUSY "\n"                               \
+	"	jne 31b\n"
+
+/*
+ * One operation: `operate(header)` does it with the header in rdx and commits.
+ * `none` and `again` leave.
+ */
+#define WEIR_X86_OPERATION(unable, operate, none, again)                       \
+	WEIR_X86_ENTER                                                         \
+	"	movl " WEIR_X86_ACTIVE ", %%r9d\n"                             \
+	WEIR_X86_INJECT(1)                                                     \
+	"	testl %%r9d, %%r9d\n"                                          \
+	"	js 8f\n"                                                       \
+	WEIR_X86_LOAD(WEIR_X86_HEADER, unable)                                 \
+	WEIR_X86_INJECT(3)                                                     \
+	operate(WEIR_X86_HEADER)                                               \
+	"2:\n"                                                                 \
+	"7:\n"                                                                 \
+	WEIR_X86_DISARM                                                        \
+	WEIR_X86_COLD                                                          \
+	WEIR_X86_DESCRIPTOR(30, 31f, 32f, 34f)                                 \
+	WEIR_X86_ANNOUNCE(unable)                                              \
+	WEIR_X86_ENTER_QUIET                                                   \
+	"35:\n"                                                                \
+	WEIR_X86_LOAD(WEIR_X86_QUIET_HEADER, unable)                           \
+	WEIR_X86_INJECT(3)                                                     \
+	operate(WEIR_X86_QUIET_HEADER)                                         \
+	"32:	jmp 7b\n"                                                      \
+	WEIR_X86_SIGNATURE                                                     \
+	"34:	testq %%rax, %%rax\n"                                          \
+	"	jnz 9f\n"                                                      \
+	"	cmpl $0, %[nr_cpus]\n"                                         \
+	"	je 9f\n"                                                       \
+	"5:	movq %%r8, %%rax\n" /* take the mark back: ARCH-R2 */          \
+	"	xorl %%ecx, %%ecx\n"                                           \
+	"	lock cmpxchgq %%rcx, " WEIR_X86_BUSY "\n"                      \
+	"	jmp 9f\n"                                                      \
+	WEIR_X86_SIGNATURE                                                     \
+	"4:\n"                                                                 \
+	"9:\n" again                                                           \
+	"6:\n" none                                                            \
+	"	.popsection\n"
+
+/* The end of a sequence that cannot be empty or full. */
+#define WEIR_X86_LEAVE                                                         \
+	"7:\n"                                                                 \
+	WEIR_X86_DISARM                                                        \
+	WEIR_X86_COLD                                                          \
+	WEIR_X86_SIGNATURE                                                     \
+	"4:\n"                                                                 \
+	"6:	jmp 7b\n"                                                      \
+	"	.popsection\n"
+/* clang-format on */
 
 #if defined(__PIC__) && !defined(__PIE__) && !defined(WEIR_STAYS_LOADED)
 #define WEIR_X86_DISARM "	movq $0, " WEIR_X86_RSEQ_CS "\n"
 #else
 #define WEIR_X86_DISARM
 #endif
-#define WEIR_X86_LEAVE "7:\n" WEIR_X86_DISARM
-
-/* Out of the way: the abort handler (4), active moved (5): take the mark back
- * (ARCH-R2); then `again`. 6: the list is empty or full. 9: no mark yet. */
-#define WEIR_X86_ABORT(none, again)                                            \
-	"	.pushsection .text.unlikely, \"ax\"\n"                         \
-	"	.byte 0x0f, 0xb9, 0x3d\n"                                      \
-	"	.long 0x53053053\n"                                            \
-	"4:	testq %%rax, %%rax\n"                                          \
-	"	jnz 9f\n"                                                      \
-	"5:	movq %%r8, %%rax\n"                                            \
-	"	xorl %%ecx, %%ecx\n"                                           \
-	"	lock cmpxchgq %%rcx, " WEIR_STR(WEIR_AREA_BUSY) "(%%r10)\n"    \
-	"9:\n" again                                                           \
-	"6:\n" none                                                            \
-	"	.popsection\n"
-#define WEIR_X86_NO_MARK                                                       \
-	"	.pushsection .text.unlikely, \"ax\"\n"                         \
-	"	.byte 0x0f, 0xb9, 0x3d\n"                                      \
-	"	.long 0x53053053\n"                                            \
-	"4:\n"                                                             \
-	"6:	jmp 7b\n"                                                      \
-	"	.popsection\n"
-/* clang-format on */
-
 /*
  * Where the C library keeps rseq, from the thread pointer. It never changes,
  * which the compiler cannot know of a variable: so it may keep the value over
@@ -154,12 +217,16 @@ WEIR_INLINE ptrdiff_t weir_x86_rseq(void)
 	[rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"((l)->nr_cpus),                \
 		[areas] "m"((l)->areas),                                       \
 		[header] "i"(8 * (list)),                                      \
+		[quiet_header] "i"(8ll * (list) - 0x80000000ll),               \
 		[list_mark] "i"((uint64_t)(list) << WEIR_MARK_LIST_SHIFT)
 
+/* Beside rcx, which is an output of some. */
 #define WEIR_X86_CLOBBERS                                                      \
-	"rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc"
+	"rax", "rdx", "r8", "r9", "r10", "memory",                             \
+		"cc" WEIR_X86_INJECT_CLOBBERS
 #define WEIR_X86_COPY_CLOBBERS                                                 \
-	"xmm0", "xmm1", "xmm2", "xmm3", WEIR_X86_CLOBBERS
+	"rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1",         \
+		"xmm2", "xmm3", "memory", "cc"
 
 #define WEIR_X86_FAIL(value)                                                   \
 	"	movq $" #value ", %[token]\n"                                  \
@@ -172,50 +239,18 @@ WEIR_INLINE ptrdiff_t weir_x86_rseq(void)
 	"	movq %[tokens], %[moved]\n"                                    \
 	"	jmp 7b\n"
 
-WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
-				  const unsigned list)
-{
-	uint64_t token;
+/* clang-format off */
+#define WEIR_X86_POP(header)                                                   \
+	"	movzwl %%dx, %k[token]\n"                                      \
+	"	movq -8(%%r10, %[token]), %[token]\n"                          \
+	"	addq $" WEIR_STR(WEIR_HEADER_POP) ", %%rdx\n"                  \
+	"	movq %%rdx, " header "\n" /* ARCH-R1 */
 
-	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR WEIR_X86_ENTER
-		WEIR_X86_HEADER("0xfff")
-		"	movzwl %%dx, %k[token]\n"
-		"	movq -8(%%r10, %[token]), %[token]\n"
-		"	addq $" WEIR_STR(WEIR_HEADER_POP) ", %%rdx\n"
-		"	movq %%rdx, %c[header](%%r10, %%r9)\n" /* ARCH-R1 */
-		"2:\n"
-		WEIR_X86_LEAVE
-		WEIR_X86_ABORT(WEIR_X86_FAIL(-1), WEIR_X86_FAIL(-2))
-		: [token] "=&r"(token)
-		: WEIR_X86_INPUTS(l, list)
-		: WEIR_X86_CLOBBERS);
-	return token;
-}
-
-WEIR_INLINE int weir_seq_push(const struct weir_lists *l, const unsigned list,
-			      uint64_t token)
-{
-	__asm__ goto(
-		WEIR_X86_DESCRIPTOR WEIR_X86_ENTER
-		WEIR_X86_HEADER("0x1ff0000")
-		"	movzwl %%dx, %%ecx\n"
-		"	movq %[token], (%%r10, %%rcx)\n"
-		"	addq $" WEIR_STR(WEIR_HEADER_PUSH) ", %%rdx\n"
-		"	movq %%rdx, %c[header](%%r10, %%r9)\n" /* ARCH-R1 */
-		"2:\n"
-		WEIR_X86_LEAVE
-		WEIR_X86_ABORT(WEIR_X86_GOTO(full), WEIR_X86_GOTO(again))
-		:
-		: WEIR_X86_INPUTS(l, list), [token] "r"(token)
-		: WEIR_X86_CLOBBERS
-		: full, again);
-	return 1;
-full:
-	return 0;
-again:
-	return -1;
-}
+#define WEIR_X86_PUSH(header)                                                  \
+	"	movzwl %%dx, %%ecx\n"                                          \
+	"	movq %[token], (%%r10, %%rcx)\n"                               \
+	"	addq $" WEIR_STR(WEIR_HEADER_PUSH) ", %%rdx\n"                 \
+	"	movq %%rdx, " header "\n" /* ARCH-R1 */
 
 /* Legacy forms would stall where the program uses the wide registers. */
 #ifdef __AVX__
@@ -224,18 +259,28 @@ again:
 #define WEIR_X86_MOVUPS "	movups "
 #endif
 
-/* Copies %[left] bytes, a multiple of 8, and commits the header in rdx. */
-#define WEIR_X86_COPY(from, to)                                                \
+/* %[left], in bytes, becomes at most what the list has (or has room for), in
+ * rcx. */
+#define WEIR_X86_AT_MOST                                                       \
+	"	cmpq %%rcx, %[left]\n"                                         \
+	"	cmovaq %%rcx, %[left]\n"                                       \
+	"	movzwl %%dx, %%ecx\n"                                          \
+	"	addq %%r10, %%rcx\n"                                           \
+	"	movq %[left], %%r11\n"                                         \
+	"	shlq $13, %%r11\n" /* as many tokens, where room stands */
+
+/* Copies %[left] bytes, a multiple of 8, and commits rdx. */
+#define WEIR_X86_COPY(from, to, header)                                        \
 	"10:	subq $64, %[left]\n"                                           \
 	"	jb 11f\n"                                                      \
-	WEIR_X86_MOVUPS "(" from "), %%xmm0\n"                                   \
-	WEIR_X86_MOVUPS "16(" from "), %%xmm1\n"                                 \
-	WEIR_X86_MOVUPS "32(" from "), %%xmm2\n"                                 \
-	WEIR_X86_MOVUPS "48(" from "), %%xmm3\n"                                 \
-	WEIR_X86_MOVUPS "%%xmm0, (" to ")\n"                                     \
-	WEIR_X86_MOVUPS "%%xmm1, 16(" to ")\n"                                   \
-	WEIR_X86_MOVUPS "%%xmm2, 32(" to ")\n"                                   \
-	WEIR_X86_MOVUPS "%%xmm3, 48(" to ")\n"                                   \
+	WEIR_X86_MOVUPS "(" from "), %%xmm0\n"                                 \
+	WEIR_X86_MOVUPS "16(" from "), %%xmm1\n"                               \
+	WEIR_X86_MOVUPS "32(" from "), %%xmm2\n"                               \
+	WEIR_X86_MOVUPS "48(" from "), %%xmm3\n"                               \
+	WEIR_X86_MOVUPS "%%xmm0, (" to ")\n"                                   \
+	WEIR_X86_MOVUPS "%%xmm1, 16(" to ")\n"                                 \
+	WEIR_X86_MOVUPS "%%xmm2, 32(" to ")\n"                                 \
+	WEIR_X86_MOVUPS "%%xmm3, 48(" to ")\n"                                 \
 	"	addq $64, " from "\n"                                          \
 	"	addq $64, " to "\n"                                            \
 	"	jmp 10b\n"                                                     \
@@ -247,81 +292,104 @@ again:
 	"	addq $8, " to "\n"                                             \
 	"	subq $8, %[left]\n"                                            \
 	"	jnz 12b\n"                                                     \
-	"13:	movq %%rdx, %c[header](%%r10, %%r9)\n" /* ARCH-R1 */           \
-	"2:\n"
+	"13:	movq %%rdx, " header "\n" /* ARCH-R1 */
+
+#define WEIR_X86_POP_BULK(header)                                              \
+	"	movl %%edx, %%ecx\n"                                           \
+	"	andl $0xfff, %%ecx\n"                                          \
+	WEIR_X86_AT_MOST                                                       \
+	"	subq %[left], %%rcx\n"                                         \
+	"	leaq 0x4000000(%%rdx, %%r11), %%rdx\n"                         \
+	"	subq %[left], %%rdx\n"                                         \
+	WEIR_X86_COPY("%%rcx", "%[moved]", header)
+
+#define WEIR_X86_PUSH_BULK(header)                                             \
+	"	movl %%edx, %%ecx\n"                                           \
+	"	shrl $13, %%ecx\n"                                             \
+	"	andl $0xff8, %%ecx\n"                                          \
+	WEIR_X86_AT_MOST                                                       \
+	"	subq %%r11, %%rdx\n"                                           \
+	"	leaq 0x4000000(%%rdx, %[left]), %%rdx\n"                       \
+	WEIR_X86_COPY("%[moved]", "%%rcx", header)
+/* clang-format on */
+
+WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
+				  const unsigned list)
+{
+	uint64_t token;
+
+	__asm__ __volatile__(
+		WEIR_X86_OPERATION("0xfff", WEIR_X86_POP, WEIR_X86_FAIL(-1),
+				   WEIR_X86_FAIL(-2))
+		: [token] "=&c"(token)
+		: WEIR_X86_INPUTS(l, list)
+		: WEIR_X86_CLOBBERS);
+	return token;
+}
+
+WEIR_INLINE int weir_seq_push(const struct weir_lists *l, const unsigned list,
+			      uint64_t token)
+{
+	__asm__ goto(
+		WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH,
+				   WEIR_X86_GOTO(full), WEIR_X86_GOTO(again))
+		:
+		: WEIR_X86_INPUTS(l, list), [token] "r"(token)
+		: "rcx", WEIR_X86_CLOBBERS
+		: full, again);
+	return 1;
+full:
+	return 0;
+again:
+	return -1;
+}
 
 WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 				       const unsigned list, uint64_t *tokens,
 				       unsigned n)
 {
-	uint64_t *to = tokens;
+	uint64_t *moved = tokens;
 	uint64_t left = (uint64_t)n * 8;
 
 	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR WEIR_X86_ENTER
-		WEIR_X86_HEADER("0xfff")
-		"	movl %%edx, %%ecx\n"
-		"	andl $0xfff, %%ecx\n"
-		"	cmpq %%rcx, %[left]\n"
-		"	cmovaq %%rcx, %[left]\n" /* 8 * min(n, tokens) */
-		"	movzwl %%dx, %%ecx\n"
-		"	addq %%r10, %%rcx\n"
-		"	subq %[left], %%rcx\n"
-		"	movq %[left], %%r11\n"
-		"	shlq $13, %%r11\n" /* room + as many */
-		"	leaq 0x4000000(%%rdx, %%r11), %%rdx\n"
-		"	subq %[left], %%rdx\n"
-		WEIR_X86_COPY("%%rcx", "%[moved]")
-		WEIR_X86_LEAVE
-		WEIR_X86_ABORT(WEIR_X86_GIVE_UP_BULK, WEIR_X86_GIVE_UP_BULK)
-		: [moved] "+&r"(to), [left] "+&r"(left)
+		WEIR_X86_OPERATION("0xfff", WEIR_X86_POP_BULK,
+				   WEIR_X86_GIVE_UP_BULK, WEIR_X86_GIVE_UP_BULK)
+		: [moved] "+&r"(moved), [left] "+&r"(left)
 		: WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
 		: WEIR_X86_COPY_CLOBBERS);
-	return (unsigned)(to - tokens);
+	return (unsigned)(moved - tokens);
 }
 
 WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 					const unsigned list,
 					const uint64_t *tokens, unsigned n)
 {
-	const uint64_t *from = tokens;
+	const uint64_t *moved = tokens;
 	uint64_t left = (uint64_t)n * 8;
 
 	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR WEIR_X86_ENTER
-		WEIR_X86_HEADER("0x1ff0000")
-		"	movl %%edx, %%ecx\n"
-		"	shrl $13, %%ecx\n"
-		"	andl $0xff8, %%ecx\n" /* 8 * room */
-		"	cmpq %%rcx, %[left]\n"
-		"	cmovaq %%rcx, %[left]\n"
-		"	movzwl %%dx, %%ecx\n"
-		"	addq %%r10, %%rcx\n"
-		"	movq %[left], %%r11\n"
-		"	shlq $13, %%r11\n"
-		"	subq %%r11, %%rdx\n"
-		"	leaq 0x4000000(%%rdx, %[left]), %%rdx\n"
-		WEIR_X86_COPY("%[moved]", "%%rcx")
-		WEIR_X86_LEAVE
-		WEIR_X86_ABORT(WEIR_X86_GIVE_UP_BULK, WEIR_X86_GIVE_UP_BULK)
-		: [moved] "+&r"(from), [left] "+&r"(left)
+		WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH_BULK,
+				   WEIR_X86_GIVE_UP_BULK, WEIR_X86_GIVE_UP_BULK)
+		: [moved] "+&r"(moved), [left] "+&r"(left)
 		: WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
 		: WEIR_X86_COPY_CLOBBERS);
-	return (unsigned)(from - tokens);
+	return (unsigned)(moved - tokens);
 }
+
+#define WEIR_X86_PLAIN_INPUTS(l)                                               \
+	[rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"((l)->nr_cpus),              \
+		[areas] "m"((l)->areas)
 
 WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 {
 	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR WEIR_X86_ENTER
-		"	movq " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10), %%rcx\n"
+		WEIR_X86_ENTER
+		"	movq " WEIR_X86_ACTIVE ", %%rcx\n"
 		"	movq %%rcx, " WEIR_STR(WEIR_AREA_SEEN) "(%%r10)\n"
-		"2:\n"
+		"2:\n" /* ARCH-R1 */
 		WEIR_X86_LEAVE
-		WEIR_X86_NO_MARK
 		:
-		: [rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"(l->nr_cpus),
-		  [areas] "m"(l->areas)
+		: WEIR_X86_PLAIN_INPUTS(l)
 		: "rax", "rcx", "r10", "memory", "cc");
 }
 
@@ -330,23 +398,20 @@ WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 	char *area = NULL;
 
 	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR WEIR_X86_ENTER
-		"	cmpl $0, " WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10)\n"
+		WEIR_X86_ENTER
+		"	cmpl $0, " WEIR_X86_ACTIVE "\n"
 		"	jns 6f\n"
 		WEIR_X86_THREAD
 		"	testq %%r8, %%r8\n"
 		"	jz 6f\n"
 		"	btsq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"
-		"	cmpq %%r8, " WEIR_STR(WEIR_AREA_BUSY) "(%%r10)\n"
+		"	cmpq %%r8, " WEIR_X86_BUSY "\n"
 		"	je 6f\n"
-		"	xchgq %%r8, " WEIR_STR(WEIR_AREA_BUSY) "(%%r10)\n"
-		"2:	movq %%r10, %[area]\n" /* ARCH-F2 */
+		"	xchgq %%r8, " WEIR_X86_BUSY "\n" /* ARCH-F2 */
+		"2:	movq %%r10, %[area]\n"
 		WEIR_X86_LEAVE
-		WEIR_X86_NO_MARK
 		: [area] "+&r"(area)
-		: [rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"(l->nr_cpus),
-		  [areas] "m"(l->areas)
+		: WEIR_X86_PLAIN_INPUTS(l)
 		: "rax", "r8", "r10", "memory", "cc");
 	return area;
 }
-
