@@ -32,6 +32,9 @@
  *                   whether it was served                        violation
  *   INSTANT         (no rule) a stronger claim, not promised: at
  *                   one instant of the call no page was free     violation
+ *   INSTANT STILL   ... if ENOMEM needs lists on which nothing
+ *                   happened from exchange to the drain's end    pass
+ * LISTS_ONLY: users free to their lists only.
  */
 #ifndef PARK
 #define PARK 0
@@ -67,6 +70,7 @@ byte gen;
 bool mutex;
 byte begun, ended;		/* numbers of drains */
 bool res_whole, res_parked;	/* the result of drain `ended` */
+byte ops[2];			/* operations on each CPU's list */
 byte slot[2], gift[2];
 
 /* ghosts */
@@ -112,10 +116,14 @@ proctype user(byte i)
 	:: n < STEPS ->
 		n++;
 		if
-		:: atomic { SOME(HELD + 1 + i) -> ANY(HELD + 1 + i, p); place[p] = LIST + i - 1; p = 0 }
+		:: atomic { SOME(HELD + 1 + i) -> ANY(HELD + 1 + i, p); place[p] = LIST + i - 1;
+			ops[i - 1]++; p = 0 }
+#ifndef LISTS_ONLY
 		:: atomic { SOME(HELD + 1 + i) -> ANY(HELD + 1 + i, p); place[p] = ZONE; p = 0 };
 			atomic { gen++; back++ }
-		:: atomic { SOME(LIST + i - 1) -> ANY(LIST + i - 1, p); now_held(p, 1 + i); p = 0 }
+#endif
+		:: atomic { SOME(LIST + i - 1) -> ANY(LIST + i - 1, p); now_held(p, 1 + i);
+			ops[i - 1]++; p = 0 }
 		:: atomic { SOME(ZONE) -> ANY(ZONE, p); now_held(p, 1 + i); p = 0 }
 		:: skip
 		fi
@@ -148,6 +156,9 @@ inline hand_out(p)
 proctype waiter(byte w)
 {
 	byte g, p, n, asked, cpu;
+#ifdef STILL
+	byte snap[2];
+#endif
 	bool mine, found, whole, parked;
 
 	do
@@ -190,6 +201,9 @@ drain:
 			atomic {
 				if :: place[0] == LIST + cpu -> place[0] = OLD + cpu :: else fi;
 				if :: place[1] == LIST + cpu -> place[1] = OLD + cpu :: else fi;
+#ifdef STILL
+				snap[cpu] = ops[cpu];
+#endif
 				cpu++ }
 		:: else -> break
 		od;
@@ -214,6 +228,10 @@ next_cpu:		cpu++
 		:: else -> break
 		od;
 drained:
+#ifdef STILL
+		if :: ops[0] != snap[0] -> whole = 0 :: else fi;
+		if :: ops[1] != snap[1] -> whole = 0 :: else fi;
+#endif
 #ifdef ZONE_FIRST
 		atomic { ANY(ZONE, p);
 			if
