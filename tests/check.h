@@ -28,7 +28,8 @@
 /* Two integers that must be equal; both are printed when they are not. */
 #define CHECK_EQ(a, b)                                                         \
 	do {                                                                   \
-		long long check_a_ = (long long)(a), check_b_ = (long long)(b); \
+		long long check_a_ = (long long)(a),                           \
+			  check_b_ = (long long)(b);                           \
 		if (check_a_ != check_b_)                                      \
 			check_fail(__FILE__, __LINE__,                         \
 				   "%s is %lld, %s is %lld", #a, check_a_, #b, \

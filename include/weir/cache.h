@@ -41,14 +41,14 @@ struct weir_cache_backend {
 struct weir_cache_opts {
 	size_t size;
 	struct weir_cache_backend backend; /* no default */
-	unsigned nr_lists; /* 1 to WEIR_CACHE_LISTS_MAX; 1 */
-	unsigned flags; /* WEIR_POOL_NO_RSEQ; none */
+	unsigned nr_lists;		   /* 1 to WEIR_CACHE_LISTS_MAX; 1 */
+	unsigned flags;			   /* WEIR_POOL_NO_RSEQ; none */
 	/* Tokens each list holds at most, 1 to 511; 256. */
 	uint16_t limit[WEIR_CACHE_LISTS_MAX];
 	uint32_t batch; /* tokens from back end to list at once, to 64; 64 */
-	const char *quiet_cpus; /* a cpulist; the CPUs the system isolates */
+	const char *quiet_cpus;	  /* a cpulist; the CPUs the system isolates */
 	const char *polling_cpus; /* a cpulist; none */
-	uint64_t wait_ns; /* how long a get may wait; 10 ms */
+	uint64_t wait_ns;	  /* how long a get may wait; 10 ms */
 };
 
 #define WEIR_CACHE_OPTS_INIT                                                   \
@@ -58,7 +58,7 @@ struct weir_cache_opts {
 
 /*
  * Returns 0, -EINVAL (weir_last_error() names the field), -ENOMEM. Threads:
- * yes. Signals: no. Calls: mmap, madvise, sysfs reads. Interrupts: none.
+ * yes. Signals: no. Calls and interrupts: as weir_pool_create().
  */
 WEIR_API int weir_cache_create(struct weir_cache **cache,
 			       const struct weir_cache_opts *opts);
@@ -66,7 +66,9 @@ WEIR_API int weir_cache_create(struct weir_cache **cache,
 /*
  * Gives what the lists hold to the back end and unmaps the cache; no thread
  * may be using it. Returns 0; -EAGAIN when evidence of a CPU is missing (a
- * thread was still using it): nothing was unmapped; -ESTALE in a forked child.
+ * thread was still using it, or a burst was left open; without membarrier also
+ * a polling CPU without a further operation): nothing was unmapped; -ESTALE in
+ * a forked child.
  * Threads: once. Signals: no. Calls: those of weir_cache_drain(), munmap.
  * Interrupts: yes, unmapping does.
  */

@@ -78,8 +78,8 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 
 #ifdef WEIR_HAVE_SEQUENCES
 #define WEIR_FAST_LIST(order)                                                  \
-	(__builtin_constant_p(order) ? weir_list_of_order(order) :             \
-				       WEIR_LIST_NONE)
+	(__builtin_constant_p(order) ? weir_list_of_order(order)               \
+				     : WEIR_LIST_NONE)
 /* One case a list, so that each sequence has its list as a constant. */
 #define WEIR_FAST_SWITCH(list, CASE)                                           \
 	switch (list) {                                                        \
@@ -93,11 +93,14 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 	}
 #endif
 
+/* The flags that ask nothing of a page in a list. */
+#define WEIR_FAST_FLAGS (WEIR_NOWAIT | WEIR_THISNODE)
+
 /* Bytes of a run, less 1. */
 WEIR_INLINE uint64_t weir_run_mask(const struct weir_pool *pool, unsigned order)
 {
-	return order == 0 ? pool->page_mask :
-			    ((pool->page_mask + 1) << (order & 31)) - 1;
+	return order == 0 ? pool->page_mask
+			  : ((pool->page_mask + 1) << (order & 31)) - 1;
 }
 
 /* As weir_alloc(). */
@@ -111,7 +114,7 @@ WEIR_INLINE void *weir_fast_alloc(struct weir_pool *pool, unsigned order,
 		break;
 	uint64_t token = WEIR_NONE;
 
-	if (!(flags & WEIR_ZERO))
+	if (!(flags & ~WEIR_FAST_FLAGS))
 		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(token < WEIR_AGAIN, 1))
 		return pool->base + token;
@@ -212,7 +215,7 @@ WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
 					(uint64_t *)(void *)pages,             \
 					(unsigned)n);                          \
 		break;
-	if (!(flags & WEIR_ZERO) && n <= WEIR_LIST_MAX)
+	if (!(flags & ~WEIR_FAST_FLAGS) && n <= WEIR_LIST_MAX)
 		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	weir_tokens_to_pages(pool, pages, got);
 	if (__builtin_expect(got == n, 1))

@@ -16,26 +16,27 @@ extern "C" {
 #define WEIR_STAT_LISTS 5
 
 struct weir_stat {
-	size_t size; /* set by the caller, WEIR_STAT_INIT */
-	uint64_t pages; /* in the pool */
-	uint64_t free; /* in zones */
-	uint64_t cached; /* in lists of CPUs */
-	uint64_t pending; /* in sets that wait for evidence */
-	uint64_t out; /* the rest: allocated, or inside a call */
+	size_t size;	     /* set by the caller, WEIR_STAT_INIT */
+	uint64_t pages;	     /* in the pool */
+	uint64_t free;	     /* in zones */
+	uint64_t cached;     /* in lists of CPUs */
+	uint64_t pending;    /* in sets that wait for evidence */
+	uint64_t out;	     /* the rest: allocated, or inside a call */
 	uint64_t operations; /* on lists, single or bulk */
-	uint64_t refills; /* from a zone into a list */
-	uint64_t flushes; /* a full list gave half back */
-	uint64_t direct; /* allocations that a zone served past the lists */
+	uint64_t refills;    /* from a zone into a list */
+	uint64_t flushes;    /* a full list gave half back */
+	uint64_t direct;     /* allocations that a zone served past the lists */
 	uint64_t aborts; /* sequences started over, where a slow path saw it */
 	uint64_t drains; /* CPUs drained */
 	uint64_t drained_pages;
-	uint64_t by_progress, by_not_busy, by_membarrier; /* CPUs, by evidence */
-	uint64_t parked; /* CPUs whose evidence did not come in time */
+	uint64_t by_progress, by_not_busy,
+		by_membarrier; /* CPUs, by evidence */
+	uint64_t parked;       /* CPUs whose evidence did not come in time */
 	uint64_t membarriers, membarriers_failed;
-	uint64_t failed_nowait; /* WEIR_NOWAIT and nothing at hand: EAGAIN */
-	uint64_t failed_empty; /* ENOMEM */
+	uint64_t failed_nowait;	 /* WEIR_NOWAIT and nothing at hand: EAGAIN */
+	uint64_t failed_empty;	 /* ENOMEM */
 	uint64_t failed_pending; /* pages pending at the deadline: EAGAIN */
-	uint64_t failed_lost; /* lost to others until the deadline: EAGAIN */
+	uint64_t failed_lost;	 /* lost to others until the deadline: EAGAIN */
 	unsigned nr_zones, nr_cpus;
 };
 
@@ -49,7 +50,7 @@ struct weir_stat_zone {
 struct weir_stat_list {
 	unsigned order;
 	unsigned count, high; /* runs it holds, and may hold */
-	uint64_t operations; /* modulo 2^38 in each of its two sets */
+	uint64_t operations;  /* modulo 2^38 in each of its two sets */
 };
 
 struct weir_stat_cpu {

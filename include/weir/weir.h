@@ -13,7 +13,11 @@
  * "2-7,9"; the empty string is the empty set. Errors of the caller that would
  * corrupt memory (a page freed twice, a pointer from elsewhere) end the
  * process with one line on standard error that names the pool, the pointer
- * and the reason; nothing else is ever printed.
+ * and the reason; nothing else is printed, but what WEIR_DESTROY_LIST asks for.
+ *
+ * Option and result structs begin with their size, which their initialiser
+ * sets; a size that this library does not know is -EINVAL. (Pool options of a
+ * later version are understood as long as what is new in them is 0.)
  *
  * Four things are said of each function: may several threads call it at once
  * (threads), may a signal handler call it (signals), which system calls it may
@@ -47,11 +51,11 @@ struct weir_pool;
 
 /* Where a pool's pages come from. */
 enum weir_backing {
-	WEIR_BACKING_ANON, /* anonymous memory, small pages */
-	WEIR_BACKING_THP, /* anonymous memory, transparent huge pages */
+	WEIR_BACKING_ANON,    /* anonymous memory, small pages */
+	WEIR_BACKING_THP,     /* anonymous memory, transparent huge pages */
 	WEIR_BACKING_HUGETLB, /* pages of hugetlbfs: reserved beforehand */
-	WEIR_BACKING_MEMFD, /* the caller's memfd, from fd_offset on */
-	WEIR_BACKING_REGION, /* the caller's memory, from region on */
+	WEIR_BACKING_MEMFD,   /* the caller's memfd, from fd_offset on */
+	WEIR_BACKING_REGION,  /* the caller's memory, from region on */
 };
 
 /* What a CPU's operations pay and how its lists are drained. */
@@ -70,9 +74,9 @@ enum weir_mode {
 };
 
 /* Flags of struct weir_pool_opts. */
-#define WEIR_POOL_CHECKED 0x1u /* see a double free at once: a byte a page */
+#define WEIR_POOL_CHECKED 0x1u	/* see a double free at once: a byte a page */
 #define WEIR_POOL_PREFAULT 0x2u /* back the pages at creation */
-#define WEIR_POOL_LOCK 0x4u /* mlock pages and metadata (implies prefault) */
+#define WEIR_POOL_LOCK 0x4u    /* mlock pages and metadata (implies prefault) */
 #define WEIR_POOL_NO_RSEQ 0x8u /* locked mode, as on machines without rseq */
 
 /*
@@ -80,21 +84,22 @@ enum weir_mode {
  * A field that is 0 or NULL has the default that its comment tells.
  */
 struct weir_pool_opts {
-	size_t size; /* of this struct: WEIR_POOL_OPTS_INIT sets it */
-	uint64_t capacity; /* bytes, a multiple of page_size; no default */
+	size_t size;	    /* of this struct: WEIR_POOL_OPTS_INIT sets it */
+	uint64_t capacity;  /* bytes, a multiple of page_size; no default */
 	uint64_t page_size; /* bytes, a power of two, 2^8 to 2^30; 4096 */
 	enum weir_backing backing; /* WEIR_BACKING_ANON */
-	unsigned flags; /* WEIR_POOL_...; none */
-	int fd; /* of a memfd; used with WEIR_BACKING_MEMFD only */
+	unsigned flags;		   /* WEIR_POOL_...; none */
+	int fd;	  /* of a memfd; used with WEIR_BACKING_MEMFD only */
 	int node; /* 1 + the NUMA node all pages come from; 0: every node, in
 		   * a zone each, if there are several */
 	uint64_t fd_offset; /* bytes, a multiple of the kernel's page */
-	void *region; /* aligned to page_size and to the kernel's page */
-	const char *quiet_cpus; /* a cpulist; the CPUs the system isolates */
+	void *region;	    /* aligned to page_size and to the kernel's page */
+	const char *quiet_cpus;	  /* a cpulist; the CPUs the system isolates */
 	const char *polling_cpus; /* a cpulist; none */
-	int32_t list_limit; /* tokens (runs) a list holds at most, 1 to 511;
-			     * -1: no lists; pages / (8 x CPUs), at most 511 */
-	uint32_t batch; /* pages moved from zone to list at once, to 64; 64 */
+	int32_t list_limit;	  /* runs a list holds at most, 1 to 511; -1: no
+				   * lists; as many as make up 1/8 of the zone's
+				   * pages divided by the CPUs online, at most 511 */
+	uint32_t batch;	  /* pages moved from zone to list at once, to 64; 64 */
 	uint64_t wait_ns; /* how long an allocation may wait; 10 ms */
 	const char *name; /* for messages, to 31 bytes; "pool" */
 };
@@ -105,13 +110,13 @@ struct weir_pool_opts {
 	}
 
 /* Flags of allocations. */
-#define WEIR_NOWAIT 0x1u /* lists and zones only; fails with EAGAIN */
-#define WEIR_ZERO 0x2u /* the pages are filled with zeros */
+#define WEIR_NOWAIT 0x1u   /* lists and zones only; fails with EAGAIN */
+#define WEIR_ZERO 0x2u	   /* the pages are filled with zeros */
 #define WEIR_THISNODE 0x4u /* from the node of this CPU only */
 
 /* Flags of weir_pool_destroy(). */
 #define WEIR_DESTROY_FORCE 0x1u /* although pages are out */
-#define WEIR_DESTROY_LIST 0x2u /* print the first pages that are out */
+#define WEIR_DESTROY_LIST 0x2u	/* print the first pages that are out */
 
 /*
  * Makes a pool. `*pool` is set on success. Memory that is never used stays
@@ -120,9 +125,11 @@ struct weir_pool_opts {
  * why); -ENOMEM when address space, huge pages (weir_last_error() tells how
  * many are missing) or locked memory do not suffice; -EOPNOTSUPP for a
  * backing the kernel lacks; or the error of a system call.
- * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads,
- * once per process a thread that checks the sequences. Interrupts: none on
- * quiet CPUs.
+ * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads.
+ * The first creation in a process that has one thread, on a CPU that is not
+ * quiet, checks the sequences with a second thread, which takes a millisecond
+ * or more and interrupts this CPU. Interrupts: else none (a creation that
+ * fails may, as it unmaps what it had).
  */
 WEIR_API int weir_pool_create(struct weir_pool **pool,
 			      const struct weir_pool_opts *opts);
@@ -153,8 +160,9 @@ WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
  * complete drain that found none; orders above 0: no free run); EAGAIN: not
  * now (WEIR_NOWAIT; pages pending on a quiet or polling CPU; or lost to
  * others until the deadline); EINVAL: order or flags; ESTALE: forked child.
- * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with WEIR_NOWAIT none, else
- * those of weir_drain(). Interrupts: as weir_drain().
+ * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with WEIR_NOWAIT none (once a
+ * thread gettid), else those of weir_drain(). Interrupts: with WEIR_NOWAIT
+ * none; else those of the drains it makes in need, which may be several.
  */
 WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
 			  unsigned flags);
@@ -173,8 +181,8 @@ WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order);
  * Returns 0, or -ENOMEM, -EAGAIN, -EINVAL, -ESTALE as weir_alloc().
  * The rest as weir_alloc().
  */
-WEIR_API int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
-			     size_t n, unsigned flags);
+WEIR_API int weir_alloc_bulk(struct weir_pool *pool, unsigned order,
+			     void **pages, size_t n, unsigned flags);
 
 /*
  * Allocates up to `n` runs into `pages`, as many as there are: those in lists
@@ -193,7 +201,8 @@ WEIR_API void weir_free_bulk(struct weir_pool *pool, unsigned order,
  * A burst: between its begin and end, operations of this thread on the quiet
  * CPU where it began need no announcement of their own. A drain of that CPU
  * waits for the end, so keep it short. Bursts may nest. On other CPUs, and
- * where the thread is moved meanwhile, a burst changes nothing.
+ * where the thread is moved meanwhile, a burst changes nothing; in a pool of
+ * several zones it covers the pages of the CPU's own node.
  * The struct is the caller's; its content is not for reading.
  * Threads: yes, a struct each. Signals: yes. Calls: once per thread gettid.
  * Interrupts: none.
@@ -215,9 +224,9 @@ WEIR_API void weir_tick(struct weir_pool *pool);
 /* Options of weir_drain(); begin with WEIR_DRAIN_OPTS_INIT. */
 struct weir_drain_opts {
 	size_t size;
-	const char *cpus; /* a cpulist; NULL: every CPU */
+	const char *cpus;    /* a cpulist; NULL: every CPU */
 	uint64_t want_pages; /* stop when as many were drained; 0: all */
-	uint64_t wait_ns; /* for evidence; 0: the pool's wait_ns */
+	uint64_t wait_ns;    /* for evidence; 0: the pool's wait_ns */
 };
 
 #define WEIR_DRAIN_OPTS_INIT                                                   \
@@ -225,16 +234,18 @@ struct weir_drain_opts {
 		.size = sizeof(struct weir_drain_opts)                         \
 	}
 
-/* What a drain did. Evidence: how it was known that a CPU was done. */
+/* What a drain did. Evidence: how it was known that a CPU was done with a set
+ * of its lists. In a pool of several zones a CPU counts once a zone. */
 struct weir_drain_result {
-	size_t size; /* set by the caller */
-	uint64_t pages; /* given back */
+	size_t size;	  /* set by the caller */
+	uint64_t pages;	  /* given back */
 	uint64_t pending; /* pages in sets still waiting for evidence */
-	uint64_t ns; /* how long it took */
+	uint64_t ns;	  /* how long it took */
 	uint32_t cpus_drained;
-	uint32_t cpus_empty; /* skipped: their lists read empty */
+	uint32_t cpus_empty; /* skipped: their lists read empty, or (in
+			      * weir_maintain()) they were not idle */
 	uint32_t cpus_pending;
-	uint32_t by_progress; /* a later operation or tick was seen */
+	uint32_t by_progress; /* sets: a later operation or tick was seen */
 	uint32_t by_not_busy; /* nothing was announced */
 	uint32_t by_membarrier;
 	uint32_t membarriers_failed;
@@ -243,14 +254,14 @@ struct weir_drain_result {
 
 /*
  * Takes back the pages that CPUs keep. `opts` and `result` may be NULL.
- * Returns 0 when every CPU asked for was drained or empty; -EAGAIN when pages
- * are pending at the deadline (a later drain, allocation or weir_maintain()
- * collects them); -EINVAL (weir_last_error() tells); -ETIMEDOUT when other
- * drains took all of wait_ns; -EDEADLK from inside a drain; -ESTALE.
- * Threads: yes. Signals: no. Calls: futex, membarrier (ordinary CPUs),
- * tgkill with signal 0. Interrupts: at most one, on an ordinary CPU on which
- * a thread of this process runs and makes no progress; quiet and polling
- * CPUs: none.
+ * Returns 0 when every CPU asked for was drained or empty, or want_pages were
+ * had; -EAGAIN when pages are pending at the deadline (a later drain,
+ * allocation or weir_maintain() collects them); -EINVAL (weir_last_error()
+ * tells); -ETIMEDOUT when other drains took all of wait_ns; -EDEADLK from
+ * inside a drain; -ESTALE. Threads: yes. Signals: no. Calls: futex, membarrier
+ * (ordinary CPUs), tgkill with signal 0, nanosleep. Interrupts: at most one on
+ * each ordinary CPU on which a thread of this process runs and makes no
+ * progress; quiet and polling CPUs: none.
  */
 WEIR_API int weir_drain(struct weir_pool *pool,
 			const struct weir_drain_opts *opts,

@@ -24,15 +24,14 @@ static unsigned cpu_here(const struct wi_cache *cache)
 {
 	int cpu = wi_os_current_cpu();
 
-	return cpu >= 0 && (unsigned)cpu < cache->drain.nr_cpus ?
-		       (unsigned)cpu :
-		       0;
+	return cpu >= 0 && (unsigned)cpu < cache->drain.nr_cpus ? (unsigned)cpu
+								: 0;
 }
 
 unsigned wi_cache_zone_here(const struct wi_cache *cache)
 {
-	return cache->zone_of_cpu == NULL ? 0 :
-					    cache->zone_of_cpu[cpu_here(cache)];
+	return cache->zone_of_cpu == NULL ? 0
+					  : cache->zone_of_cpu[cpu_here(cache)];
 }
 
 static uint64_t seq_pop(const struct weir_lists *l, unsigned list)
@@ -168,15 +167,30 @@ static size_t list_push(struct wi_cache *cache, unsigned zone, unsigned list,
 	return done;
 }
 
+/* Has this CPU a list of that kind now? A hint: the null set has none. */
+static bool has_list(struct wi_cache *cache, unsigned zone, unsigned kind)
+{
+	/* Relaxed: a hint. */
+	return kind < cache->drain.nr_lists &&
+	       wi_active_set(wi_load_relaxed(
+		       &area_here(cache, zone)->active)) != WI_SET_NULL;
+}
+
+/* An operation that found its list empty, or full, or none, commits nothing:
+ * without this a drain could wait for ever for an owner that only fails. (In
+ * locked mode the holder's mark is all the evidence there is to leave.) */
+static void tick(struct wi_cache *cache, unsigned zone)
+{
+	const struct weir_lists lists = wi_cache_lists(cache, zone);
+
+	if (!cache->drain.locked)
+		weir_seq_tick(&lists);
+}
+
 void wi_cache_tick(struct wi_cache *cache)
 {
-	if (cache->drain.locked)
-		return;
-	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++) {
-		const struct weir_lists lists = wi_cache_lists(cache, zone);
-
-		weir_seq_tick(&lists);
-	}
+	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++)
+		tick(cache, zone);
 }
 
 void *wi_cache_burst_begin(struct wi_cache *cache)
@@ -230,7 +244,8 @@ static void flush_half(struct wi_cache *cache, unsigned zone, unsigned list)
 	}
 	left = list_push(cache, zone, list, newer, kept);
 	backend_put(cache, zone, list, newer + left, kept - left);
-	wi_add_relaxed(&area_here(cache, zone)->counters.flushes, 1); /* count */
+	wi_add_relaxed(&area_here(cache, zone)->counters.flushes,
+		       1); /* count */
 }
 
 void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
@@ -239,7 +254,9 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 	size_t done = 0;
 
 	wi_grace_thread_init();
-	if (kind < cache->drain.nr_lists) {
+	if (kind < cache->drain.nr_lists && !has_list(cache, zone, kind)) {
+		tick(cache, zone);
+	} else if (kind < cache->drain.nr_lists) {
 		done = list_push(cache, zone, kind, tokens, n);
 		if (done < n && cache->drain.limits[kind] > 1) {
 			flush_half(cache, zone, kind);
@@ -262,9 +279,8 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 {
 	uint64_t tokens[WI_BATCH_MAX];
 	const size_t n = get->n - got;
-	const size_t batch = get->kind < cache->drain.nr_lists ?
-				     cache->batch[get->kind] :
-				     1;
+	const size_t batch =
+		has_list(cache, zone, get->kind) ? cache->batch[get->kind] : 1;
 	struct wi_area_counters *counters = &area_here(cache, zone)->counters;
 	size_t have, taken, pushed;
 
@@ -287,8 +303,8 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 		tokens[i] = tokens[--j];
 		tokens[j] = token;
 	}
-	pushed = have < batch ? 0 :
-				list_push(cache, zone, get->kind,
+	pushed = have < batch ? 0
+			      : list_push(cache, zone, get->kind,
 					  tokens + taken, have - taken);
 	backend_put(cache, zone, get->kind, tokens + taken + pushed,
 		    have - taken - pushed);
@@ -303,14 +319,8 @@ static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 	if (get->kind < cache->drain.nr_lists) {
 		got += list_pop(cache, zone, get->kind, get->tokens + got,
 				get->n - got);
-		/* A pop that found nothing commits nothing: without this tick
-		 * a drain could wait for ever for an owner that only fails. */
-		if (got < get->n && !cache->drain.locked) {
-			const struct weir_lists lists =
-				wi_cache_lists(cache, zone);
-
-			weir_seq_tick(&lists);
-		}
+		if (got < get->n)
+			tick(cache, zone);
 	}
 	while (got < get->n) {
 		size_t n = refill(cache, zone, get, got);
@@ -443,9 +453,13 @@ static void sink(void *ctx, unsigned zone, unsigned list,
 	backend_put(need->cache, zone, list, tokens + i, n - i);
 }
 
-static int outcome_error(const struct wi_drain_outcome *outcome)
+static int outcome_error(const struct wi_drain_request *request,
+			 const struct wi_drain_outcome *outcome)
 {
-	return outcome->nr_pending != 0 ? -EAGAIN : 0;
+	const bool has_enough = request->want_pages != 0 &&
+				outcome->pages >= request->want_pages;
+
+	return outcome->nr_pending != 0 && !has_enough ? -EAGAIN : 0;
 }
 
 /* Drains with what was drained going to the need first. */
@@ -476,7 +490,7 @@ static int drain_for(struct need *need, struct wi_drain_request *request,
 		wi_drain_run(drain, request, outcome);
 	}
 	wi_drain_unlock(drain);
-	return outcome_error(outcome);
+	return outcome_error(request, outcome);
 }
 
 int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,

@@ -54,8 +54,8 @@
 
 struct wi_backend {
 	/* Up to n tokens of a kind; how many. *cursor is the CPU's hint. */
-	size_t (*get)(void *ctx, unsigned zone, unsigned kind,
-		      uint64_t *tokens, size_t n, uint32_t *cursor);
+	size_t (*get)(void *ctx, unsigned zone, unsigned kind, uint64_t *tokens,
+		      size_t n, uint32_t *cursor);
 	/* Takes n tokens back; never fails, never waits. */
 	void (*put)(void *ctx, unsigned zone, unsigned kind,
 		    const uint64_t *tokens, size_t n);
@@ -65,8 +65,13 @@ struct wi_backend {
 };
 
 /* Why gets failed. */
-enum wi_failure { WI_FAIL_NOWAIT, WI_FAIL_EMPTY, WI_FAIL_PENDING,
-		  WI_FAIL_LOST, WI_NR_FAILURES };
+enum wi_failure {
+	WI_FAIL_NOWAIT,
+	WI_FAIL_EMPTY,
+	WI_FAIL_PENDING,
+	WI_FAIL_LOST,
+	WI_NR_FAILURES
+};
 
 /* One get in need of a token of a list: WEIR_NONE waits to be replaced. */
 struct wi_waiter {
@@ -88,8 +93,8 @@ struct wi_cache {
 };
 
 struct wi_cache_config {
-	char *areas; /* zeroed, wi_cache_areas_bytes() */
-	void *memory; /* zeroed, wi_drain_bytes() */
+	char *areas;	      /* zeroed, wi_cache_areas_bytes() */
+	void *memory;	      /* zeroed, wi_drain_bytes() */
 	const uint8_t *modes; /* enum wi_mode of each CPU */
 	const uint16_t *zone_of_cpu;
 	unsigned nr_cpus, nr_zones, nr_lists;

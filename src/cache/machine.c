@@ -34,17 +34,19 @@ int wi_machine_cpus(struct wi_cpuset *set, unsigned nr_cpus, const char *list,
 
 /*
  * Sequences, if they work. Whether the kernel really aborts them is checked
- * once, and only while there is no other thread: the check takes a second one
- * and interrupts this CPU, and must not disturb those a program has set up.
+ * once, and only while there is no other thread and this CPU is not quiet: the
+ * check takes a second thread and interrupts this CPU. Where it was not made,
+ * they are trusted; `weir doctor` checks too.
  */
-static bool sequences_work(void)
+static bool sequences_work(const struct wi_machine *machine)
 {
 	static uint8_t checked; /* 0: not yet, 1: they work, 2: they do not */
 	uint8_t known = wi_load_relaxed(&checked); /* a fact; any order does */
 
 	if (!wi_grace_has_sequences())
 		return false;
-	if (known == 0 && __libc_single_threaded) {
+	if (known == 0 && __libc_single_threaded &&
+	    !wi_cpuset_test(&machine->quiet, (unsigned)wi_os_current_cpu())) {
 		known = wi_grace_sequences_abort() ? 1 : 2;
 		wi_store_relaxed(&checked, known); /* as above */
 	}
@@ -86,7 +88,7 @@ int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,
 			if (wi_topology_quiet_reason(topology, cpu) != 0)
 				wi_cpuset_set(&machine->quiet, cpu);
 	}
-	machine->locked = no_rseq || !sequences_work();
+	machine->locked = no_rseq || !sequences_work(machine);
 	for (unsigned cpu = 0; cpu < topology->nr_cpus; cpu++)
 		machine->mode[cpu] = (uint8_t)mode_of(machine, cpu);
 	return 0;

@@ -14,7 +14,7 @@ struct wi_machine {
 	struct wi_topology topology;
 	struct wi_cpuset quiet, polling;
 	uint8_t mode[WI_CPUS_MAX]; /* enum wi_mode */
-	bool locked; /* no sequences, or none wanted */
+	bool locked;		   /* no sequences, or none wanted */
 };
 
 /*

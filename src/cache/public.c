@@ -11,7 +11,8 @@ static int check_result(const struct weir_drain_result *result)
 	if (result == NULL || result->size == sizeof(*result))
 		return 0;
 	wi_report("result: size is %zu; set it to sizeof(struct "
-		  "weir_drain_result)", result->size);
+		  "weir_drain_result)",
+		  result->size);
 	return -EINVAL;
 }
 
@@ -59,8 +60,10 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 	const struct weir_drain_opts defaults = WEIR_DRAIN_OPTS_INIT;
 	struct wi_drain_request request = { 0 };
 	struct wi_cpuset cpus;
-	int err = check_result(result);
+	int err;
 
+	wi_report_nothing();
+	err = check_result(result);
 	if (err != 0)
 		return err;
 	if (opts == NULL)
@@ -120,6 +123,7 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 	struct wi_cpuset cpus;
 	int err;
 
+	wi_report_nothing();
 	if ((unsigned)mode > WEIR_MODE_OFF) {
 		wi_report("mode: %d is none of WEIR_MODE_...", (int)mode);
 		return -EINVAL;
@@ -153,6 +157,6 @@ enum weir_mode wi_public_mode(const struct wi_unit *unit)
 
 	if (wi_load_relaxed(&unit->off))
 		return WEIR_MODE_OFF;
-	return mode == WI_MODE_LOCKED ? WEIR_MODE_ORDINARY :
-					(enum weir_mode)mode;
+	return mode == WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
+				      : (enum weir_mode)mode;
 }

@@ -13,6 +13,11 @@
 
 static __thread char last_error[256];
 
+void wi_report_nothing(void)
+{
+	last_error[0] = '\0';
+}
+
 void wi_report(const char *format, ...)
 {
 	va_list args;

@@ -3,6 +3,9 @@
 #ifndef WI_CACHE_REPORT_H
 #define WI_CACHE_REPORT_H
 
+/* weir_last_error() has nothing to tell of the call that begins. */
+void wi_report_nothing(void);
+
 /* Sets weir_last_error() for this thread. */
 __attribute__((format(printf, 1, 2))) void wi_report(const char *format, ...);
 

@@ -113,7 +113,8 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	const unsigned nr_cpus = impl->machine.topology.nr_cpus;
 	const size_t units = wi_round_up(wi_drain_bytes(nr_cpus, 1), 4096);
 	struct wi_os_map map = { .no_fork = true };
-	const struct wi_os_map handle_map = { .bytes = sizeof(struct weir_cache),
+	const struct wi_os_map handle_map = { .bytes =
+						      sizeof(struct weir_cache),
 					      .wipe_on_fork = true };
 	struct wi_cache_config config = {
 		.modes = impl->machine.mode,
@@ -162,7 +163,7 @@ int weir_cache_create(struct weir_cache **cache,
 	void *memory;
 	int err;
 
-	wi_report("%s", "");
+	wi_report_nothing();
 	err = read_opts(&o, opts);
 	if (err == 0)
 		err = wi_os_map(&memory, &map);
@@ -207,6 +208,7 @@ int weir_cache_destroy(struct weir_cache *cache)
 static int bad_request(const struct weir_cache *cache, unsigned list,
 		       unsigned flags)
 {
+	wi_report_nothing();
 	if (cache->impl == NULL)
 		return ESTALE;
 	if (list >= cache->nr_lists) {
@@ -270,8 +272,8 @@ int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
 {
 	int error;
 
-	return get(cache, list, tokens, n, flags, false, &error) == n ? 0 :
-									-error;
+	return get(cache, list, tokens, n, flags, false, &error) == n ? 0
+								      : -error;
 }
 
 size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
@@ -296,7 +298,8 @@ void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
 	for (size_t i = 0; i < n; i++)
 		if (tokens[i] >= WEIR_AGAIN)
 			wi_fatal("cache: putting %#" PRIx64 ", which no token "
-				 "may be", tokens[i]);
+				 "may be",
+				 tokens[i]);
 	wi_cache_put(&cache->impl->cache, 0, list, tokens, n);
 }
 
@@ -345,9 +348,9 @@ void weir_cache_tick(struct weir_cache *cache)
 
 void weir_cache_burst_begin(struct weir_cache *cache, struct weir_burst *burst)
 {
-	burst->area = cache->impl == NULL ?
-			      NULL :
-			      wi_cache_burst_begin(&cache->impl->cache);
+	burst->area = cache->impl == NULL
+			      ? NULL
+			      : wi_cache_burst_begin(&cache->impl->cache);
 }
 
 void weir_cache_burst_end(struct weir_cache *cache, struct weir_burst *burst)

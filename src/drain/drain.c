@@ -2,10 +2,12 @@
 /* Exchange, wait, flush: see drain.h. */
 #include "drain/drain.h"
 
-/* How long progress is watched for before a membarrier, about what one costs
- * that finds the CPU idle; and how often a drainer that waits for a quiet or
- * polling CPU looks, and asks whether the thread waited for still exists. */
-#define PROGRESS_NS 400
+/* How long progress is watched for before a membarrier: half of what one costs
+ * that finds the CPU busy, so that an owner that is in its slow path or misses
+ * its caches is still waited for; and how often a drainer that waits for a
+ * quiet or polling CPU looks, and asks whether the thread waited for still
+ * exists. */
+#define PROGRESS_NS 5000
 #define SPIN_NS 20000
 #define SLEEP_NS 50000
 
@@ -71,11 +73,15 @@ static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 		     struct wi_area *area)
 {
 	unsigned next = unit->off ? WI_SET_NULL : spare_set(unit);
-	unsigned mode = unit->mode;
+	uint64_t word;
 
-	wi_grace_exchange(&unit->grace, area,
-			  wi_active_word(next, mode == WI_MODE_QUIET,
-					 ++unit->number));
+	/* After 2^32 exchanges without a tick, an old tick must not pass for a
+	 * new one. Relaxed: nobody can be about to store that word. */
+	do
+		word = wi_active_word(next, unit->mode == WI_MODE_QUIET,
+				      ++unit->number);
+	while (word == wi_load_relaxed(&area->seen));
+	wi_grace_exchange(&unit->grace, area, word);
 	if (unit->set != WI_SET_NULL) {
 		unit->parked |= (uint8_t)(1u << unit->set);
 		/* Relaxed: for statistics; made exact as the set is flushed. */
@@ -108,8 +114,8 @@ static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
 	}
 	unit->parked = 0;
 	unit->in_flight = 0;
-	wi_store_relaxed(&unit->in_force, unit->mode); /* for statistics */
-	wi_store_relaxed(&unit->pending, 0); /* likewise */
+	wi_store_relaxed(&unit->in_force, unit->mode);	   /* for statistics */
+	wi_store_relaxed(&unit->pending, 0);		   /* likewise */
 	wi_store_relaxed(&unit->drains, unit->drains + 1); /* likewise */
 	if (unit->set == WI_SET_NULL && !unit->off)
 		exchange(drain, unit, area);
@@ -163,9 +169,9 @@ static void settle(struct run *run, unsigned zone, unsigned cpu,
 	struct wi_drain *drain = run->drain;
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
 
-	run->outcome->pages += flush(drain, unit,
-				     wi_drain_area(drain, zone, cpu), zone,
-				     run->request->ctx);
+	run->outcome->pages +=
+		flush(drain, unit, wi_drain_area(drain, zone, cpu), zone,
+		      run->request->ctx);
 	run->outcome->by[evidence]++;
 	run->outcome->drained += unit->chosen;
 	unit->chosen = false;
@@ -173,9 +179,8 @@ static void settle(struct run *run, unsigned zone, unsigned cpu,
 
 static bool look_and_settle(struct run *run, unsigned zone, unsigned cpu)
 {
-	enum wi_evidence evidence =
-		look(unit_of(run->drain, zone, cpu),
-		     wi_drain_area(run->drain, zone, cpu));
+	enum wi_evidence evidence = look(unit_of(run->drain, zone, cpu),
+					 wi_drain_area(run->drain, zone, cpu));
 
 	if (evidence == WI_EVIDENCE_NONE)
 		return false;
@@ -194,7 +199,8 @@ static void survey(struct run *run)
 {
 	struct wi_drain *drain = run->drain;
 
-	FOR_EACH_UNIT(run, zone, cpu) {
+	FOR_EACH_UNIT(run, zone, cpu)
+	{
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
 		struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
@@ -263,7 +269,8 @@ static bool choose_fullest(struct run *run)
 		unsigned best_zone = 0, best_cpu = 0;
 		uint32_t best = 0;
 
-		FOR_EACH_UNIT(run, zone, cpu) {
+		FOR_EACH_UNIT(run, zone, cpu)
+		{
 			uint32_t count = unit_of(run->drain, zone, cpu)->count;
 
 			if (count > best) {
@@ -285,7 +292,8 @@ static bool choose_all(struct run *run)
 {
 	bool any = false;
 
-	FOR_EACH_UNIT(run, zone, cpu) {
+	FOR_EACH_UNIT(run, zone, cpu)
+	{
 		const struct wi_unit *unit = unit_of(run->drain, zone, cpu);
 
 		if (unit->count > 0 || unit->parked || run->request->set_mode) {
@@ -324,7 +332,8 @@ static void membarrier_chosen(struct run *run)
 
 	if (!wi_grace_has_membarrier())
 		return;
-	FOR_EACH_UNIT(run, zone, cpu) {
+	FOR_EACH_UNIT(run, zone, cpu)
+	{
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
 
 		if (!awaits_membarrier(run, unit))
@@ -351,7 +360,8 @@ static unsigned look_at_chosen(struct run *run, bool ask_for_orphans)
 {
 	unsigned left = 0;
 
-	FOR_EACH_UNIT(run, zone, cpu) {
+	FOR_EACH_UNIT(run, zone, cpu)
+	{
 		struct wi_unit *unit = unit_of(run->drain, zone, cpu);
 
 		if (!unit->chosen || look_and_settle(run, zone, cpu))
@@ -405,8 +415,7 @@ static void add_up(struct wi_drain *drain, struct wi_drain_outcome *outcome)
 			 total->membarriers_failed +
 				 outcome->membarriers_failed);
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
-		wi_store_relaxed(&total->by[i],
-				 total->by[i] + outcome->by[i]);
+		wi_store_relaxed(&total->by[i], total->by[i] + outcome->by[i]);
 }
 
 /* For who waited meanwhile; a run that could stop early covers nothing. */
@@ -435,12 +444,13 @@ void wi_drain_run(struct wi_drain *drain,
 
 	*outcome = (struct wi_drain_outcome){ 0 };
 	wi_grace_thread_init();
-	/* Relaxed: the mutex orders it among drainers; wi_drain_ask() fences. */
+	/* Relaxed: the mutex orders it among drainers; wi_drain_ask() fences.
+	 */
 	wi_store_relaxed(&drain->begun, drain->begun + 1);
 	survey(&run);
 	while (!is_satisfied(&run) &&
-	       (request->want_pages != 0 ? choose_fullest(&run) :
-					   choose_all(&run))) {
+	       (request->want_pages != 0 ? choose_fullest(&run)
+					 : choose_all(&run))) {
 		/* Not in locked mode: who holds the area may be preempted,
 		 * and what runs on its CPU meanwhile tells nothing of it. */
 		for (unsigned zone = request->first_zone;
@@ -456,7 +466,8 @@ void wi_drain_run(struct wi_drain *drain,
 		if (request->want_pages == 0)
 			break;
 	}
-	FOR_EACH_UNIT(&run, zone, cpu) {
+	FOR_EACH_UNIT(&run, zone, cpu)
+	{
 		const struct wi_unit *unit = unit_of(drain, zone, cpu);
 
 		outcome->pending += unit->pending;
@@ -539,8 +550,8 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 	const struct wi_drain_request *last = &drain->last_request;
 
 	if (drain->last <= asked || request->set_mode ||
-	    request->may_interrupt ||
-	    request->idle_only || last->first_zone > request->first_zone ||
+	    request->may_interrupt || request->idle_only ||
+	    last->first_zone > request->first_zone ||
 	    last->first_zone + last->nr_zones <
 		    request->first_zone + request->nr_zones ||
 	    !is_subset(drain, request->cpus, last->cpus))

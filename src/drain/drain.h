@@ -63,18 +63,18 @@ typedef void (*wi_drain_sink)(void *ctx, unsigned zone, unsigned list,
 
 struct wi_unit {
 	struct wi_grace grace;
-	uint32_t number; /* of the last exchange */
-	uint32_t count; /* pages its lists held when this drain looked */
-	uint8_t set; /* named by active */
-	uint8_t parked; /* bits (1 << set) */
-	uint8_t mode; /* of the word in active */
-	uint8_t in_force; /* the mode believed */
+	uint32_t number;   /* of the last exchange */
+	uint32_t count;	   /* pages its lists held when this drain looked */
+	uint8_t set;	   /* named by active */
+	uint8_t parked;	   /* bits (1 << set) */
+	uint8_t mode;	   /* of the word in active */
+	uint8_t in_force;  /* the mode believed */
 	uint8_t in_flight; /* bits (1 << mode), I2 */
-	bool off; /* caching is switched off */
-	bool chosen; /* by the drain that runs */
-	uint64_t pending; /* pages in parked sets, relaxed */
+	bool off;	   /* caching is switched off */
+	bool chosen;	   /* by the drain that runs */
+	uint64_t pending;  /* pages in parked sets, relaxed */
 	uint64_t idle_ops; /* operations at the last maintenance */
-	uint64_t drains; /* relaxed, for statistics */
+	uint64_t drains;   /* relaxed, for statistics */
 };
 
 struct wi_drain_request {
@@ -82,10 +82,10 @@ struct wi_drain_request {
 	unsigned first_zone, nr_zones;
 	uint64_t want_pages; /* 0: all */
 	uint64_t deadline_ns;
-	bool idle_only; /* CPUs without an operation since the last such */
+	bool idle_only;	    /* CPUs without an operation since the last such */
 	bool may_interrupt; /* membarrier for quiet and polling CPUs, too */
-	bool set_mode; /* exchange in any case, for one of these: */
-	bool set_off; /* no caching; the mode stays for later */
+	bool set_mode;	    /* exchange in any case, for one of these: */
+	bool set_off;	    /* no caching; the mode stays for later */
 	enum wi_mode mode;
 	void *ctx; /* of the sink */
 };
@@ -93,7 +93,7 @@ struct wi_drain_request {
 struct wi_drain_outcome {
 	uint64_t pages, pending;
 	uint64_t drained, empty, nr_pending; /* units */
-	uint64_t by[WI_NR_EVIDENCE]; /* units, by evidence */
+	uint64_t by[WI_NR_EVIDENCE];	     /* units, by evidence */
 	uint64_t membarriers_failed;
 };
 

@@ -61,8 +61,8 @@ enum wi_evidence {
 
 /* What is remembered of the last exchange of one CPU's active. */
 struct wi_grace {
-	uint64_t word; /* exchanged into active */
-	uint64_t busy; /* read after it */
+	uint64_t word;			/* exchanged into active */
+	uint64_t busy;			/* read after it */
 	uint64_t header[WEIR_NR_LISTS]; /* of the new set, before it */
 };
 

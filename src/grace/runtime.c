@@ -13,8 +13,7 @@
 #include "os/os.h"
 
 const char weir_fast_layout_1 = 1;
-__thread uint64_t weir_thread_mark
-	__attribute__((tls_model("initial-exec")));
+__thread uint64_t weir_thread_mark __attribute__((tls_model("initial-exec")));
 
 static bool has_sequences;
 static bool has_membarrier;
@@ -62,19 +61,18 @@ static bool linger(void)
 	bool aborted = false;
 
 	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR(3, 1f, 2f, 4f)
-		"	leaq 3b(%%rip), %%rax\n"
-		"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"
-		"1:	pause\n"
-		"	decl %[turns]\n"
-		"	jnz 1b\n"
-		"2:\n"
-		"7:\n"
-		WEIR_X86_COLD
-		WEIR_X86_SIGNATURE
-		"4:	movb $1, %b[aborted]\n"
-		"	jmp 7b\n"
-		"	.popsection\n"
+		WEIR_X86_DESCRIPTOR(3, 1f, 2f,
+				    4f) "	leaq 3b(%%rip), %%rax\n"
+					"	movq %%rax, " WEIR_X86_RSEQ_CS
+					"\n"
+					"1:	pause\n"
+					"	decl %[turns]\n"
+					"	jnz 1b\n"
+					"2:\n"
+					"7:\n" WEIR_X86_COLD WEIR_X86_SIGNATURE
+					"4:	movb $1, %b[aborted]\n"
+					"	jmp 7b\n"
+					"	.popsection\n"
 		: [turns] "+&r"(turns), [aborted] "+&q"(aborted)
 		: [rseq] "r"(weir_x86_rseq())
 		: "rax", "memory", "cc");

@@ -230,7 +230,7 @@ int wi_os_lock(void *p, size_t bytes)
 int wi_os_bind(void *p, size_t bytes, unsigned node)
 {
 	enum { WORD_BITS = 8 * sizeof(unsigned long), NODES = 1024 };
-	unsigned long mask[NODES / WORD_BITS] = {0};
+	unsigned long mask[NODES / WORD_BITS] = { 0 };
 	int saved = errno;
 
 	if (node >= NODES)

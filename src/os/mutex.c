@@ -74,8 +74,8 @@ void wi_os_mutex_fini(struct wi_os_mutex *m)
 
 static struct timespec timespec_of(uint64_t ns)
 {
-	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
-				 .tv_nsec = (long)(ns % NS_PER_S)};
+	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
+				  .tv_nsec = (long)(ns % NS_PER_S) };
 }
 
 /* As pthread_mutex_clocklock() with CLOCK_MONOTONIC, on any kernel. */

@@ -17,9 +17,9 @@ void wi_panic(const char *what)
 {
 	static const char head[] = "weir: ", tail[] = "\n";
 	struct iovec line[] = {
-		{(void *)head, sizeof(head) - 1},
-		{(void *)what, strlen(what)},
-		{(void *)tail, sizeof(tail) - 1},
+		{ (void *)head, sizeof(head) - 1 },
+		{ (void *)what, strlen(what) },
+		{ (void *)tail, sizeof(tail) - 1 },
 	};
 
 	(void)syscall(SYS_writev, 2, line, 3);

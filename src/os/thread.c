@@ -78,8 +78,8 @@ uint64_t wi_os_now_ns(void)
 
 void wi_os_sleep_ns(uint64_t ns)
 {
-	struct timespec wait = {.tv_sec = (time_t)(ns / 1000000000u),
-				.tv_nsec = (long)(ns % 1000000000u)};
+	struct timespec wait = { .tv_sec = (time_t)(ns / 1000000000u),
+				 .tv_nsec = (long)(ns % 1000000000u) };
 	int saved = errno;
 
 	/* By system call: nanosleep() is a cancellation point. */

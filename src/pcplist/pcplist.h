@@ -43,9 +43,9 @@ enum { WI_SET_NULL, WI_SET_0, WI_SET_1, WI_NR_SETS };
 struct wi_area_counters {
 	uint64_t refills; /* from the back end into a list */
 	uint64_t flushes; /* a full list gave half back */
-	uint64_t direct; /* operations that passed the lists by */
-	uint64_t aborts; /* sequences that had to start over, where seen */
-	uint32_t cursor; /* the back end's hint: where the last refill was */
+	uint64_t direct;  /* operations that passed the lists by */
+	uint64_t aborts;  /* sequences that had to start over, where seen */
+	uint32_t cursor;  /* the back end's hint: where the last refill was */
 	uint32_t pad;
 };
 
@@ -65,7 +65,8 @@ struct wi_area {
 	uint64_t pad2[WEIR_AREA_TOKENS / 8 - 48];
 	uint64_t token[2][WEIR_NR_LISTS][512]; /* I1, I4 */
 	uint64_t pad3[(WEIR_AREA_BYTES - WEIR_AREA_TOKENS -
-		       2 * WEIR_NR_LISTS * 4096) / 8];
+		       2 * WEIR_NR_LISTS * 4096) /
+		      8];
 };
 
 _Static_assert(offsetof(struct wi_area, active) == WEIR_AREA_ACTIVE, "active");
@@ -101,9 +102,9 @@ WI_INLINE uint64_t wi_header_ops(uint64_t header)
 /* The word that names `set`, for a quiet CPU or another, in drain `number`. */
 WI_INLINE uint64_t wi_active_word(unsigned set, bool quiet, uint32_t number)
 {
-	uint64_t offset = set == WI_SET_NULL ? 0 :
-			  set == WI_SET_0    ? WEIR_AREA_SET0 :
-					       WEIR_AREA_SET1;
+	uint64_t offset = set == WI_SET_NULL ? 0
+			  : set == WI_SET_0  ? WEIR_AREA_SET0
+					     : WEIR_AREA_SET1;
 
 	return (uint64_t)number << 32 |
 	       (uint64_t)quiet << WEIR_ACTIVE_QUIET_BIT | offset;
@@ -113,9 +114,9 @@ WI_INLINE unsigned wi_active_set(uint64_t active)
 {
 	uint32_t offset = (uint32_t)active & ~(1u << WEIR_ACTIVE_QUIET_BIT);
 
-	return offset == 0		? WI_SET_NULL :
-	       offset == WEIR_AREA_SET0 ? WI_SET_0 :
-					  WI_SET_1;
+	return offset == 0		  ? WI_SET_NULL
+	       : offset == WEIR_AREA_SET0 ? WI_SET_0
+					  : WI_SET_1;
 }
 
 /* The headers of a set; those of the null set are zeros. */

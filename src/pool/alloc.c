@@ -33,11 +33,12 @@ static const char *refusal(const struct wi_pool *pool, uint64_t offset,
 	within = offset;
 	if (pool->nr_zones > 1)
 		within -= (uint64_t)wi_pool_zone_of(pool, offset) *
-			  pool->zone_pages << pool->page_shift;
+				  pool->zone_pages
+			  << pool->page_shift;
 	if (within & (run - 1))
-		return within & (pool->page_size - 1) ?
-			       "not the first byte of a page" :
-			       "not the first page of a run of that order";
+		return within & (pool->page_size - 1)
+			       ? "not the first byte of a page"
+			       : "not the first page of a run of that order";
 	if (run > pool->bytes - offset)
 		return "a run of that order would reach past the pool";
 	return NULL;
@@ -131,6 +132,7 @@ const struct wi_backend wi_pool_backend = {
 static int bad_request(const struct wi_pool *pool, unsigned order,
 		       unsigned flags)
 {
+	wi_report_nothing();
 	if (pool == NULL)
 		return ESTALE;
 	if (order > WEIR_ORDER_MAX) {
@@ -214,7 +216,7 @@ alloc_other(struct weir_pool *pool, unsigned order, unsigned flags)
 	case list:                                                             \
 		token = weir_seq_pop(&pool->lists, list);                      \
 		break;
-	if (!(flags & ~(WEIR_NOWAIT | WEIR_THISNODE)))
+	if (!(flags & ~WEIR_FAST_FLAGS))
 		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
 #undef CASE
 #endif
@@ -246,9 +248,9 @@ int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
 		return -error;
 	if (n == 0)
 		return 0;
-	return allocate(impl, order, pages, n, flags, false, &error) == n ?
-		       0 :
-		       -error;
+	return allocate(impl, order, pages, n, flags, false, &error) == n
+		       ? 0
+		       : -error;
 }
 
 size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,

@@ -38,11 +38,13 @@ static int check_backing(const struct weir_pool_opts *o)
 			REFUSE("region: NULL, but backing is "
 			       "WEIR_BACKING_REGION");
 		if ((uintptr_t)o->region % o->page_size)
-			REFUSE("region: %p is not aligned to page_size %" PRIu64,
+			REFUSE("region: %p is not aligned to page_size "
+			       "%" PRIu64,
 			       o->region, o->page_size);
 		if ((uintptr_t)o->region > UINTPTR_MAX - o->capacity)
 			REFUSE("region: %p and capacity reach past the address "
-			       "space", o->region);
+			       "space",
+			       o->region);
 	} else if (o->region != NULL) {
 		REFUSE("region: set, but backing is not WEIR_BACKING_REGION");
 	}
@@ -53,11 +55,13 @@ static int check_backing(const struct weir_pool_opts *o)
 			REFUSE("fd: %d is not an open file", o->fd);
 		if (o->fd_offset % kernel_page)
 			REFUSE("fd_offset: %" PRIu64 " is not a multiple of "
-			       "the kernel's page", o->fd_offset);
+			       "the kernel's page",
+			       o->fd_offset);
 		if (o->fd_offset > (uint64_t)st.st_size ||
 		    (uint64_t)st.st_size - o->fd_offset < o->capacity)
 			REFUSE("fd: the file has %" PRId64 " bytes, fd_offset "
-			       "and capacity need more", (int64_t)st.st_size);
+			       "and capacity need more",
+			       (int64_t)st.st_size);
 	} else if (o->fd_offset != 0) {
 		REFUSE("fd_offset: set, but backing is not "
 		       "WEIR_BACKING_MEMFD");
@@ -70,8 +74,8 @@ static int check_backing(const struct weir_pool_opts *o)
 static int read_opts(struct weir_pool_opts *o,
 		     const struct weir_pool_opts *given)
 {
-	const size_t oldest = offsetof(struct weir_pool_opts, name) +
-			      sizeof(given->name);
+	const size_t oldest =
+		offsetof(struct weir_pool_opts, name) + sizeof(given->name);
 
 	if (given == NULL)
 		REFUSE("opts: NULL; a pool needs a capacity");
@@ -81,7 +85,8 @@ static int read_opts(struct weir_pool_opts *o,
 	for (size_t i = sizeof(*o); i < given->size; i++)
 		if (((const char *)given)[i] != 0)
 			REFUSE("size: %zu; byte %zu is set, which this library "
-			       "does not know", given->size, i);
+			       "does not know",
+			       given->size, i);
 	*o = *given;
 	if (o->page_size == 0)
 		o->page_size = DEFAULT_PAGE;
@@ -95,12 +100,14 @@ static int read_opts(struct weir_pool_opts *o,
 	if (!wi_is_pow2(o->page_size) || o->page_size < 256 ||
 	    o->page_size > GIB)
 		REFUSE("page_size: %" PRIu64 " is not a power of two from 256 "
-		       "to 2^30", o->page_size);
+		       "to 2^30",
+		       o->page_size);
 	if (o->capacity == 0)
 		REFUSE("capacity: 0; it is the pool's size in bytes");
 	if (o->capacity % o->page_size)
 		REFUSE("capacity: %" PRIu64 " is not a multiple of page_size "
-		       "%" PRIu64, o->capacity, o->page_size);
+		       "%" PRIu64,
+		       o->capacity, o->page_size);
 	if (o->capacity > UINT64_C(1) << 46)
 		REFUSE("capacity: %" PRIu64 " is more than 2^46 bytes",
 		       o->capacity);
@@ -144,9 +151,8 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 	pool->zone_pages = zones == 1 ? nr_pages : wi_round_up(share, unit);
 	pool->nr_zones = (unsigned)wi_div_round_up(nr_pages, pool->zone_pages);
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
-		pool->node[zone] = pool->nr_zones > 1 ?
-					   topology->node_id[zone] :
-					   o->node - 1;
+		pool->node[zone] = pool->nr_zones > 1 ? topology->node_id[zone]
+						      : o->node - 1;
 	return 0;
 }
 
@@ -171,16 +177,15 @@ static struct layout lay_out(const struct wi_pool *pool,
 	struct layout l;
 
 	l.areas = wi_round_up(wi_drain_bytes(nr_cpus, pool->nr_zones), 4096);
-	l.zones = wi_round_up(l.areas + wi_cache_areas_bytes(nr_cpus,
-							     pool->nr_zones),
-			      64);
+	l.zones = wi_round_up(
+		l.areas + wi_cache_areas_bytes(nr_cpus, pool->nr_zones), 64);
 	l.checks = l.zones;
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
-		l.checks += wi_round_up(wi_zone_bytes(pages_of_zone(pool, zone)),
-					64);
-	l.bytes = l.checks + (o->flags & WEIR_POOL_CHECKED ?
-				      o->capacity / o->page_size :
-				      0);
+		l.checks += wi_round_up(
+			wi_zone_bytes(pages_of_zone(pool, zone)), 64);
+	l.bytes =
+		l.checks +
+		(o->flags & WEIR_POOL_CHECKED ? o->capacity / o->page_size : 0);
 	return l;
 }
 
@@ -190,7 +195,8 @@ static int report_huge(const struct weir_pool_opts *o, size_t huge, int err)
 	uint64_t have = 0;
 
 	if (err == -ENOMEM && wi_os_huge_free(huge, &have) == 0)
-		wi_report("backing: hugetlb needs %" PRIu64 " pages of %zu KiB, "
+		wi_report("backing: hugetlb needs %" PRIu64
+			  " pages of %zu KiB, "
 			  "%" PRIu64 " are free; raise vm.nr_hugepages",
 			  o->capacity / huge, huge / 1024, have);
 	else
@@ -204,8 +210,7 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		.bytes = o->capacity,
 		.no_fork = true,
 		/* Runs are aligned in memory up to 1 GiB. */
-		.align = wi_max_u64(wi_min_u64(o->capacity, GIB),
-				    o->page_size),
+		.align = wi_max_u64(wi_min_u64(o->capacity, GIB), o->page_size),
 	};
 	int err;
 
@@ -229,7 +234,8 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		}
 		if (o->capacity % map.huge_bytes)
 			REFUSE("capacity: not a multiple of the huge page of "
-			       "%zu bytes", map.huge_bytes);
+			       "%zu bytes",
+			       map.huge_bytes);
 		break;
 	case WEIR_BACKING_MEMFD:
 		map.backing = WI_OS_FD;
@@ -246,7 +252,8 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		return report_huge(o, map.huge_bytes, err);
 	else
 		wi_report("capacity: the system refused %" PRIu64
-			  " bytes of address space", o->capacity);
+			  " bytes of address space",
+			  o->capacity);
 	return err;
 }
 
@@ -281,12 +288,13 @@ static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 		if (err == 0)
 			err = wi_os_lock(pool->base, pool->bytes);
 		if (err != 0)
-			wi_report("flags: WEIR_POOL_LOCK: %s",
-				  err == -ENOMEM || err == -EPERM ||
-						  err == -EAGAIN ?
-					  "more than RLIMIT_MEMLOCK allows, or "
-					  "than there is" :
-					  weir_strerror(err));
+			wi_report(
+				"flags: WEIR_POOL_LOCK: %s",
+				err == -ENOMEM || err == -EPERM ||
+						err == -EAGAIN
+					? "more than RLIMIT_MEMLOCK allows, or "
+					  "than there is"
+					: weir_strerror(err));
 	} else if (o->flags & WEIR_POOL_PREFAULT) {
 		err = wi_os_prefault(pool->meta, pool->meta_bytes);
 		if (err == 0)
@@ -303,7 +311,7 @@ static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 static void set_limits(struct wi_pool *pool, const struct weir_pool_opts *o,
 		       struct wi_cache_config *config)
 {
-	unsigned nr_cpus = wi_cpuset_count(&pool->machine.topology.allowed);
+	unsigned nr_cpus = wi_cpuset_count(&pool->machine.topology.online);
 	uint64_t share = pages_of_zone(pool, 0) / (8 * wi_max_u64(nr_cpus, 1));
 
 	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
@@ -417,7 +425,7 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 	void *memory;
 	int err;
 
-	wi_report("%s", "");
+	wi_report_nothing();
 	err = read_opts(&o, given);
 	if (err != 0)
 		return err;
@@ -435,7 +443,8 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 		err = wi_os_map((void **)&pool->meta, &map);
 		if (err != 0)
 			wi_report("capacity: the system refused %zu bytes for "
-				  "metadata", l.bytes);
+				  "metadata",
+				  l.bytes);
 	}
 	if (err == 0)
 		err = build(pool, &o, &l);
@@ -475,8 +484,7 @@ static void list_pages_out(const struct wi_pool *pool)
 					pool->name);
 				return;
 			}
-			fprintf(stderr,
-				"weir: pool \"%s\": page %p is out\n",
+			fprintf(stderr, "weir: pool \"%s\": page %p is out\n",
 				pool->name,
 				(void *)(pool->base +
 					 (at << pool->page_shift)));
@@ -490,7 +498,7 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 	struct wi_drain_outcome outcome;
 	uint64_t out;
 
-	wi_report("%s", "");
+	wi_report_nothing();
 	if (pool == NULL)
 		return -ESTALE;
 	if (flags & ~(WEIR_DESTROY_FORCE | WEIR_DESTROY_LIST))
@@ -502,8 +510,8 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 	out = (pool->bytes >> pool->page_shift) - wi_pool_nr_free(pool);
 	if (out > 0) {
 		wi_report("%" PRIu64 " pages are out, %" PRIu64 " of them "
-			  "pending on CPUs that are in use", out,
-			  outcome.pending);
+			  "pending on CPUs that are in use",
+			  out, outcome.pending);
 		if (flags & WEIR_DESTROY_LIST)
 			list_pages_out(pool);
 		if (!(flags & WEIR_DESTROY_FORCE))

@@ -55,8 +55,12 @@ int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
 
 	if (pool == NULL)
 		return -ESTALE;
-	if (cpu >= pool->cache.drain.nr_cpus)
+	wi_report_nothing();
+	if (cpu >= pool->cache.drain.nr_cpus) {
+		wi_report("cpu: %u cannot exist here, the last is %u", cpu,
+			  pool->cache.drain.nr_cpus - 1);
 		return -EINVAL;
+	}
 	return wi_public_mode(&pool->cache.drain.units[cpu]);
 }
 

@@ -71,10 +71,9 @@ static inline unsigned wi_pool_order_of_kind(unsigned kind)
 static inline unsigned wi_pool_zone_of(const struct wi_pool *pool,
 				       uint64_t offset)
 {
-	return pool->nr_zones == 1 ?
-		       0 :
-		       (unsigned)((offset >> pool->page_shift) /
-				  pool->zone_pages);
+	return pool->nr_zones == 1 ? 0
+				   : (unsigned)((offset >> pool->page_shift) /
+						pool->zone_pages);
 }
 
 /* The back end of the pool's cache: its zones (alloc.c). */

@@ -217,7 +217,7 @@ static void put_number(struct text *text, unsigned n)
 
 int wi_cpuset_format(const struct wi_cpuset *set, char *buf, size_t len)
 {
-	struct text text = {.buf = buf, .len = len};
+	struct text text = { .buf = buf, .len = len };
 	unsigned first = wi_cpuset_next(set, 0), last;
 
 	while (first < WI_CPUS_MAX) {

@@ -107,7 +107,7 @@ static int read_cpus(struct wi_topology *t, const char *root)
 /* ---- quiet CPUs ------------------------------------------------------- */
 
 /* Hybrid systems mount version 2 beside version 1. */
-static const char *const cgroup_mounts[] = {"fs/cgroup", "fs/cgroup/unified"};
+static const char *const cgroup_mounts[] = { "fs/cgroup", "fs/cgroup/unified" };
 
 /*
  * The partition that the cgroup at `path` ("/a/b", cut short on the way) is

@@ -15,7 +15,7 @@
 
 static struct weir_pool *pool;
 static int here, there;
-static event moved, may_go, in_handler, leave_handler, rounds;
+static event moved, may_go, in_handler, leave_handler, left_handler, rounds;
 static uint32_t tid;
 
 static struct wi_area *area_there(void)
@@ -74,7 +74,8 @@ static void begin(struct runner *runner)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 
-	moved = may_go = in_handler = leave_handler = rounds = 0;
+	moved = may_go = rounds = 0;
+	in_handler = leave_handler = left_handler = 0;
 	opts.capacity = 1024 * 4096;
 	opts.quiet_cpus = "";
 	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
@@ -149,6 +150,7 @@ static void on_signal(int number)
 	await(&leave_handler, in_handler);
 	page = weir_fast_alloc(pool, 0, WEIR_NOWAIT);
 	weir_fast_free(pool, page, 0);
+	tell(&left_handler);
 }
 
 /*
@@ -169,6 +171,8 @@ static void interrupted(void)
 		if (is_marked() && drain(1000000) == -EAGAIN)
 			caught++;
 		tell(&leave_handler);
+		/* The next mark to be seen is not the handler's. */
+		await(&left_handler, i);
 	}
 	CHECK_MSG(caught > 0, "never interrupted with its mark standing");
 	end(&runner);

@@ -12,7 +12,7 @@
 
 static void read_byte(void *p)
 {
-	struct rlimit none = {0, 0};
+	struct rlimit none = { 0, 0 };
 
 	/* The default action, whatever a sanitizer has installed; no core. */
 	signal(SIGSEGV, SIG_DFL);
@@ -35,7 +35,7 @@ static int child_reads(const struct wi_os_map *map)
 
 int main(void)
 {
-	struct wi_os_map map = {.bytes = 4096};
+	struct wi_os_map map = { .bytes = 4096 };
 
 	CHECK_EQ(child_reads(&map), 7);
 	map.wipe_on_fork = true;

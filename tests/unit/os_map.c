@@ -28,13 +28,15 @@ static size_t nr_backed(void *p, size_t bytes)
 
 static void check_alignment(void)
 {
-	static const size_t aligns[] = {0, 64, 4096, 1 << 16, 1 << 21, 1 << 30};
-	static const size_t sizes[] = {1, 4096, 12345, 5 << 20};
+	static const size_t aligns[] = {
+		0, 64, 4096, 1 << 16, 1 << 21, 1 << 30
+	};
+	static const size_t sizes[] = { 1, 4096, 12345, 5 << 20 };
 
 	for (size_t i = 0; i < WI_ARRAY_SIZE(aligns); i++) {
 		for (size_t j = 0; j < WI_ARRAY_SIZE(sizes); j++) {
-			struct wi_os_map map = {.bytes = sizes[j],
-						.align = aligns[i]};
+			struct wi_os_map map = { .bytes = sizes[j],
+						 .align = aligns[i] };
 			void *p;
 
 			CHECK_EQ(wi_os_map(&p, &map), 0);
@@ -51,16 +53,17 @@ static void check_alignment(void)
 static void check_refusals(void)
 {
 	static const struct wi_os_map wrong[] = {
-		{.bytes = 0},
-		{.bytes = SIZE_MAX},
-		{.bytes = 4096, .align = 3},
-		{.bytes = 4096, .align = (size_t)1 << 63},
-		{.bytes = 4096, .backing = WI_OS_HUGETLB, .huge_bytes = 5000},
-		{.bytes = 4096, .backing = WI_OS_HUGETLB, .huge_bytes = 8192},
-		{.bytes = 4096, .backing = WI_OS_FD, .wipe_on_fork = true},
+		{ .bytes = 0 },
+		{ .bytes = SIZE_MAX },
+		{ .bytes = 4096, .align = 3 },
+		{ .bytes = 4096, .align = (size_t)1 << 63 },
+		{ .bytes = 4096, .backing = WI_OS_HUGETLB, .huge_bytes = 5000 },
+		{ .bytes = 4096, .backing = WI_OS_HUGETLB, .huge_bytes = 8192 },
+		{ .bytes = 4096, .backing = WI_OS_FD, .wipe_on_fork = true },
 	};
-	struct wi_os_map closed = {
-		.bytes = 4096, .backing = WI_OS_FD, .fd = -1};
+	struct wi_os_map closed = { .bytes = 4096,
+				    .backing = WI_OS_FD,
+				    .fd = -1 };
 	void *p;
 
 	for (size_t i = 0; i < WI_ARRAY_SIZE(wrong); i++) {
@@ -73,11 +76,11 @@ static void check_refusals(void)
 
 static void check_unbacked(void)
 {
-	struct wi_os_map map = {.bytes = 64 * MIB, .align = 2 * MIB};
+	struct wi_os_map map = { .bytes = 64 * MIB, .align = 2 * MIB };
 	char *p;
 
 	/* Far more than the machine has: nothing is reserved. */
-	struct wi_os_map vast = {.bytes = (size_t)1 << 39};
+	struct wi_os_map vast = { .bytes = (size_t)1 << 39 };
 	char overcommit[4];
 	void *q;
 
@@ -97,7 +100,7 @@ static void check_unbacked(void)
 
 static void check_prefault(void)
 {
-	struct wi_os_map map = {.bytes = MIB};
+	struct wi_os_map map = { .bytes = MIB };
 	char *p;
 	int error;
 
@@ -134,11 +137,11 @@ static void on_old_kernel(void *arg)
 static void check_fd(void)
 {
 	int fd = memfd_create("os_map", 0);
-	struct wi_os_map map = {.bytes = 2 * PAGE,
-				.align = MIB,
-				.backing = WI_OS_FD,
-				.fd = fd,
-				.fd_offset = PAGE};
+	struct wi_os_map map = { .bytes = 2 * PAGE,
+				 .align = MIB,
+				 .backing = WI_OS_FD,
+				 .fd = fd,
+				 .fd_offset = PAGE };
 	char *p, *q;
 
 	CHECK(fd >= 0);
@@ -163,7 +166,7 @@ static void check_fd(void)
 static void check_huge(void)
 {
 	size_t huge = wi_os_huge_size();
-	struct wi_os_map map = {.backing = WI_OS_HUGETLB, .bytes = huge};
+	struct wi_os_map map = { .backing = WI_OS_HUGETLB, .bytes = huge };
 	uint64_t nr_free = 0, nr_left = 0;
 	void *p;
 	int error;
@@ -188,7 +191,7 @@ static void check_huge(void)
 
 static void map_1000(bool touched)
 {
-	struct wi_os_map map = {.bytes = MIB, .align = 2 * MIB};
+	struct wi_os_map map = { .bytes = MIB, .align = 2 * MIB };
 	void *p;
 
 	for (int i = 0; i < 1000; i++) {

@@ -108,7 +108,7 @@ static int priority_of(uint32_t tid)
 
 static void *wait_urgently(void *arg)
 {
-	struct sched_param urgent = {.sched_priority = 10};
+	struct sched_param urgent = { .sched_priority = 10 };
 	struct wi_os_mutex *m = arg;
 
 	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &urgent))

@@ -8,7 +8,7 @@
 
 int main(void)
 {
-	struct rlimit none = {0, 0};
+	struct rlimit none = { 0, 0 };
 	char line[128] = "";
 	int pipe_fd[2], status;
 	pid_t pid;

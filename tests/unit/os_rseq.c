@@ -19,8 +19,8 @@ extern char **environ;
 int main(int argc, char **argv)
 {
 	static char off[] = "GLIBC_TUNABLES=glibc.pthread.rseq=0";
-	char *without[] = {off, NULL};
-	char *again[] = {argv[0], "unregistered", NULL};
+	char *without[] = { off, NULL };
+	char *again[] = { argv[0], "unregistered", NULL };
 	ptrdiff_t offset = 0;
 	int status, error = wi_os_rseq_offset(&offset);
 

@@ -9,7 +9,7 @@ static struct wi_cpuset a, b;
 
 static void check_members(void)
 {
-	static const unsigned cpus[] = {0, 1, 63, 64, 65, 127, 128, 8191};
+	static const unsigned cpus[] = { 0, 1, 63, 64, 65, 127, 128, 8191 };
 	const unsigned nr = sizeof(cpus) / sizeof(cpus[0]);
 	unsigned next = 0;
 
@@ -44,7 +44,7 @@ static void check_members(void)
 
 static void check_fill(void)
 {
-	static const unsigned sizes[] = {0, 1, 63, 64, 65, 8191, 8192};
+	static const unsigned sizes[] = { 0, 1, 63, 64, 65, 8191, 8192 };
 
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		memset(&a, 0xa5, sizeof(a));

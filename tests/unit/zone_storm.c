@@ -150,6 +150,7 @@ static void *work(void *arg)
 static void storm(void)
 {
 	static struct worker workers[NR_THREADS];
+	uint64_t nr_claimed = 0;
 	size_t bytes = (wi_zone_bytes(row->nr_pages) + 63) / 64 * 64;
 	void *memory = aligned_alloc(64, bytes);
 
@@ -168,8 +169,10 @@ static void storm(void)
 	}
 	for (unsigned i = 0; i < NR_THREADS; i++) {
 		CHECK_EQ(pthread_join(workers[i].thread, NULL), 0);
-		CHECK(workers[i].nr_claimed > 0);
+		/* One may get nothing: all is held by those it displaced. */
+		nr_claimed += workers[i].nr_claimed;
 	}
+	CHECK(nr_claimed > 0);
 	CHECK_EQ(wi_zone_nr_free(zone), row->nr_pages);
 	CHECK(wi_zone_is_valid(zone));
 	free(memory);

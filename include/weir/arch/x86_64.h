@@ -214,19 +214,17 @@ WEIR_INLINE ptrdiff_t weir_x86_rseq(void)
 }
 
 #define WEIR_X86_INPUTS(l, list)                                               \
-	[rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"((l)->nr_cpus),                \
-		[areas] "m"((l)->areas),                                       \
-		[header] "i"(8 * (list)),                                      \
-		[quiet_header] "i"(8ll * (list) - 0x80000000ll),               \
+	[rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"((l)->nr_cpus),              \
+		[areas] "m"((l)->areas), [header] "i"(8 * (list)),             \
+		[quiet_header] "i"(8ll * (list)-0x80000000ll),                 \
 		[list_mark] "i"((uint64_t)(list) << WEIR_MARK_LIST_SHIFT)
 
 /* Beside rcx, which is an output of some. */
 #define WEIR_X86_CLOBBERS                                                      \
-	"rax", "rdx", "r8", "r9", "r10", "memory",                             \
-		"cc" WEIR_X86_INJECT_CLOBBERS
+	"rax", "rdx", "r8", "r9", "r10", "memory", "cc" WEIR_X86_INJECT_CLOBBERS
 #define WEIR_X86_COPY_CLOBBERS                                                 \
-	"rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1",         \
-		"xmm2", "xmm3", "memory", "cc"
+	"rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", \
+		"xmm3", "memory", "cc"
 
 #define WEIR_X86_FAIL(value)                                                   \
 	"	movq $" #value ", %[token]\n"                                  \
@@ -236,7 +234,7 @@ WEIR_INLINE ptrdiff_t weir_x86_rseq(void)
 	"	jmp %l[" #label "]\n"
 /* A bulk form moved nothing: its pointer tells, set back to where it began. */
 #define WEIR_X86_GIVE_UP_BULK                                                  \
-	"	movq %[tokens], %[moved]\n"                                    \
+	"	movq %[tokens], %[moved]\n"                                          \
 	"	jmp 7b\n"
 
 /* clang-format off */
@@ -318,25 +316,25 @@ WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
 {
 	uint64_t token;
 
-	__asm__ __volatile__(
-		WEIR_X86_OPERATION("0xfff", WEIR_X86_POP, WEIR_X86_FAIL(-1),
-				   WEIR_X86_FAIL(-2))
-		: [token] "=&c"(token)
-		: WEIR_X86_INPUTS(l, list)
-		: WEIR_X86_CLOBBERS);
+	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_POP,
+						WEIR_X86_FAIL(-1),
+						WEIR_X86_FAIL(-2))
+			     : [token] "=&c"(token)
+			     : WEIR_X86_INPUTS(l, list)
+			     : WEIR_X86_CLOBBERS);
 	return token;
 }
 
 WEIR_INLINE int weir_seq_push(const struct weir_lists *l, const unsigned list,
 			      uint64_t token)
 {
-	__asm__ goto(
-		WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH,
-				   WEIR_X86_GOTO(full), WEIR_X86_GOTO(again))
-		:
-		: WEIR_X86_INPUTS(l, list), [token] "r"(token)
-		: "rcx", WEIR_X86_CLOBBERS
-		: full, again);
+	__asm__ goto(WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH,
+					WEIR_X86_GOTO(full),
+					WEIR_X86_GOTO(again))
+		     :
+		     : WEIR_X86_INPUTS(l, list), [token] "r"(token)
+		     : "rcx", WEIR_X86_CLOBBERS
+		     : full, again);
 	return 1;
 full:
 	return 0;
@@ -351,12 +349,12 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 	uint64_t *moved = tokens;
 	uint64_t left = (uint64_t)n * 8;
 
-	__asm__ __volatile__(
-		WEIR_X86_OPERATION("0xfff", WEIR_X86_POP_BULK,
-				   WEIR_X86_GIVE_UP_BULK, WEIR_X86_GIVE_UP_BULK)
-		: [moved] "+&r"(moved), [left] "+&r"(left)
-		: WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
-		: WEIR_X86_COPY_CLOBBERS);
+	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_POP_BULK,
+						WEIR_X86_GIVE_UP_BULK,
+						WEIR_X86_GIVE_UP_BULK)
+			     : [moved] "+&r"(moved), [left] "+&r"(left)
+			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
+			     : WEIR_X86_COPY_CLOBBERS);
 	return (unsigned)(moved - tokens);
 }
 
@@ -367,12 +365,12 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 	const uint64_t *moved = tokens;
 	uint64_t left = (uint64_t)n * 8;
 
-	__asm__ __volatile__(
-		WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH_BULK,
-				   WEIR_X86_GIVE_UP_BULK, WEIR_X86_GIVE_UP_BULK)
-		: [moved] "+&r"(moved), [left] "+&r"(left)
-		: WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
-		: WEIR_X86_COPY_CLOBBERS);
+	__asm__ __volatile__(WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH_BULK,
+						WEIR_X86_GIVE_UP_BULK,
+						WEIR_X86_GIVE_UP_BULK)
+			     : [moved] "+&r"(moved), [left] "+&r"(left)
+			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
+			     : WEIR_X86_COPY_CLOBBERS);
 	return (unsigned)(moved - tokens);
 }
 
@@ -382,15 +380,15 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 
 WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 {
-	__asm__ __volatile__(
-		WEIR_X86_ENTER
-		"	movq " WEIR_X86_ACTIVE ", %%rcx\n"
-		"	movq %%rcx, " WEIR_STR(WEIR_AREA_SEEN) "(%%r10)\n"
-		"2:\n" /* ARCH-R1 */
-		WEIR_X86_LEAVE
-		:
-		: WEIR_X86_PLAIN_INPUTS(l)
-		: "rax", "rcx", "r10", "memory", "cc");
+	__asm__ __volatile__(WEIR_X86_ENTER
+			     "	movq " WEIR_X86_ACTIVE ", %%rcx\n"
+			     "	movq %%rcx, " WEIR_STR(
+				     WEIR_AREA_SEEN) "(%%r10)\n"
+						     "2:\n" /* ARCH-R1 */
+			     WEIR_X86_LEAVE
+			     :
+			     : WEIR_X86_PLAIN_INPUTS(l)
+			     : "rax", "rcx", "r10", "memory", "cc");
 }
 
 WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
@@ -400,16 +398,16 @@ WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 	__asm__ __volatile__(
 		WEIR_X86_ENTER
 		"	cmpl $0, " WEIR_X86_ACTIVE "\n"
-		"	jns 6f\n"
-		WEIR_X86_THREAD
-		"	testq %%r8, %%r8\n"
+		"	jns 6f\n" WEIR_X86_THREAD "	testq %%r8, %%r8\n"
 		"	jz 6f\n"
-		"	btsq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"
-		"	cmpq %%r8, " WEIR_X86_BUSY "\n"
-		"	je 6f\n"
-		"	xchgq %%r8, " WEIR_X86_BUSY "\n" /* ARCH-F2 */
-		"2:	movq %%r10, %[area]\n"
-		WEIR_X86_LEAVE
+		"	btsq $" WEIR_STR(
+			WEIR_MARK_BURST_BIT) ", %%r8\n"
+					     "	cmpq %%r8, " WEIR_X86_BUSY "\n"
+					     "	je 6f\n"
+					     "	xchgq %%r8, " WEIR_X86_BUSY
+					     "\n" /* ARCH-F2 */
+					     "2:	movq %%r10, "
+					     "%[area]\n" WEIR_X86_LEAVE
 		: [area] "+&r"(area)
 		: WEIR_X86_PLAIN_INPUTS(l)
 		: "rax", "r8", "r10", "memory", "cc");
