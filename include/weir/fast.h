@@ -47,8 +47,9 @@ WEIR_API extern const char weir_fast_layout_1;
 __attribute__((used)) static const char *const weir_fast_layout_ref =
 	&weir_fast_layout_1;
 
-/* This thread's id as it stands in a mark; 0 until its first slow path. */
-WEIR_API extern __thread uint64_t weir_thread_mark
+/* The mark of a burst of this thread; until its first slow path one of no
+ * thread, which is never in any busy. */
+WEIR_API extern __thread uint64_t weir_thread_burst
 	__attribute__((tls_model("initial-exec")));
 
 #ifdef __cplusplus

@@ -86,7 +86,7 @@ static size_t pop_locked(struct wi_cache *cache, unsigned zone, unsigned list,
 {
 	struct wi_area *area = area_here(cache, zone);
 
-	if (!wi_pcplist_trylock(area, weir_thread_mark))
+	if (!wi_pcplist_trylock(area, weir_thread_burst))
 		return 0;
 	n = wi_pcplist_pop_locked(area, list, tokens, n);
 	wi_pcplist_unlock(area);
@@ -98,7 +98,7 @@ static size_t push_locked(struct wi_cache *cache, unsigned zone, unsigned list,
 {
 	struct wi_area *area = area_here(cache, zone);
 
-	if (!wi_pcplist_trylock(area, weir_thread_mark))
+	if (!wi_pcplist_trylock(area, weir_thread_burst))
 		return 0;
 	n = wi_pcplist_push_locked(area, list, tokens, n);
 	wi_pcplist_unlock(area);
@@ -204,7 +204,7 @@ void *wi_cache_burst_begin(struct wi_cache *cache)
 
 void wi_cache_burst_end(void *area)
 {
-	uint64_t mark = wi_burst_mark(weir_thread_mark);
+	uint64_t mark = weir_thread_burst;
 
 	/* CACHE-R1 (partner GRACE-A2): what was done in the burst is seen by
 	 * who sees it ended. A mark another thread replaced stays. */

@@ -70,7 +70,7 @@ bool wi_grace_not_busy(struct wi_grace *grace, struct wi_area *area,
 	/* GRACE-A2 (partners ARCH-R2, PCPLIST-R2). */
 	if (wi_load_acquire(&area->busy) != mark)
 		return true;
-	if (wi_thread_mark(wi_mark_thread(mark)) != weir_thread_mark)
+	if (wi_mark_thread(mark) != wi_mark_thread(weir_thread_burst))
 		return false;
 	/* This thread's own: a burst it is in, or a sequence that the signal
 	 * whose handler this is has aborted. GRACE-R1 (partner GRACE-A2): as

@@ -12,8 +12,12 @@
 
 #include "os/os.h"
 
+/* A mark that no busy ever holds: 0 there must not pass for a burst. */
+#define NO_THREAD (UINT64_C(1) << WEIR_MARK_BURST_BIT)
+
 const char weir_fast_layout_1 = 1;
-__thread uint64_t weir_thread_mark __attribute__((tls_model("initial-exec")));
+__thread uint64_t weir_thread_burst __attribute__((tls_model("initial-exec"))) =
+	NO_THREAD;
 
 static bool has_sequences;
 static bool has_membarrier;
@@ -21,7 +25,7 @@ static bool has_membarrier;
 /* The thread that lives on in a forked child has another number there. */
 static void forget_thread(void)
 {
-	weir_thread_mark = 0;
+	weir_thread_burst = NO_THREAD;
 }
 
 __attribute__((constructor)) static void runtime_init(void)
@@ -48,8 +52,8 @@ bool wi_grace_has_membarrier(void)
 
 void wi_grace_thread_init(void)
 {
-	if (weir_thread_mark == 0)
-		weir_thread_mark = wi_thread_mark(wi_os_tid());
+	if (weir_thread_burst == NO_THREAD)
+		weir_thread_burst = wi_burst_mark(wi_thread_mark(wi_os_tid()));
 }
 
 #ifdef WEIR_HAVE_SEQUENCES

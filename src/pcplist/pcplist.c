@@ -42,14 +42,14 @@ const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,
 	return area->token[set - 1][list];
 }
 
-bool wi_pcplist_trylock(struct wi_area *area, uint64_t thread_mark)
+bool wi_pcplist_trylock(struct wi_area *area, uint64_t burst_mark)
 {
 	uint64_t expected = 0;
 
 	/* PCPLIST-F1 (partner DRAIN-F1): the mark is in busy before active is
 	 * loaded: either the drainer sees the mark, or the holder the new
 	 * active. Acquires what the last holder did (PCPLIST-R2). */
-	return wi_cas_full(&area->busy, &expected, wi_burst_mark(thread_mark));
+	return wi_cas_full(&area->busy, &expected, burst_mark);
 }
 
 void wi_pcplist_unlock(struct wi_area *area)

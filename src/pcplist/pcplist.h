@@ -158,6 +158,12 @@ WI_INLINE uint64_t wi_burst_mark(uint64_t thread_mark)
 	return thread_mark | UINT64_C(1) << WEIR_MARK_BURST_BIT;
 }
 
+/* As the operations of the calling thread mark: without list and header. */
+WI_INLINE uint64_t wi_own_mark(void)
+{
+	return wi_thread_mark(wi_mark_thread(weir_thread_burst));
+}
+
 /* --- sets that nobody may write ---------------------------------------- */
 
 /*
@@ -177,7 +183,7 @@ const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,
 /* --- locked mode ------------------------------------------------------- */
 
 /* Tries to get the area for a thread; false if another has it. */
-bool wi_pcplist_trylock(struct wi_area *area, uint64_t thread_mark);
+bool wi_pcplist_trylock(struct wi_area *area, uint64_t burst_mark);
 void wi_pcplist_unlock(struct wi_area *area);
 
 /* Up to n tokens out of, or into, a list of the set in use; how many. The

@@ -197,7 +197,7 @@ static void not_its_own(void)
 	begin(&runner);
 	wi_grace_thread_init();
 	for (uint32_t i = 1; i <= 40; i++) {
-		const uint64_t mark = wi_burst_mark(weir_thread_mark);
+		const uint64_t mark = weir_thread_burst;
 		uint32_t before;
 
 		catch_it();

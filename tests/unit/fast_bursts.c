@@ -32,7 +32,7 @@ static void nested(void)
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < 100; i++) {
-		const uint64_t mark = wi_burst_mark(weir_thread_mark);
+		const uint64_t mark = weir_thread_burst;
 
 		weir_burst_begin(pool, &outer);
 		operate();
@@ -57,7 +57,7 @@ static void moved(void)
 	pin(there);
 	operate();
 	weir_burst_end(pool, &burst);
-	CHECK(busy(here) != wi_burst_mark(weir_thread_mark));
+	CHECK(busy(here) != weir_thread_burst);
 	pin(here);
 	weir_burst_begin(pool, &burst);
 	wi_xchg_full(&wi_drain_area(&wi_pool_of(pool)->cache.drain, 0,

@@ -61,7 +61,7 @@ static void live(void *unused)
 {
 	(void)unused;
 	wi_grace_thread_init();
-	other = weir_thread_mark;
+	other = wi_own_mark();
 	tell(&has_mark);
 	await(&may_go, 1);
 }
@@ -72,7 +72,7 @@ static void die(void *unused)
 {
 	(void)unused;
 	wi_grace_thread_init();
-	gone = weir_thread_mark;
+	gone = wi_own_mark();
 }
 
 /* --- the kinds --------------------------------------------------------- */
@@ -150,10 +150,10 @@ static void mark_of_no_list(void)
 
 static void own_mark(void)
 {
-	begin(wi_burst_mark(weir_thread_mark));
+	begin(weir_thread_burst);
 	CHECK(not_busy());
 	CHECK_EQ(area->busy, 0);
-	begin(old_mark(weir_thread_mark, 1));
+	begin(old_mark(wi_own_mark(), 1));
 	CHECK(not_busy());
 	CHECK_EQ(area->busy, 0);
 }

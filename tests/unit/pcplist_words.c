@@ -55,8 +55,8 @@ static size_t push(const uint64_t *tokens, size_t n)
 		return n == 1 ? weir_seq_push(&lists, LIST, tokens[0]) > 0
 			      : weir_seq_push_bulk(&lists, LIST, tokens,
 						   (unsigned)n);
-	CHECK(wi_pcplist_trylock(area, weir_thread_mark));
-	CHECK(!wi_pcplist_trylock(area, weir_thread_mark));
+	CHECK(wi_pcplist_trylock(area, weir_thread_burst));
+	CHECK(!wi_pcplist_trylock(area, weir_thread_burst));
 	n = wi_pcplist_push_locked(area, LIST, tokens, n);
 	wi_pcplist_unlock(area);
 	return n;
@@ -70,7 +70,7 @@ static size_t pop(uint64_t *tokens, size_t n)
 	}
 	if (!locked)
 		return weir_seq_pop_bulk(&lists, LIST, tokens, (unsigned)n);
-	CHECK(wi_pcplist_trylock(area, weir_thread_mark));
+	CHECK(wi_pcplist_trylock(area, weir_thread_burst));
 	n = wi_pcplist_pop_locked(area, LIST, tokens, n);
 	wi_pcplist_unlock(area);
 	return n;
@@ -241,15 +241,15 @@ static void mark(void)
 
 	begin(4, true);
 	CHECK_EQ(must_push(&token, 1), 1);
-	CHECK_EQ(area->busy, weir_thread_mark |
+	CHECK_EQ(area->busy, wi_own_mark() |
 				     (uint64_t)LIST << WEIR_MARK_LIST_SHIFT |
 				     1); /* no operations, set 1 */
 	CHECK_EQ(wi_mark_list(area->busy), LIST);
 	CHECK_EQ(wi_mark_set(area->busy), WI_SET_1);
 	/* In a burst there is none. */
-	area->busy = wi_burst_mark(weir_thread_mark);
+	area->busy = weir_thread_burst;
 	CHECK_EQ(must_push(&token, 1), 1);
-	CHECK_EQ(area->busy, wi_burst_mark(weir_thread_mark));
+	CHECK_EQ(area->busy, weir_thread_burst);
 	/* Nor on an ordinary CPU. */
 	begin(4, false);
 	CHECK_EQ(must_push(&token, 1), 1);

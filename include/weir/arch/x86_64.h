@@ -10,14 +10,15 @@
  *    half of active, and leaves if Q is set; it has no other branch taken and
  *    no fence. The second stands out of the way; it announces and operates.
  *    One sequence for both was slower by the one jump over the announcing.
- *  - In the second one rax is the address of its descriptor, and 0 from the
- *    moment a mark may stand in busy: the abort handler tells by it whether r8
- *    is a mark to take back. (Not in a child that a signal's handler forked,
- *    which has no areas: nr_cpus is 0 there.)
+ *  - In the second one r8 is this thread's burst mark, and from the moment a
+ *    mark may stand in busy that mark, without the burst's bit: the abort
+ *    handler tells by the bit whether there is a mark to take back. (Not in a
+ *    child that a signal's handler forked, which has no areas: nr_cpus is 0
+ *    there.) What r8 is on the way from one to the other stands in no busy,
+ *    or is an outdated mark of this thread.
  *  - It is entered in its middle, so that an operation in a burst falls
  *    through. The arming therefore stands within the range that the
- *    descriptor covers, which does no harm: whatever is armed there, rax is
- *    not 0.
+ *    descriptor covers, which does no harm: r8 and r10 are set before it.
  *  - rseq_cs is left clear where the code may be unloaded, which is in shared
  *    objects: a stale rseq_cs would then kill the thread at its next
  *    preemption. In an executable, and in libweir itself (linked nodelete),
@@ -29,8 +30,8 @@
  *    without a fence. (ARCH-R1, ARCH-R2; the fences of xchg are ARCH-F1 and
  *    ARCH-F2; docs/ordering.md has their partners.)
  *
- * Registers: rax descriptor or 0, rcx whole active or scratch, and the token
- * that is popped, rdx header, r8 mark, r9 low half of active, r10 area. With Q
+ * Registers: rax scratch, rcx whole active or scratch, and the token that is
+ * popped, rdx header, r8 mark, r9 low half of active, r10 area. With Q
  * set r9 is 2^31 more than the set's offset, which the displacement takes off
  * again. Three that a function need not save are left for its arguments.
  *
@@ -47,7 +48,6 @@
 #define WEIR_STR_(x) #x
 #define WEIR_STR(x) WEIR_STR_(x)
 
-#define WEIR_X86_BURST 0x100000000 /* 1 << WEIR_MARK_BURST_BIT */
 #define WEIR_X86_RSEQ_CPU "%%fs:4(%[rseq])"
 #define WEIR_X86_RSEQ_CS "%%fs:8(%[rseq])"
 
@@ -89,9 +89,10 @@
 #define WEIR_X86_HEADER "%c[header](%%r10, %%r9)"
 #define WEIR_X86_QUIET_HEADER "%c[quiet_header](%%r10, %%r9)"
 
-/* r8 = this thread's id as it stands in a mark, 0 before its first use. */
+/* r8 = the mark of a burst of this thread; without a thread in it before the
+ * thread's first slow path. */
 #define WEIR_X86_THREAD                                                        \
-	"	movq weir_thread_mark@gottpoff(%%rip), %%r8\n"                 \
+	"	movq weir_thread_burst@gottpoff(%%rip), %%r8\n"                \
 	"	movq %%fs:(%%r8), %%r8\n"
 
 /* The header into rdx; `unable` is the mask that is 0 if it is empty or full. */
@@ -101,22 +102,20 @@
 	"	jz 6f\n"
 
 /* Announce the operation (ARCH-F1): the first part of the second sequence. */
-#define WEIR_X86_ANNOUNCE(unable)                                              \
-	"31:	movq " WEIR_X86_ACTIVE ", %%rcx\n"                             \
-	"	movl %%ecx, %%r9d\n"                                           \
-	"	testl %%r9d, %%r9d\n"                                          \
-	"	jns 9f\n"                                                      \
-	WEIR_X86_LOAD(WEIR_X86_QUIET_HEADER, unable)                           \
+#define WEIR_X86_ANNOUNCE                                                      \
+	"31:	btrq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"               \
 	"	testq %%r8, %%r8\n"                                            \
 	"	jz 9f\n"                                                       \
-	"	shrq $" WEIR_STR(WEIR_HEADER_OPS_SHIFT) ", %%rdx\n"            \
-	"	movl %%edx, %%edx\n"                                           \
-	"	orq %%rdx, %%r8\n"                                             \
-	"	movabsq %[list_mark], %%rdx\n"                                 \
-	"	orq %%rdx, %%r8\n"                                             \
-	"	movq %%r8, %%rdx\n"                                            \
-	"	xorl %%eax, %%eax\n"                                           \
-	"	xchgq %%rdx, " WEIR_X86_BUSY "\n"                              \
+	"	movq %%rdx, %%rax\n"                                           \
+	"	shrq $" WEIR_STR(WEIR_HEADER_OPS_SHIFT) ", %%rax\n"            \
+	"	movl %%eax, %%eax\n"                                           \
+	"	orq %%rax, %%r8\n"                                             \
+	"	.if %c[header]\n"                                              \
+	"	movabsq %[list_mark], %%rax\n"                                 \
+	"	orq %%rax, %%r8\n"                                             \
+	"	.endif\n"                                                      \
+	"	movq %%r8, %%rax\n"                                            \
+	"	xchgq %%rax, " WEIR_X86_BUSY "\n"                              \
 	WEIR_X86_INJECT(2)                                                     \
 	"	cmpq %%rcx, " WEIR_X86_ACTIVE "\n"                             \
 	"	jne 5f\n"                                                      \
@@ -124,22 +123,23 @@
 
 /* From the first sequence: arm the second, on the same CPU. In a burst of this
  * thread nothing is announced. */
-#define WEIR_X86_ENTER_QUIET                                                   \
-	"8:	leaq 30b(%%rip), %%rax\n"                                      \
+#define WEIR_X86_ENTER_QUIET(unable)                                           \
+	"8:\n"                                                                 \
+	WEIR_X86_THREAD                                                        \
+	"	leaq 30b(%%rip), %%rax\n"                                      \
 	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
-	"	movl " WEIR_X86_RSEQ_CPU ", %%ecx\n"                          \
-	"	cmpl %[nr_cpus], %%ecx\n"                                     \
+	"	movl " WEIR_X86_RSEQ_CPU ", %%ecx\n"                           \
+	"	cmpl %[nr_cpus], %%ecx\n"                                      \
 	"	jae 6f\n"                                                      \
-	"	cmpl %%ecx, " WEIR_STR(WEIR_AREA_CPU) "(%%r10)\n"             \
+	"	cmpl %%ecx, " WEIR_STR(WEIR_AREA_CPU) "(%%r10)\n"              \
 	"	jne 9f\n"                                                      \
-	"	movl " WEIR_X86_ACTIVE ", %%r9d\n"                             \
+	"	movq " WEIR_X86_ACTIVE ", %%rcx\n"                             \
+	"	movl %%ecx, %%r9d\n"                                           \
 	WEIR_X86_INJECT(1)                                                     \
 	"	testl %%r9d, %%r9d\n"                                          \
 	"	jns 9f\n"                                                      \
-	WEIR_X86_THREAD                                                        \
-	"	movabsq $" WEIR_STR(WEIR_X86_BURST) ", %%rcx\n"                \
-	"	addq %%r8, %%rcx\n"                                            \
-	"	cmpq %%rcx, " WEIR_X86_BUSY "\n"                               \
+	WEIR_X86_LOAD(WEIR_X86_QUIET_HEADER, unable)                           \
+	"	cmpq %%r8, " WEIR_X86_BUSY "\n"                                \
 	"	jne 31b\n"
 
 /*
@@ -160,16 +160,15 @@
 	WEIR_X86_DISARM                                                        \
 	WEIR_X86_COLD                                                          \
 	WEIR_X86_DESCRIPTOR(30, 31f, 32f, 34f)                                 \
-	WEIR_X86_ANNOUNCE(unable)                                              \
-	WEIR_X86_ENTER_QUIET                                                   \
+	WEIR_X86_ANNOUNCE                                                      \
+	WEIR_X86_ENTER_QUIET(unable)                                           \
 	"35:\n"                                                                \
-	WEIR_X86_LOAD(WEIR_X86_QUIET_HEADER, unable)                           \
 	WEIR_X86_INJECT(3)                                                     \
 	operate(WEIR_X86_QUIET_HEADER)                                         \
 	"32:	jmp 7b\n"                                                      \
 	WEIR_X86_SIGNATURE                                                     \
-	"34:	testq %%rax, %%rax\n"                                          \
-	"	jnz 9f\n"                                                      \
+	"34:	btq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"                \
+	"	jc 9f\n"                                                       \
 	"	cmpl $0, %[nr_cpus]\n"                                         \
 	"	je 9f\n"                                                       \
 	"5:	movq %%r8, %%rax\n" /* take the mark back: ARCH-R2 */          \
