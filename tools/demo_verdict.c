@@ -196,8 +196,7 @@ static void others(struct finding *f)
 	const struct row *hop =
 		find(f, &baseline_scheduled_work, OWNER_COMPUTING);
 	const struct row *spin = find(f, &baseline_spinlock, OWNER_ALLOCATING);
-	const struct row *bare =
-		find(f, &baseline_membarrier, OWNER_ALLOCATING);
+	const struct row *ordinary = find(f, &demo_ordinary, OWNER_ALLOCATING);
 
 	if (none)
 		say(f,
@@ -212,11 +211,11 @@ static void others(struct finding *f)
 		    "ms.",
 		    (unsigned long long)hop->preemptions, hop->attempts,
 		    (double)hop->p50_ns / 1e6);
-	if (spin && bare)
+	if (spin && ordinary)
 		say(f,
-		    "spinlock interrupts nobody, but each operation costs "
-		    "the owner %.1f ns instead of %.1f.",
-		    spin->op_ns, bare->op_ns);
+		    "spinlock interrupts nobody, but each operation of the "
+		    "owner costs %.1f ns; in weir-ordinary %.1f.",
+		    spin->op_ns, ordinary->op_ns);
 }
 
 static void oracle(struct finding *f)
