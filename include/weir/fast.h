@@ -65,7 +65,7 @@ struct weir_pool {
 	struct weir_lists lists; /* nr_cpus 0: checked, locked, several zones */
 	char *base;
 	uint64_t bytes;
-	uint64_t page_mask; /* bytes of a page - 1 */
+	uint32_t page_mask; /* bytes of a page - 1 */
 	void *impl;
 };
 
@@ -100,8 +100,9 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 /* Bytes of a run, less 1. */
 WEIR_INLINE uint64_t weir_run_mask(const struct weir_pool *pool, unsigned order)
 {
-	return order == 0 ? pool->page_mask
-			  : ((pool->page_mask + 1) << (order & 31)) - 1;
+	return order == 0
+		       ? pool->page_mask
+		       : (((uint64_t)pool->page_mask + 1) << (order & 31)) - 1;
 }
 
 /* As weir_alloc(). */

@@ -368,7 +368,7 @@ static int make_handle(struct wi_pool *pool)
 		pool->handle->lists = wi_cache_lists(&pool->cache, 0);
 	pool->handle->base = pool->base;
 	pool->handle->bytes = pool->bytes;
-	pool->handle->page_mask = pool->page_size - 1;
+	pool->handle->page_mask = (uint32_t)(pool->page_size - 1);
 	pool->handle->impl = pool;
 	return 0;
 }
