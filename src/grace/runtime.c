@@ -78,7 +78,7 @@ static bool linger(void)
 					"	jmp 7b\n"
 					"	.popsection\n"
 		: [turns] "+&r"(turns), [aborted] "+&q"(aborted)
-		: [rseq] "r"(weir_x86_rseq())
+		: [rseq] "r"(__rseq_offset)
 		: "rax", "memory", "cc");
 	return aborted;
 }

@@ -197,23 +197,10 @@
 #else
 #define WEIR_X86_DISARM
 #endif
-/*
- * Where the C library keeps rseq, from the thread pointer. It never changes,
- * which the compiler cannot know of a variable: so it may keep the value over
- * the sequences.
- */
-WEIR_INLINE ptrdiff_t weir_x86_rseq(void)
-{
-	ptrdiff_t offset;
-
-	__asm__("movq __rseq_offset@GOTPCREL(%%rip), %[offset]\n\t"
-		"movq (%[offset]), %[offset]"
-		: [offset] "=r"(offset));
-	return offset;
-}
-
+/* __rseq_offset is declared const: the compiler may keep it over sequences. A
+ * late one delays the store that arms, and all loads behind it. */
 #define WEIR_X86_INPUTS(l, list)                                               \
-	[rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"((l)->nr_cpus),              \
+	[rseq] "r"(__rseq_offset), [nr_cpus] "m"((l)->nr_cpus),                \
 		[areas] "m"((l)->areas), [header] "i"(8 * (list)),             \
 		[quiet_header] "i"(8ll * (list)-0x80000000ll),                 \
 		[list_mark] "i"((uint64_t)(list) << WEIR_MARK_LIST_SHIFT)
@@ -374,7 +361,7 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 }
 
 #define WEIR_X86_PLAIN_INPUTS(l)                                               \
-	[rseq] "r"(weir_x86_rseq()), [nr_cpus] "m"((l)->nr_cpus),              \
+	[rseq] "r"(__rseq_offset), [nr_cpus] "m"((l)->nr_cpus),                \
 		[areas] "m"((l)->areas)
 
 WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
