@@ -22,9 +22,9 @@
  * Four things are said of each function: may several threads call it at once
  * (threads), may a signal handler call it (signals), which system calls it may
  * make (calls), and whether it may interrupt another CPU (interrupts). No
- * function is a cancellation point. None may be called in a vfork child. In a
- * forked child every call on a pool of the parent fails with ESTALE, or does
- * nothing.
+ * function is a cancellation point. None may be called in a vfork child, or by
+ * another process that shares the memory without being a thread. In a forked
+ * child every call on a pool of the parent fails with ESTALE, or does nothing.
  */
 #ifndef WEIR_H
 #define WEIR_H
