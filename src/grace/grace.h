@@ -95,8 +95,8 @@ void wi_grace_thread_init(void);
 
 /*
  * Is a sequence really aborted when its thread is preempted or membarrier
- * asks? Runs one that lasts, beside a thread that disturbs this CPU. True,
- * or false when it never was within the bounded number of tries.
+ * asks? Runs one that lasts, beside a thread that disturbs this CPU. False
+ * only when it was disturbed again and again and never aborted.
  */
 bool wi_grace_sequences_abort(void);
 

@@ -61,30 +61,37 @@ void wi_grace_thread_init(void)
 /* A sequence that does nothing but last: true if it was aborted. */
 static bool linger(void)
 {
-	uint32_t turns = 20000;
+	uint32_t turns = 10000;
 	bool aborted = false;
 
+	/* clang-format off */
 	__asm__ __volatile__(
-		WEIR_X86_DESCRIPTOR(3, 1f, 2f,
-				    4f) "	leaq 3b(%%rip), %%rax\n"
-					"	movq %%rax, " WEIR_X86_RSEQ_CS
-					"\n"
-					"1:	pause\n"
-					"	decl %[turns]\n"
-					"	jnz 1b\n"
-					"2:\n"
-					"7:\n" WEIR_X86_COLD WEIR_X86_SIGNATURE
-					"4:	movb $1, %b[aborted]\n"
-					"	jmp 7b\n"
-					"	.popsection\n"
+		WEIR_X86_DESCRIPTOR(3, 1f, 2f, 4f)
+		"	leaq 3b(%%rip), %%rax\n"
+		"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"
+		"1:	pause\n"
+		"	decl %[turns]\n"
+		"	jnz 1b\n"
+		"2:\n"
+		"7:\n"
+		WEIR_X86_COLD
+		WEIR_X86_SIGNATURE
+		"4:	movb $1, %b[aborted]\n"
+		"	jmp 7b\n"
+		"	.popsection\n"
 		: [turns] "+&r"(turns), [aborted] "+&q"(aborted)
 		: [rseq] "r"(__rseq_offset)
 		: "rax", "memory", "cc");
+	/* clang-format on */
 	return aborted;
 }
 
+/* Each lasts a few tenths of a millisecond, as long as some disturbances. */
+#define TRIES 50
+
 struct disturber {
-	uint32_t cpu; /* where the sequence runs; ~0: the end */
+	uint32_t cpu;  /* where the sequence runs; ~0: the end */
+	uint32_t done; /* membarriers aimed there */
 };
 
 static void *disturb(void *arg)
@@ -92,10 +99,13 @@ static void *disturb(void *arg)
 	struct disturber *d = arg;
 	uint32_t cpu;
 
-	/* Relaxed: a CPU number, or the end; pthread_join orders the rest. */
-	while ((cpu = wi_load_relaxed(&d->cpu)) != UINT32_MAX)
-		if (wi_os_membarrier_cpu(cpu) != 0)
-			wi_cpu_relax();
+	/* Relaxed: a CPU number, or the end; pthread_join orders the rest. It
+	 * sleeps in between, for it may be on the CPU that it disturbs. */
+	while ((cpu = wi_load_relaxed(&d->cpu)) != UINT32_MAX) {
+		if (wi_os_membarrier_cpu(cpu) == 0)
+			wi_add_relaxed(&d->done, 1); /* a count */
+		wi_os_sleep_ns(10000);
+	}
 	return NULL;
 }
 
@@ -116,13 +126,14 @@ bool wi_grace_sequences_abort(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != 0)
 		return true; /* nothing is known: as before the check */
-	for (unsigned tries = 0; tries < 200 && !aborted; tries++) {
+	for (unsigned tries = 0; tries < TRIES && !aborted; tries++) {
 		wi_store_relaxed(&d.cpu, (uint32_t)wi_os_current_cpu());
 		aborted = linger();
 	}
 	wi_store_relaxed(&d.cpu, UINT32_MAX);
 	pthread_join(thread, NULL);
-	return aborted;
+	/* Hardly disturbed: nothing is known. */
+	return aborted || d.done < TRIES;
 }
 
 #else
