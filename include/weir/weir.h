@@ -128,8 +128,8 @@ struct weir_pool_opts {
  * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads.
  * The first creation in a process that has one thread, on a CPU that is not
  * quiet, checks the sequences with a second thread, which takes a millisecond
- * (more on a busy machine) and interrupts this CPU. Interrupts: else none (a creation that
- * fails may, as it unmaps what it had).
+ * (more on a busy machine) and interrupts this CPU. Interrupts: else none (a
+ * creation that fails may, as it unmaps what it had).
  */
 WEIR_API int weir_pool_create(struct weir_pool **pool,
 			      const struct weir_pool_opts *opts);
