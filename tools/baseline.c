@@ -238,21 +238,6 @@ static void seq_pairs(void *pool, unsigned n)
 
 /* --- scheduled-work ------------------------------------------------------ */
 
-static bool move_to(unsigned cpu)
-{
-	cpu_set_t *set = CPU_ALLOC(cpu + 1);
-	size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
-	bool moved;
-
-	if (!set)
-		return false;
-	CPU_ZERO_S(bytes, set);
-	CPU_SET_S(cpu, bytes, set);
-	moved = sched_setaffinity(0, bytes, set) == 0;
-	CPU_FREE(set);
-	return moved;
-}
-
 /* The list of the CPU this thread has moved to, to the zone. A pop that was
  * aborted looks like one that found nothing. */
 static void flush_here(struct pool *pool, unsigned cpu)
@@ -273,9 +258,9 @@ static uint64_t scheduled_rescue(void *p)
 	if (page != DEMO_NONE)
 		return page;
 	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
-		if (pages_of(pool, cpu) > 0 && move_to(cpu))
+		if (pages_of(pool, cpu) > 0 && demo_go_to(cpu))
 			flush_here(pool, cpu);
-	move_to(pool->machine.rescuer_cpu);
+	demo_go_to(pool->machine.rescuer_cpu);
 	return seq_get_inline(pool);
 }
 

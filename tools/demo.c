@@ -98,7 +98,7 @@ static const struct argp argp = {
 
 /* --- the machine --------------------------------------------------------- */
 
-static bool go_to(unsigned cpu)
+bool demo_go_to(unsigned cpu)
 {
 	size_t bytes = CPU_ALLOC_SIZE(WI_CPUS_MAX);
 	cpu_set_t *set = CPU_ALLOC(WI_CPUS_MAX);
@@ -121,7 +121,7 @@ static unsigned choose_owner(const struct wi_topology *topology)
 
 	for (unsigned cpu = 0; cpu < topology->nr_cpus; cpu++)
 		if (wi_topology_quiet_reason(topology, cpu) != 0 &&
-		    wi_cpuset_test(&topology->online, cpu) && go_to(cpu))
+		    wi_cpuset_test(&topology->online, cpu) && demo_go_to(cpu))
 			best = cpu;
 	for (unsigned cpu = 0; best == WI_CPUS_MAX && cpu < WI_CPUS_MAX; cpu++)
 		if (wi_cpuset_next(&topology->allowed, cpu + 1) == WI_CPUS_MAX)
@@ -178,7 +178,7 @@ static int look_around(struct demo *demo)
 	machine->node = topology->nr_nodes > 1 ? topology->node_id[0] + 1 : 0;
 	machine->has_sequences = sequences_work();
 	machine->has_membarrier = wi_grace_has_membarrier();
-	if (demo->cpu >= 0 && !go_to((unsigned)demo->cpu)) {
+	if (demo->cpu >= 0 && !demo_go_to((unsigned)demo->cpu)) {
 		tool_error("--cpu %d: this CPU is not there, or not allowed",
 			   demo->cpu);
 		status = TOOL_USAGE;
@@ -187,7 +187,7 @@ static int look_around(struct demo *demo)
 		demo->cpu >= 0 ? (unsigned)demo->cpu : choose_owner(topology);
 	machine->rescuer_cpu = choose_rescuer(topology, machine->owner_cpu);
 	if (status == TOOL_OK && machine->rescuer_cpu < WI_CPUS_MAX &&
-	    !go_to(machine->rescuer_cpu))
+	    !demo_go_to(machine->rescuer_cpu))
 		status = tool_error("cannot go to CPU %u: %s",
 				    machine->rescuer_cpu, strerror(errno));
 	free(topology);

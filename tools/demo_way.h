@@ -62,6 +62,9 @@ struct demo_way {
 	void (*count)(void *pool, struct demo_counts *); /* or NULL */
 };
 
+/* Moves the calling thread to a CPU; false if it may not run there (demo.c). */
+bool demo_go_to(unsigned cpu);
+
 /* tools/demo_weir.c */
 extern const struct demo_way demo_none, demo_ordinary, demo_quiet, demo_polling;
 /* tools/baseline.c */

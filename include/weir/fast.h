@@ -81,17 +81,6 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 #define WEIR_FAST_LIST(order)                                                  \
 	(__builtin_constant_p(order) ? weir_list_of_order(order)               \
 				     : WEIR_LIST_NONE)
-/* One case a list, so that each sequence has its list as a constant. */
-#define WEIR_FAST_SWITCH(list, CASE)                                           \
-	switch (list) {                                                        \
-		CASE(0)                                                        \
-		CASE(1)                                                        \
-		CASE(2)                                                        \
-		CASE(3)                                                        \
-		CASE(4)                                                        \
-	default:                                                               \
-		break;                                                         \
-	}
 #endif
 
 /* The flags that ask nothing of a page in a list. */
@@ -117,7 +106,7 @@ WEIR_INLINE void *weir_fast_alloc(struct weir_pool *pool, unsigned order,
 	uint64_t token = WEIR_NONE;
 
 	if (!(flags & ~WEIR_FAST_FLAGS))
-		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(token < WEIR_AGAIN, 1))
 		return pool->base + token;
 #undef WEIR_FAST_CASE
@@ -141,7 +130,7 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 
 	if (__builtin_expect(last < pool->bytes, 1) &&
 	    __builtin_expect((offset & mask) == 0, 1))
-		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(pushed > 0, 1))
 		return;
 	page = pool->base + offset;
@@ -218,7 +207,7 @@ WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
 					(unsigned)n);                          \
 		break;
 	if (!(flags & ~WEIR_FAST_FLAGS) && n <= WEIR_LIST_MAX)
-		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	weir_tokens_to_pages(pool, pages, got);
 	if (__builtin_expect(got == n, 1))
 		return 0;
@@ -246,7 +235,7 @@ WEIR_INLINE void weir_fast_free_bulk(struct weir_pool *pool, unsigned order,
 
 	if (n <= WEIR_BULK_MAX &&
 	    weir_pages_to_tokens(pool, order, pages, n, tokens) == 0)
-		WEIR_FAST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(done == n, 1))
 		return;
 #undef WEIR_FAST_CASE

@@ -29,8 +29,6 @@
 
 #define wi_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define wi_add_full(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
-#define wi_add_acquire(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQUIRE)
-#define wi_sub_release(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELEASE)
 #define wi_sub_full(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
 #define wi_or_relaxed(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
 #define wi_or_acquire(p, v) __atomic_fetch_or((p), (v), __ATOMIC_ACQUIRE)
@@ -52,9 +50,6 @@
 #define wi_cas_release(p, expected, desired)                                   \
 	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
 				    __ATOMIC_RELEASE, __ATOMIC_RELAXED)
-#define wi_cas_acq_rel(p, expected, desired)                                   \
-	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
-				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
 #define wi_cas_full(p, expected, desired)                                      \
 	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)

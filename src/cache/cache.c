@@ -39,7 +39,7 @@ static uint64_t seq_pop(const struct weir_lists *l, unsigned list)
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_pop(l, k);
-	WI_CACHE_SWITCH(list, CASE)
+	WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	return WEIR_NONE;
 }
@@ -49,7 +49,7 @@ static int seq_push(const struct weir_lists *l, unsigned list, uint64_t token)
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_push(l, k, token);
-	WI_CACHE_SWITCH(list, CASE)
+	WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }
@@ -60,7 +60,7 @@ static unsigned seq_pop_bulk(const struct weir_lists *l, unsigned list,
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_pop_bulk(l, k, tokens, n);
-	WI_CACHE_SWITCH(list, CASE)
+	WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }
@@ -71,7 +71,7 @@ static unsigned seq_push_bulk(const struct weir_lists *l, unsigned list,
 #define CASE(k)                                                                \
 	case k:                                                                \
 		return weir_seq_push_bulk(l, k, tokens, n);
-	WI_CACHE_SWITCH(list, CASE)
+	WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }

@@ -38,20 +38,6 @@
 #define WI_BATCH_MAX 64
 #define WI_NR_WAITERS 16
 
-/* One case a list: the sequences want it as a constant. */
-#define WI_CACHE_SWITCH(list, CASE)                                            \
-	switch (list) {                                                        \
-		CASE(0)                                                        \
-		CASE(1)                                                        \
-		CASE(2)                                                        \
-		CASE(3)                                                        \
-		CASE(4)                                                        \
-		CASE(5)                                                        \
-		CASE(6)                                                        \
-	default:                                                               \
-		break;                                                         \
-	}
-
 struct wi_backend {
 	/* Up to n tokens of a kind; how many. *cursor is the CPU's hint. */
 	size_t (*get)(void *ctx, unsigned zone, unsigned kind, uint64_t *tokens,

@@ -256,7 +256,7 @@ uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
 		token = weir_seq_pop(&cache->lists, k);                        \
 		break;
 	if (wi_likely(list < cache->nr_lists && !(flags & ~WEIR_NOWAIT)))
-		WI_CACHE_SWITCH(list, CASE)
+		WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	if (wi_likely(token < WEIR_AGAIN))
 		return token;
@@ -313,7 +313,7 @@ void weir_cache_put(struct weir_cache *cache, unsigned list, uint64_t token)
 	int pushed = 0;
 
 	if (wi_likely(list < cache->nr_lists && token < WEIR_AGAIN))
-		WI_CACHE_SWITCH(list, CASE)
+		WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	if (wi_likely(pushed > 0))
 		return;

@@ -20,8 +20,9 @@ void wi_grace_exchange(struct wi_grace *grace, struct wi_area *area,
 	 * drainer saw busy still 0. */
 	wi_xchg_full(&area->active, word);
 	/* GRACE-A2 (partners ARCH-R2, PCPLIST-R2): what the mark protected is
-	 * seen once the mark is seen gone. */
-	grace->busy = wi_load_acquire(&area->busy);
+	 * seen once the mark is seen gone. Full, as an acquire alone may pass
+	 * the exchange on some CPUs. */
+	grace->busy = wi_load_full(&area->busy);
 }
 
 bool wi_grace_progress(const struct wi_grace *grace, const struct wi_area *area)
@@ -70,7 +71,7 @@ bool wi_grace_not_busy(struct wi_grace *grace, struct wi_area *area,
 	/* GRACE-A2 (partners ARCH-R2, PCPLIST-R2). */
 	if (wi_load_acquire(&area->busy) != mark)
 		return true;
-	if (wi_mark_thread(mark) != wi_mark_thread(weir_thread_burst))
+	if (wi_thread_mark(wi_mark_thread(mark)) != wi_own_mark())
 		return false;
 	/* This thread's own: a burst it is in, or a sequence that the signal
 	 * whose handler this is has aborted. GRACE-R1 (partner GRACE-A2): as

@@ -60,12 +60,14 @@ void wi_pcplist_unlock(struct wi_area *area)
 	wi_store_release(&area->busy, 0);
 }
 
-/* The set in use, or NULL for the null set; the caller holds the area. */
-static uint64_t *headers_in_use(struct wi_area *area)
+/* The list's header in the set in use, or NULL for the null set; the caller
+ * holds the area. */
+static uint64_t *header_in_use(struct wi_area *area, unsigned list)
 {
 	/* PCPLIST-A1 (partner DRAIN-F1): a set just published is seen with
-	 * its limits. */
-	uint64_t active = wi_load_acquire(&area->active);
+	 * its limits; and not before the mark stands, which an acquire alone
+	 * would allow where it may pass an earlier read-modify-write. */
+	uint64_t active = wi_load_full(&area->active);
 	unsigned set = wi_active_set(active);
 
 	/* Evidence by itself, as a sequence's tick is. */
@@ -74,53 +76,56 @@ static uint64_t *headers_in_use(struct wi_area *area)
 		wi_store_release(&area->seen, active);
 		return NULL;
 	}
-	return area->header[set - 1];
+	return &area->header[set - 1][list];
+}
+
+static uint64_t *slot_above(struct wi_area *area, uint64_t header)
+{
+	return (uint64_t *)((char *)area + (uint16_t)header);
+}
+
+/* Commits one operation that moved n tokens, each of which adds `each`. */
+static void commit(uint64_t *header, size_t n, uint64_t each)
+{
+	const uint64_t once = UINT64_C(2) << WEIR_HEADER_OPS_SHIFT;
+
+	/* PCPLIST-R1 (partner GRACE-A1): as ARCH-R1, the slots before the
+	 * header that counts them. Only the holder of the area writes it. */
+	wi_store_release(header, *header + n * (each - once) + once);
 }
 
 size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
 			     uint64_t *tokens, size_t n)
 {
-	uint64_t *headers = headers_in_use(area);
-	uint64_t header;
-	uint64_t *slot;
+	uint64_t *header = header_in_use(area, list);
+	const uint64_t *top;
 
-	if (headers == NULL)
+	if (header == NULL)
 		return 0;
-	/* Relaxed: only the holder of the area writes it. */
-	header = wi_load_relaxed(&headers[list]);
-	n = wi_min_u64(n, wi_header_count(header));
+	n = wi_min_u64(n, wi_header_count(*header));
 	if (n == 0)
 		return 0;
-	slot = (uint64_t *)((char *)area + (uint16_t)header);
+	top = slot_above(area, *header);
 	for (size_t i = 0; i < n; i++)
-		tokens[i] = slot[(ptrdiff_t)(i - n)];
-	header += n * (WEIR_HEADER_POP - (2ull << WEIR_HEADER_OPS_SHIFT)) +
-		  (2ull << WEIR_HEADER_OPS_SHIFT);
-	/* PCPLIST-R1 (partner GRACE-A1): as ARCH-R1. */
-	wi_store_release(&headers[list], header);
+		tokens[i] = *(top - n + i);
+	commit(header, n, WEIR_HEADER_POP);
 	return n;
 }
 
 size_t wi_pcplist_push_locked(struct wi_area *area, unsigned list,
 			      const uint64_t *tokens, size_t n)
 {
-	uint64_t *headers = headers_in_use(area);
-	uint64_t header;
-	uint64_t *slot;
+	uint64_t *header = header_in_use(area, list);
+	uint64_t *top;
 
-	if (headers == NULL)
+	if (header == NULL)
 		return 0;
-	/* Relaxed: only the holder of the area writes it. */
-	header = wi_load_relaxed(&headers[list]);
-	n = wi_min_u64(n, wi_header_room(header));
+	n = wi_min_u64(n, wi_header_room(*header));
 	if (n == 0)
 		return 0;
-	slot = (uint64_t *)((char *)area + (uint16_t)header);
+	top = slot_above(area, *header);
 	for (size_t i = 0; i < n; i++)
-		slot[i] = tokens[i];
-	header += n * (WEIR_HEADER_PUSH - (2ull << WEIR_HEADER_OPS_SHIFT)) +
-		  (2ull << WEIR_HEADER_OPS_SHIFT);
-	/* PCPLIST-R1: the slots before the header that counts them. */
-	wi_store_release(&headers[list], header);
+		top[i] = tokens[i];
+	commit(header, n, WEIR_HEADER_PUSH);
 	return n;
 }

@@ -217,7 +217,7 @@ alloc_other(struct weir_pool *pool, unsigned order, unsigned flags)
 		token = weir_seq_pop(&pool->lists, list);                      \
 		break;
 	if (!(flags & ~WEIR_FAST_FLAGS))
-		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
+		WEIR_LIST_SWITCH(weir_list_of_order(order), CASE)
 #undef CASE
 #endif
 	if (wi_likely(token < WEIR_AGAIN))
@@ -302,7 +302,7 @@ __attribute__((noinline)) static void free_other(struct weir_pool *pool,
 	int pushed = 0;
 
 	if (!(offset & mask) && offset + mask < pool->bytes)
-		WEIR_FAST_SWITCH(weir_list_of_order(order), CASE)
+		WEIR_LIST_SWITCH(weir_list_of_order(order), CASE)
 	if (wi_likely(pushed > 0))
 		return;
 #undef CASE

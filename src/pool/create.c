@@ -517,6 +517,8 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 		if (!(flags & WEIR_DESTROY_FORCE))
 			return -EBUSY;
 	}
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		wi_assert_whole(wi_zone_is_valid(pool->zone[zone]));
 	wi_cache_fini(&pool->cache);
 	unmake(pool);
 	return 0;

@@ -125,6 +125,20 @@
 #define WEIR_NONE UINT64_MAX
 #define WEIR_AGAIN (UINT64_MAX - 1)
 
+/* One case a list: the sequences want it as a constant. */
+#define WEIR_LIST_SWITCH(list, CASE)                                           \
+	switch (list) {                                                        \
+		CASE(0)                                                        \
+		CASE(1)                                                        \
+		CASE(2)                                                        \
+		CASE(3)                                                        \
+		CASE(4)                                                        \
+		CASE(5)                                                        \
+		CASE(6)                                                        \
+	default:                                                               \
+		break;                                                         \
+	}
+
 /* What the sequences read of a set of lists; constant while it exists. */
 struct weir_lists {
 	char *areas;
