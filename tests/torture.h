@@ -135,8 +135,9 @@ static inline void torture_hold_stores_up(uint64_t random)
 	static uint8_t cold[64 << 20];
 
 	for (unsigned i = 0; i < 24; i++)
-		*(volatile uint8_t
-			  *)&cold[random * (2 * i + 1) % sizeof(cold)] = 1;
+		/* Two threads may meet there. */
+		__atomic_store_n(&cold[random * (2 * i + 1) % sizeof(cold)], 1,
+				 __ATOMIC_RELAXED);
 }
 
 /* The calling thread moves to a CPU of that rank. */
