@@ -364,18 +364,30 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 	[rseq] "r"(__rseq_offset), [nr_cpus] "m"((l)->nr_cpus),                \
 		[areas] "m"((l)->areas)
 
+/* clang-format off */
 WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 {
-	__asm__ __volatile__(WEIR_X86_ENTER
-			     "	movq " WEIR_X86_ACTIVE ", %%rcx\n"
-			     "	movq %%rcx, " WEIR_STR(
-				     WEIR_AREA_SEEN) "(%%r10)\n"
-						     "2:\n" /* ARCH-R1 */
-			     WEIR_X86_LEAVE
-			     :
-			     : WEIR_X86_PLAIN_INPUTS(l)
-			     : "rax", "rcx", "r10", "memory", "cc");
+	uint32_t tries = 64; /* one lost would be waited for */
+
+	__asm__ __volatile__(
+		"70:\n"
+		WEIR_X86_ENTER
+		"	movq " WEIR_X86_ACTIVE ", %%rcx\n"
+		"	movq %%rcx, " WEIR_STR(WEIR_AREA_SEEN) "(%%r10)\n"
+		"2:\n" /* ARCH-R1 */
+		"7:\n"
+		WEIR_X86_DISARM
+		WEIR_X86_COLD
+		WEIR_X86_SIGNATURE
+		"4:	decl %[tries]\n"
+		"	jnz 70b\n"
+		"6:	jmp 7b\n"
+		"	.popsection\n"
+		: [tries] "+&r"(tries)
+		: WEIR_X86_PLAIN_INPUTS(l)
+		: "rax", "rcx", "r10", "memory", "cc");
 }
+/* clang-format on */
 
 WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 {
