@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 #
 # Tests, by label:
-#   unit death stress   programs of tests/<label>/*.c, against the library's
+#   unit death stress fault
+#                       programs of tests/<label>/*.c, against the library's
 #                       internals
+#   interleave step fuzz vm
+#                       folders of tests/ with a tests.cmake of their own
 #   cli                 tests/cli/*.sh, given the path of the weir command
 #   example             examples/*.c, against the public headers only
 #   header              each public header alone, as C and as C++
@@ -33,6 +36,13 @@ endfunction()
 weir_add_programs(unit 120)
 weir_add_programs(death 120)
 weir_add_programs(stress 240)
+weir_add_programs(fault 120)
+
+# Folders whose programs are built in a way of their own.
+file(GLOB folders CONFIGURE_DEPENDS tests/*/tests.cmake)
+foreach(folder IN LISTS folders)
+  include(${folder})
+endforeach()
 
 file(GLOB examples CONFIGURE_DEPENDS examples/*.c)
 foreach(source IN LISTS examples)
