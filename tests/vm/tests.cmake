@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests in a virtual machine, see tests/vm/README.md. Each file of scenarios/
+# is a boot and a test, vm_<file>. Programs are static: the guest has no
+# libraries. Only the tree of gcc without sanitizers has them.
+
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE
+    AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  set(vm ${root}/tests/vm)
+  set(vm_bin ${CMAKE_CURRENT_BINARY_DIR}/vm/bin)
+
+  function(vm_program name)
+    add_executable(vm_${name} ${ARGN})
+    set_target_properties(vm_${name} PROPERTIES
+      OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${vm_bin})
+    target_include_directories(vm_${name} PRIVATE
+      ${vm} ${root}/tests ${root}/tools ${root}/src ${root}/bench ${root})
+    target_link_libraries(vm_${name} PRIVATE weir_flags weir_static m)
+    target_link_options(vm_${name} PRIVATE -static)
+  endfunction()
+
+  # What several programs use; and the sources of tools/ they borrow.
+  file(GLOB vm_shared CONFIGURE_DEPENDS ${vm}/shared/*.c)
+  add_library(vm_shared OBJECT ${vm_shared} ${root}/tools/interrupts.c)
+  target_include_directories(vm_shared PRIVATE
+    ${vm} ${root}/tests ${root}/tools ${root}/src)
+  target_link_libraries(vm_shared PRIVATE weir_flags weir_static)
+
+  file(GLOB vm_sources CONFIGURE_DEPENDS ${vm}/*.c)
+  foreach(source IN LISTS vm_sources)
+    get_filename_component(name ${source} NAME_WE)
+    vm_program(${name} ${source} $<TARGET_OBJECTS:vm_shared>)
+  endforeach()
+  if(TARGET weir_tool)
+    vm_program(weir ${tool_sources} ${bench_sources})
+  endif()
+
+  file(GLOB scenarios CONFIGURE_DEPENDS ${vm}/scenarios/*)
+  foreach(scenario IN LISTS scenarios)
+    get_filename_component(name ${scenario} NAME)
+    add_test(NAME vm_${name} COMMAND ${vm}/run
+      --build ${CMAKE_CURRENT_BINARY_DIR} --scenario ${scenario})
+    # The runner has a time limit of its own; this is for a download.
+    set_tests_properties(vm_${name} PROPERTIES
+      LABELS vm SKIP_RETURN_CODE 77 TIMEOUT 1500 PROCESSORS 2)
+  endforeach()
+endif()
