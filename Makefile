@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 
 configure = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 
-.PHONY: all demo test install clean format tidy help product
+.PHONY: all demo test prove install clean format tidy help product
 
 all: ## build the library and the weir command into build/
 	@scripts/deps build
@@ -20,6 +20,10 @@ demo: all ## build, then show what weir does (build/weir demo)
 test: ## every test: gcc, clang, address, undefined and thread sanitizers
 	@scripts/deps test
 	@scripts/test-all
+
+prove: ## every test, then the long forms; under 40 minutes on two CPUs
+	@scripts/deps test
+	@scripts/prove
 
 install: product ## install below PREFIX (/usr/local), staged by DESTDIR
 	@cmake --install $(BUILD)

@@ -107,3 +107,6 @@ if(models_run)
   set_tests_properties(tree_models PROPERTIES
     LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 240)
 endif()
+if(WEIR_PROVE)
+  include(cmake/prove.cmake)
+endif()
