@@ -444,9 +444,9 @@ void wi_drain_run(struct wi_drain *drain,
 
 	*outcome = (struct wi_drain_outcome){ 0 };
 	wi_grace_thread_init();
-	/* Relaxed: the mutex orders it among drainers; wi_drain_ask() fences.
-	 */
-	wi_store_relaxed(&drain->begun, drain->begun + 1);
+	/* DRAIN-F3 (partner DRAIN-F2): the number before the survey's loads.
+	 * Who still reads the old one after this has its pages surveyed. */
+	wi_add_full(&drain->begun, 1);
 	survey(&run);
 	while (!is_satisfied(&run) &&
 	       (request->want_pages != 0 ? choose_fullest(&run)
@@ -508,9 +508,9 @@ void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
 
 uint64_t wi_drain_ask(const struct wi_drain *drain)
 {
-	/* DRAIN-F2 (partner DRAIN-F1): what the asker saw before (a zone with
-	 * nothing in it) comes before the count it reads, so that a drain with
-	 * a higher one exchanged after it. */
+	/* DRAIN-F2 (partner DRAIN-F3): what the asker saw and did before (a
+	 * zone with nothing in it, a page in a list) comes before the count it
+	 * reads, so that a drain with a higher one looks after it. */
 	wi_fence_full();
 	return wi_load_relaxed(&drain->begun); /* ordered by DRAIN-F2 */
 }
