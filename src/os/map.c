@@ -137,34 +137,57 @@ static int advise(char *p, const struct plan *plan, const struct wi_os_map *map)
 	return 0;
 }
 
+#ifndef MAP_FIXED_NOREPLACE /* Linux 4.17; before, a mere hint */
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/*
+ * Maps over a reservation, which is gone if that fails. A file's own mmap may
+ * refuse after the kernel has cleared the place, where another thread may have
+ * mapped something by then; so a file goes to a place that was given up
+ * before, and -EEXIST tells that somebody came between.
+ */
+static int map_over(char *at, const struct plan *plan, uint64_t fd_offset)
+{
+	const bool is_file = plan->fd >= 0;
+	char *p;
+	int error;
+
+	if (is_file)
+		munmap(at, plan->bytes);
+	p = mmap(at, plan->bytes, PROT_READ | PROT_WRITE,
+		 plan->flags | (is_file ? MAP_FIXED_NOREPLACE : MAP_FIXED),
+		 plan->fd, (off_t)fd_offset);
+	if (p == at)
+		return 0;
+	error = p == MAP_FAILED ? -errno : -EEXIST;
+	if (p != MAP_FAILED)
+		munmap(p, plan->bytes);
+	else if (!is_file)
+		munmap(at, plan->bytes);
+	return error;
+}
+
 static int map_planned(void **out, const struct plan *plan,
 		       const struct wi_os_map *map)
 {
-	char *at, *p;
-	int error;
+	int error = -EEXIST;
+	char *at = NULL;
 
-	at = reserve(plan->bytes, plan->align);
-	if (!at)
-		return -errno;
-	p = mmap(at, plan->bytes, PROT_READ | PROT_WRITE,
-		 plan->flags | MAP_FIXED, plan->fd, (off_t)map->fd_offset);
-	if (p == MAP_FAILED) {
-		error = -errno;
-		/*
-		 * A file's own mmap may refuse after the kernel has cleared
-		 * the place, where another thread may have mapped something
-		 * by now: then these addresses are left alone.
-		 */
-		if (plan->fd < 0)
-			munmap(at, plan->bytes);
-		return error;
+	for (int tries = 0; error == -EEXIST && tries < 100; tries++) {
+		at = reserve(plan->bytes, plan->align);
+		if (!at)
+			return -errno;
+		error = map_over(at, plan, map->fd_offset);
 	}
-	error = advise(p, plan, map);
+	if (error)
+		return error == -EEXIST ? -ENOMEM : error;
+	error = advise(at, plan, map);
 	if (error) {
-		munmap(p, plan->bytes);
+		munmap(at, plan->bytes);
 		return error;
 	}
-	*out = p;
+	*out = at;
 	return 0;
 }
 
