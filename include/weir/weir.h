@@ -17,7 +17,8 @@
  *
  * Option and result structs begin with their size, which their initialiser
  * sets; a size that this library does not know is -EINVAL. (Pool options of a
- * later version are understood as long as what is new in them is 0.)
+ * later version, of up to 4096 bytes, are understood as long as what is new in
+ * them is 0.)
  *
  * Four things are said of each function: may several threads call it at once
  * (threads), may a signal handler call it (signals), which system calls it may
@@ -91,9 +92,13 @@ struct weir_pool_opts {
 	unsigned flags;		   /* WEIR_POOL_...; none */
 	int fd;	  /* of a memfd; used with WEIR_BACKING_MEMFD only */
 	int node; /* 1 + the NUMA node all pages come from; 0: every node, in
-		   * a zone each, if there are several */
+		   * a zone each, if there are several (where binding memory
+		   * is forbidden: the node of the CPU that touches it first).
+		   * Of a region it is only told in statistics. */
 	uint64_t fd_offset; /* bytes, a multiple of the kernel's page */
-	void *region;	    /* aligned to page_size and to the kernel's page */
+	void *region;	    /* aligned to page_size and to the kernel's page;
+			     * weir cannot see whether it is mapped, or
+			     * another pool's; stays locked after its pool */
 	const char *quiet_cpus;	  /* a cpulist; the CPUs the system isolates */
 	const char *polling_cpus; /* a cpulist; none */
 	int32_t list_limit;	  /* runs a list holds at most, 1 to 511; -1: no
@@ -123,8 +128,10 @@ struct weir_pool_opts {
  * unbacked unless the options ask otherwise.
  * Returns 0; -EINVAL for an option (weir_last_error() names the field and
  * why); -ENOMEM when address space, huge pages (weir_last_error() tells how
- * many are missing) or locked memory do not suffice; -EOPNOTSUPP for a
- * backing the kernel lacks; or the error of a system call.
+ * many are missing) or locked memory do not suffice; -EPERM when no memory at
+ * all may be locked, or none be bound to `node`; -EOPNOTSUPP for a backing the
+ * kernel lacks; or the error of a system call. After an error nothing is left
+ * of the pool, and weir_last_error() has words.
  * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads.
  * The first creation in a process that has one thread, on a CPU that is not
  * quiet, checks the sequences with a second thread, which takes a millisecond

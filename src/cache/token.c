@@ -131,12 +131,14 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 
 	map.bytes = units + wi_cache_areas_bytes(nr_cpus, 1);
 	err = wi_os_map((void **)&impl->meta, &map);
-	if (err != 0)
+	if (err == 0) {
+		impl->meta_bytes = map.bytes;
+		err = wi_os_map((void **)&impl->handle, &handle_map);
+	}
+	if (err != 0) {
+		wi_report("the system refused memory for the lists");
 		return err;
-	impl->meta_bytes = map.bytes;
-	err = wi_os_map((void **)&impl->handle, &handle_map);
-	if (err != 0)
-		return err;
+	}
 	config.memory = impl->meta;
 	config.areas = impl->meta + units;
 	for (unsigned list = 0; list < o->nr_lists; list++) {
@@ -165,10 +167,13 @@ int weir_cache_create(struct weir_cache **cache,
 
 	wi_report_nothing();
 	err = read_opts(&o, opts);
-	if (err == 0)
-		err = wi_os_map(&memory, &map);
 	if (err != 0)
 		return err;
+	err = wi_os_map(&memory, &map);
+	if (err != 0) {
+		wi_report("the system refused memory for the cache itself");
+		return err;
+	}
 	impl = memory;
 	err = wi_machine_read(&impl->machine, o.quiet_cpus, o.polling_cpus,
 			      o.flags & WEIR_POOL_NO_RSEQ);

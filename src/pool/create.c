@@ -17,6 +17,7 @@
 #define DEFAULT_BATCH 64
 #define DEFAULT_WAIT_NS 10000000
 #define LISTED_MAX 16 /* pages that WEIR_DESTROY_LIST prints */
+#define OPTS_MAX 4096 /* bytes of options, of whatever version */
 
 #define ALL_POOL_FLAGS                                                         \
 	(WEIR_POOL_CHECKED | WEIR_POOL_PREFAULT | WEIR_POOL_LOCK |             \
@@ -37,9 +38,10 @@ static int check_backing(const struct weir_pool_opts *o)
 		if (o->region == NULL)
 			REFUSE("region: NULL, but backing is "
 			       "WEIR_BACKING_REGION");
-		if ((uintptr_t)o->region % o->page_size)
+		if ((uintptr_t)o->region %
+		    wi_max_u64(o->page_size, kernel_page))
 			REFUSE("region: %p is not aligned to page_size "
-			       "%" PRIu64,
+			       "%" PRIu64 " and to the kernel's page",
 			       o->region, o->page_size);
 		if ((uintptr_t)o->region > UINTPTR_MAX - o->capacity)
 			REFUSE("region: %p and capacity reach past the address "
@@ -80,6 +82,9 @@ static int read_opts(struct weir_pool_opts *o,
 	if (given == NULL)
 		REFUSE("opts: NULL; a pool needs a capacity");
 	if (given->size < oldest)
+		REFUSE("size: %zu; set it with WEIR_POOL_OPTS_INIT",
+		       given->size);
+	if (given->size > OPTS_MAX) /* garbage, not a later version */
 		REFUSE("size: %zu; set it with WEIR_POOL_OPTS_INIT",
 		       given->size);
 	for (size_t i = sizeof(*o); i < given->size; i++)
@@ -200,7 +205,9 @@ static int report_huge(const struct weir_pool_opts *o, size_t huge, int err)
 			  "%" PRIu64 " are free; raise vm.nr_hugepages",
 			  o->capacity / huge, huge / 1024, have);
 	else
-		wi_report("backing: hugetlb: %s", weir_strerror(err));
+		wi_report("backing: the system refused hugetlb pages "
+			  "(errno %d)",
+			  -err);
 	return err;
 }
 
@@ -250,6 +257,9 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		pool->owns_pages = true;
 	else if (o->backing == WEIR_BACKING_HUGETLB)
 		return report_huge(o, map.huge_bytes, err);
+	else if (o->backing == WEIR_BACKING_MEMFD)
+		wi_report("fd: the system refused to map %d (errno %d)", o->fd,
+			  -err);
 	else
 		wi_report("capacity: the system refused %" PRIu64
 			  " bytes of address space",
@@ -257,8 +267,15 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return err;
 }
 
-/* Binds zones to their nodes. A node the machine lacks is refused; a kernel
- * without nodes needs no binding. */
+/* May a pool do without the binding? A kernel without nodes has node 0 only;
+ * many containers forbid it, and then memory comes from the node of the CPU
+ * that touches it first, which is as a rule the right one. */
+static bool can_stay_unbound(const struct weir_pool_opts *o, int err)
+{
+	return err == -ENOSYS ? o->node <= 1 : err == -EPERM && o->node == 0;
+}
+
+/* Binds zones to their nodes. A node the machine lacks is refused. */
 static int bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
@@ -270,13 +287,37 @@ static int bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o)
 			continue;
 		err = wi_os_bind(pool->base + first, bytes,
 				 (unsigned)pool->node[zone]);
-		if (err != 0 && err != -ENOSYS) {
-			wi_report("node: memory cannot be bound to node %d: %s",
-				  pool->node[zone], weir_strerror(err));
-			return o->node != 0 ? -EINVAL : err;
+		if (err != 0 && !can_stay_unbound(o, err)) {
+			wi_report("node: memory cannot be bound to node %d "
+				  "(errno %d)",
+				  pool->node[zone], -err);
+			return err == -ENOSYS ? -EINVAL : err;
 		}
 	}
 	return 0;
+}
+
+/* All that an operation may touch. */
+static int lock_all(struct wi_pool *pool)
+{
+	int err = wi_os_lock(pool, sizeof(*pool));
+
+	if (err == 0)
+		err = wi_os_lock(pool->handle, sizeof(*pool->handle));
+	if (err == 0)
+		err = wi_os_lock(pool->meta, pool->meta_bytes);
+	if (err == 0)
+		err = wi_os_lock(pool->base, pool->bytes);
+	if (err == -EAGAIN) /* not "try again", as elsewhere in weir */
+		err = -ENOMEM;
+	if (err == -ENOMEM || err == -EPERM)
+		wi_report("flags: WEIR_POOL_LOCK: more than RLIMIT_MEMLOCK "
+			  "allows, or than there is");
+	else if (err != 0)
+		wi_report("flags: WEIR_POOL_LOCK: the system refused "
+			  "(errno %d)",
+			  -err);
+	return err;
 }
 
 static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
@@ -284,17 +325,7 @@ static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 	int err = 0;
 
 	if (o->flags & WEIR_POOL_LOCK) {
-		err = wi_os_lock(pool->meta, pool->meta_bytes);
-		if (err == 0)
-			err = wi_os_lock(pool->base, pool->bytes);
-		if (err != 0)
-			wi_report(
-				"flags: WEIR_POOL_LOCK: %s",
-				err == -ENOMEM || err == -EPERM ||
-						err == -EAGAIN
-					? "more than RLIMIT_MEMLOCK allows, or "
-					  "than there is"
-					: weir_strerror(err));
+		err = lock_all(pool);
 	} else if (o->flags & WEIR_POOL_PREFAULT) {
 		err = wi_os_prefault(pool->meta, pool->meta_bytes);
 		if (err == 0)
@@ -360,17 +391,19 @@ static int make_handle(struct wi_pool *pool)
 				       .wipe_on_fork = true };
 	int err = wi_os_map((void **)&pool->handle, &map);
 
-	if (err != 0) {
+	if (err != 0)
 		wi_report("the system refused a page for the handle");
-		return err;
-	}
+	return err;
+}
+
+static void fill_handle(struct wi_pool *pool)
+{
 	if (pool->checks == NULL && pool->nr_zones == 1)
 		pool->handle->lists = wi_cache_lists(&pool->cache, 0);
 	pool->handle->base = pool->base;
 	pool->handle->bytes = pool->bytes;
 	pool->handle->page_mask = (uint32_t)(pool->page_size - 1);
 	pool->handle->impl = pool;
-	return 0;
 }
 
 /* Whatever of it there is. */
@@ -403,15 +436,13 @@ static int build(struct wi_pool *pool, const struct weir_pool_opts *o,
 	}
 	if (o->flags & WEIR_POOL_CHECKED)
 		pool->checks = (uint8_t *)pool->meta + l->checks;
-	err = back_now(pool, o);
-	if (err != 0)
-		return err;
-	err = init_cache(pool, o, l);
-	if (err != 0)
-		return err;
 	err = make_handle(pool);
-	if (err != 0)
-		wi_cache_fini(&pool->cache);
+	if (err == 0)
+		err = back_now(pool, o);
+	if (err == 0)
+		err = init_cache(pool, o, l);
+	if (err == 0)
+		fill_handle(pool);
 	return err;
 }
 
@@ -430,8 +461,10 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 	if (err != 0)
 		return err;
 	err = wi_os_map(&memory, &map);
-	if (err != 0)
+	if (err != 0) {
+		wi_report("the system refused memory for the pool itself");
 		return err;
+	}
 	pool = memory;
 	err = wi_machine_read(&pool->machine, o.quiet_cpus, o.polling_cpus,
 			      o.flags & WEIR_POOL_NO_RSEQ);
@@ -495,7 +528,7 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 	struct wi_drain_request request = { 0 };
-	struct wi_drain_outcome outcome;
+	struct wi_drain_outcome outcome = { 0 };
 	uint64_t out;
 
 	wi_report_nothing();
