@@ -428,6 +428,11 @@ static unsigned try_kind(const struct kind *kind)
 	unsigned nr_calls;
 	int status;
 
+	if (kind->first && FAULT_HAS_ASAN) {
+		printf("left out: %s (the sanitizer's threads need memory)\n",
+		       kind->name);
+		return 0;
+	}
 	if (kind->two_nodes && !fixture_is_there()) {
 		printf("left out: %s (no mounts of one's own)\n", kind->name);
 		return 0;
