@@ -462,6 +462,29 @@ static int outcome_error(const struct wi_drain_request *request,
 	return outcome->nr_pending != 0 && !has_enough ? -EAGAIN : 0;
 }
 
+/*
+ * Who drains now may wait for a burst of this thread, which is about to wait
+ * for that drain: bursts end here, wherever they began. They go on with a
+ * fence an operation. (Locked mode has no bursts.)
+ */
+static void drop_bursts(struct wi_cache *cache)
+{
+	const unsigned nr_cpus = cache->drain.locked ? 0 : cache->drain.nr_cpus;
+
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		struct wi_area *area =
+			wi_drain_area(&cache->drain,
+				      cache->zone_of_cpu == NULL
+					      ? 0
+					      : cache->zone_of_cpu[cpu],
+				      cpu);
+
+		/* Relaxed: nobody else sets this thread's mark. */
+		if (wi_load_relaxed(&area->busy) == weir_thread_burst)
+			wi_cache_burst_end(area);
+	}
+}
+
 /* Drains with what was drained going to the need first. */
 static int drain_for(struct need *need, struct wi_drain_request *request,
 		     struct wi_drain_outcome *outcome, bool *taken_over)
@@ -474,6 +497,7 @@ static int drain_for(struct need *need, struct wi_drain_request *request,
 
 	*taken_over = false;
 	request->ctx = need;
+	drop_bursts(need->cache);
 	if (may_wait_in_line(need))
 		waiter = waiter_enter(need->cache, need->get->kind);
 	err = wi_drain_lock(drain, request->deadline_ns);

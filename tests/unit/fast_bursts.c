@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, a burst costs what it should save, or a thread that ended
- * inside of one holds its CPU's pages for ever.
+ * inside of one holds its CPU's pages for ever, or two that drain wait for each
+ * other.
  */
 #include <weir/fast.h>
 #include <weir/stat.h>
@@ -91,6 +92,52 @@ static void orphan(void)
 	CHECK_EQ(weir_drain(pool, NULL, &r), 0);
 }
 
+/* --- two that drain, each in a burst ----------------------------------- */
+
+static event in_burst;
+
+static void drain_all(void)
+{
+	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
+	struct weir_drain_result r = { .size = sizeof(r) };
+
+	opts.wait_ns = 5000000000;
+	CHECK_EQ(weir_drain(pool, &opts, &r), 0);
+	CHECK_EQ(r.pending, 0);
+}
+
+/* Drains when somebody waits for this very burst. */
+static void drain_in_burst(void *unused)
+{
+	struct weir_burst burst;
+
+	(void)unused;
+	weir_burst_begin(pool, &burst);
+	operate();
+	tell(&in_burst);
+	while (!wi_drain_is_pending(&wi_pool_of(pool)->cache.drain, 0,
+				    (unsigned)there))
+		sched_yield();
+	drain_all();
+	weir_burst_end(pool, &burst);
+}
+
+/* Who waits for a drainer is in no burst: else each waits for the other. */
+static void drainers(void)
+{
+	struct weir_burst burst;
+	struct runner runner;
+
+	start_on(&runner, there, drain_in_burst, NULL);
+	await(&in_burst, 1);
+	weir_burst_begin(pool, &burst);
+	operate();
+	drain_all();
+	CHECK(busy(here) != weir_thread_burst);
+	weir_burst_end(pool, &burst);
+	finish(&runner);
+}
+
 int main(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
@@ -111,6 +158,7 @@ int main(void)
 	nested();
 	moved();
 	orphan();
+	drainers();
 	CHECK_MSG(weir_pool_destroy(pool, 0) == 0, "%s", weir_last_error());
 	return 0;
 }
