@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 
 configure = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 
-.PHONY: all demo test prove install clean format tidy help product
+.PHONY: all demo test prove bench install clean format tidy help product
 
 all: ## build the library and the weir command into build/
 	@scripts/deps build
@@ -24,6 +24,12 @@ test: ## every test: gcc, clang, address, undefined and thread sanitizers
 prove: ## every test, then the long forms; under 40 minutes on two CPUs
 	@scripts/deps test
 	@scripts/prove
+
+bench: ## measure weir beside other libraries; under 15 minutes
+	@scripts/deps bench
+	@$(MAKE) --no-print-directory product
+	@cmake --build $(BUILD) --parallel $(JOBS) --target weir_bench
+	@$(BUILD)/weir bench --output $(BUILD)/bench.json $(BENCH)
 
 install: product ## install below PREFIX (/usr/local), staged by DESTDIR
 	@cmake --install $(BUILD)

@@ -2,59 +2,40 @@
 /*
  * How long it takes to make a pool: its metadata is untouched zeros, so the
  * size should not matter. The first pool of a process also sees whether the
- * kernel aborts sequences; it has a row of its own and must be made first.
+ * kernel aborts sequences; it has a row of its own, which comes first.
  */
-#include <stdio.h>
-
 #include <weir/weir.h>
 
 #include "loop.h"
-#include "report.h"
+#include "workers.h"
 
 #define GIB (UINT64_C(1) << 30)
 
-static bool create_once(struct bench_series *series, uint64_t capacity)
+static bool run(const struct bench_row *row, const struct bench_where *where,
+		unsigned round, struct bench_result *result)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	struct weir_pool *pool;
 	double start;
 	int err;
 
-	opts.capacity = capacity;
+	(void)where, (void)round;
+	opts.capacity = row->what * GIB;
 	opts.name = "bench create";
 	start = bench_now_ns();
 	err = weir_pool_create(&pool, &opts);
-	bench_sample(series, bench_now_ns() - start, 1);
-	if (err != 0) {
-		fprintf(stderr, "weir bench: no pool of %llu GiB: %s\n",
-			(unsigned long long)(capacity / GIB),
-			weir_last_error());
-		return false;
-	}
+	result->ns = bench_now_ns() - start;
+	if (err != 0)
+		return bench_cannot("no pool of %u GiB: %s",
+				    (unsigned)row->what, weir_last_error());
 	weir_pool_destroy(pool, 0);
 	return true;
 }
 
-int bench_create(struct bench_report *report, const struct bench_plan *plan)
-{
-	struct bench_series *first =
-		bench_series(report, "create", "weir", "first of a process", 1);
-	struct bench_series *small = bench_series(report, "create", "weir",
-						  "1 GiB", plan->creations);
-	struct bench_series *large = bench_series(report, "create", "weir",
-						  "64 GiB", plan->creations);
-
-	if (!first || !small || !large || !create_once(first, GIB))
-		return -1;
-	for (unsigned i = 0; i < plan->creations; i++) {
-		plan->progress("creations", i, plan->creations);
-		if (!create_once(small, GIB) || !create_once(large, 64 * GIB))
-			return -1;
-	}
-	bench_close(first);
-	bench_close(small);
-	bench_close(large);
-	bench_bar(report, "create_64gib", "a pool of 64 GiB", "us",
-		  large->median / 1000, 1000);
-	return 0;
-}
+const struct bench_row bench_create_rows[] = {
+	{ "create", "1 GiB, first of a process", run, 1, NULL, 1, 1, NULL },
+	{ "create", "1 GiB", run, 1, NULL, 31, 15, NULL },
+	{ "create", "64 GiB", run, 64, NULL, 31, 15, NULL },
+	{ "create", "1024 GiB", run, 1024, NULL, 31, 15, NULL },
+	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
+};

@@ -10,7 +10,7 @@
  * every CPU; the others' lists are empty. The modes take turns.
  *
  * Beside them stands what no evidence can undercut: the time in which a line
- * goes from this CPU to the owner's and back.
+ * goes from this CPU to the owner's and back (line.c).
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -21,41 +21,24 @@
 
 #include "loop.h"
 #include "report.h"
+#include "workers.h"
 
 #define PAGES 50 /* in the owner's lists when a drain begins */
-#define ROUNDS 10
-#define THROWS 1000 /* of the ball, a round */
 #define CAPACITY (UINT64_C(64) << 20)
 #define PATIENCE_NS 30e9 /* for one round */
 
 enum { ORDINARY, POLLING, QUIET, NR_MODES };
 
-static const struct mode {
-	const char *p50, *p99; /* variants of the series */
-	const char *bar, *what;
-} modes[NR_MODES] = {
-	[ORDINARY] = { "ordinary, p50", "ordinary, p99", "drain_ordinary_p50",
-		       "drain of a busy ordinary CPU" },
-	[POLLING] = { "polling, p50", "polling, p99", "drain_polling_p50",
-		      "drain of a busy polling CPU" },
-	[QUIET] = { "quiet, p50", "quiet, p99", "drain_quiet_p50",
-		    "drain of a busy quiet CPU" },
-};
-
 struct owner {
-	/* All atomic, relaxed. The pool it works on; NULL: it sends the ball
-	 * back whenever that is odd. */
+	/* All atomic, relaxed. The pool it works on; NULL: none yet. */
 	struct weir_pool *pool;
-	bool fill; /* take 50 pages and put them back */
-	bool stop;
+	bool fill;   /* take 50 pages and put them back */
 	bool failed; /* it could not be where it should */
-	uint32_t ball __attribute__((aligned(128)));
 	unsigned cpu __attribute__((aligned(128)));
 	pthread_t thread;
 };
 
-struct mode_data {
-	struct weir_pool *pool;
+struct round {
 	double *ns; /* one a drain */
 	unsigned nr;
 	uint64_t pages;
@@ -82,20 +65,13 @@ static void *work(void *arg)
 		__atomic_store_n(&o->failed, true, __ATOMIC_RELAXED);
 		return NULL;
 	}
-	while (!__atomic_load_n(&o->stop, __ATOMIC_RELAXED)) {
+	for (;;) {
 		struct weir_pool *pool =
 			__atomic_load_n(&o->pool, __ATOMIC_RELAXED);
 		void *page;
 
-		if (pool == NULL) {
-			uint32_t ball =
-				__atomic_load_n(&o->ball, __ATOMIC_RELAXED);
-
-			if (ball & 1)
-				__atomic_store_n(&o->ball, ball + 1,
-						 __ATOMIC_RELAXED);
+		if (pool == NULL)
 			continue;
-		}
 		if (__atomic_load_n(&o->fill, __ATOMIC_RELAXED)) {
 			fill(pool);
 			__atomic_store_n(&o->fill, false, __ATOMIC_RELAXED);
@@ -123,7 +99,7 @@ static bool await_pages(struct owner *o)
 	return true;
 }
 
-static bool drain_once(struct mode_data *m, struct owner *o)
+static bool drain_once(struct round *r, struct owner *o)
 {
 	struct weir_drain_result result = { .size = sizeof(result) };
 	double start, ns;
@@ -131,176 +107,91 @@ static bool drain_once(struct mode_data *m, struct owner *o)
 	if (!await_pages(o))
 		return false;
 	start = bench_now_ns();
-	(void)weir_drain(m->pool, NULL, &result);
+	(void)weir_drain(o->pool, NULL, &result);
 	ns = bench_now_ns() - start;
 	if (result.pages == 0 ||
 	    result.by_progress + result.by_not_busy + result.by_membarrier !=
 		    1) {
-		m->unnamed++;
+		r->unnamed++;
 		return true;
 	}
-	m->ns[m->nr++] = ns;
-	m->pages += result.pages;
-	m->by_progress += result.by_progress;
-	m->by_not_busy += result.by_not_busy;
-	m->by_membarrier += result.by_membarrier;
+	r->ns[r->nr++] = ns;
+	r->pages += result.pages;
+	r->by_progress += result.by_progress;
+	r->by_not_busy += result.by_not_busy;
+	r->by_membarrier += result.by_membarrier;
 	return true;
 }
 
-/* The median of many times for the ball to come back. */
-static void throw_balls(struct owner *o, struct bench_series *series)
-{
-	double ns[THROWS];
-
-	__atomic_store_n(&o->pool, NULL, __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < THROWS; i++) {
-		double start = bench_now_ns();
-		uint32_t ball = o->ball + 1;
-
-		__atomic_store_n(&o->ball, ball, __ATOMIC_RELAXED);
-		while (__atomic_load_n(&o->ball, __ATOMIC_RELAXED) == ball &&
-		       !__atomic_load_n(&o->failed, __ATOMIC_RELAXED))
-			;
-		ns[i] = bench_now_ns() - start;
-	}
-	bench_sample(series, bench_quantile(ns, THROWS, 0.5), THROWS);
-}
-
-static struct weir_pool *make_pool(const struct bench_plan *plan, unsigned mode)
+static struct weir_pool *make_pool(const struct bench_where *where,
+				   uintptr_t mode)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	struct weir_pool *pool;
 
 	opts.capacity = CAPACITY;
 	opts.batch = PAGES;
-	opts.quiet_cpus = mode == QUIET ? plan->owner_cpus : "";
-	opts.polling_cpus = mode == POLLING ? plan->owner_cpus : "";
+	opts.quiet_cpus = mode == QUIET ? where->other_cpus : "";
+	opts.polling_cpus = mode == POLLING ? where->other_cpus : "";
 	opts.name = "bench drain";
-	if (weir_pool_create(&pool, &opts) != 0) {
-		fprintf(stderr, "weir bench: no pool: %s\n", weir_last_error());
-		return NULL;
-	}
-	return pool;
+	return weir_pool_create(&pool, &opts) == 0 ? pool : NULL;
 }
 
-/* One round of a mode: its drains, and their p50 and p99 as samples. */
-static bool drain_round(struct mode_data *m, struct owner *o,
-			const struct bench_plan *plan,
-			struct bench_series *const *series)
+/* The owner works on that pool from now on; false: there is no owner. */
+static bool employ(struct owner *o, const struct bench_where *where,
+		   struct weir_pool *pool)
 {
-	unsigned from = m->nr, wanted = (plan->drains + ROUNDS - 1) / ROUNDS;
-	double *sorted;
-
-	__atomic_store_n(&o->pool, m->pool, __ATOMIC_RELAXED);
-	while (m->nr - from < wanted) {
-		if (!drain_once(m, o) || m->unnamed > 10 * plan->drains) {
-			fputs("weir bench: the busy CPU does not take its "
-			      "pages up again, or drains give nothing back\n",
-			      stderr);
-			return false;
-		}
-	}
-	sorted = malloc(sizeof(*sorted) * wanted);
-	if (sorted == NULL)
-		return false;
-	memcpy(sorted, m->ns + from, sizeof(*sorted) * wanted);
-	bench_sample(series[0], bench_quantile(sorted, wanted, 0.5), wanted);
-	bench_sample(series[1], bench_quantile(sorted, wanted, 0.99), wanted);
-	free(sorted);
-	return true;
-}
-
-static bool drain_rounds(struct mode_data *data, struct owner *o,
-			 const struct bench_plan *plan,
-			 struct bench_series *ball,
-			 struct bench_series *series[NR_MODES][2])
-{
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		plan->progress("drains", round, ROUNDS);
-		throw_balls(o, ball);
-		for (unsigned i = 0; i < NR_MODES; i++)
-			if (!drain_round(&data[i], o, plan, series[i]))
-				return false;
-	}
-	bench_close(ball);
-	return true;
-}
-
-/* The medians are those of all drains, min and max those of the rounds. */
-static void finish(struct bench_report *report, struct mode_data *data,
-		   struct bench_series *series[NR_MODES][2])
-{
-	size_t len = strlen(report->note);
-
-	for (unsigned i = 0; i < NR_MODES; i++) {
-		struct mode_data *m = &data[i];
-
-		bench_close(series[i][0]);
-		bench_close(series[i][1]);
-		series[i][0]->median = bench_quantile(m->ns, m->nr, 0.5);
-		series[i][1]->median = bench_quantile(m->ns, m->nr, 0.99);
-		bench_bar(report, modes[i].bar, modes[i].what, "ns",
-			  series[i][0]->median, 600);
-		len += (size_t)snprintf(
-			report->note + len, sizeof(report->note) - len,
-			"%s%-8.*s  %5.1f pages a drain; by progress %u, not "
-			"busy %u, membarrier %u",
-			len ? "\n" : "", (int)strcspn(modes[i].p50, ","),
-			modes[i].p50, (double)m->pages / m->nr, m->by_progress,
-			m->by_not_busy, m->by_membarrier);
-		if (len >= sizeof(report->note))
-			len = sizeof(report->note) - 1;
-	}
-}
-
-static bool prepare(struct bench_report *report, const struct bench_plan *plan,
-		    struct mode_data *data,
-		    struct bench_series *series[NR_MODES][2])
-{
-	for (unsigned i = 0; i < NR_MODES; i++) {
-		data[i].pool = make_pool(plan, i);
-		data[i].ns = calloc(plan->drains + ROUNDS, sizeof(double));
-		series[i][0] = bench_series(report, "drain", "weir",
-					    modes[i].p50, ROUNDS);
-		series[i][1] = bench_series(report, "drain", "weir",
-					    modes[i].p99, ROUNDS);
-		if (!data[i].pool || !data[i].ns || !series[i][0] ||
-		    !series[i][1])
+	if (o->thread == 0) {
+		o->cpu = (unsigned)where->other_cpu;
+		if (pthread_create(&o->thread, NULL, work, o) != 0)
 			return false;
 	}
+	__atomic_store_n(&o->pool, pool, __ATOMIC_RELAXED);
 	return true;
 }
 
-int bench_drains(struct bench_report *report, const struct bench_plan *plan)
+static bool run(const struct bench_row *row, const struct bench_where *where,
+		unsigned round, struct bench_result *result)
 {
-	struct mode_data data[NR_MODES];
-	struct bench_series *series[NR_MODES][2], *ball;
-	struct owner owner = { .cpu = (unsigned)plan->owner_cpu };
-	bool done = false;
+	static struct owner owner; /* until the process ends */
+	static struct weir_pool *pools[NR_MODES];
+	const unsigned wanted = where->quick ? 300 : 1200;
+	double ns[1200];
+	struct round r = { .ns = ns };
 
-	if (plan->owner_cpu < 0) {
-		fputs("weir bench: drains need a second CPU; this process may "
-		      "use one only\n",
-		      stderr);
-		return 0;
-	}
-	memset(data, 0, sizeof(data));
-	ball = bench_series(report, "drain", "floor", "a line there and back",
-			    ROUNDS);
-	if (ball && prepare(report, plan, data, series)) {
-		owner.pool = data[0].pool;
-		if (pthread_create(&owner.thread, NULL, work, &owner) == 0) {
-			done = drain_rounds(data, &owner, plan, ball, series);
-			__atomic_store_n(&owner.stop, true, __ATOMIC_RELAXED);
-			pthread_join(owner.thread, NULL);
-		}
-	}
-	if (done)
-		finish(report, data, series);
-	for (unsigned i = 0; i < NR_MODES; i++) {
-		if (data[i].pool)
-			weir_pool_destroy(data[i].pool, WEIR_DESTROY_FORCE);
-		free(data[i].ns);
-	}
-	return done ? 0 : -1;
+	(void)round;
+	if (where->other_cpu < 0)
+		return bench_cannot("drains need a second CPU");
+	if (pools[row->what] == NULL)
+		pools[row->what] = make_pool(where, row->what);
+	if (pools[row->what] == NULL)
+		return bench_cannot("no pool: %s", weir_last_error());
+	if (!employ(&owner, where, pools[row->what]))
+		return bench_cannot("no thread");
+	while (r.nr < wanted)
+		if (!drain_once(&r, &owner) || r.unnamed > 10 * wanted)
+			return bench_cannot("the busy CPU does not take its "
+					    "pages up again, or drains give "
+					    "nothing back");
+	result->operations = wanted;
+	result->ns = bench_quantile(ns, wanted, 0.5);
+	bench_extra(result, "p99_ns", bench_quantile(ns, wanted, 0.99));
+	bench_extra(result, "pages", (double)r.pages / wanted);
+	bench_extra(result, "by_progress", r.by_progress);
+	bench_extra(result, "by_not_busy", r.by_not_busy);
+	bench_extra(result, "by_membarrier", r.by_membarrier);
+	return true;
 }
+
+#define ROW(variant, what)                                                     \
+	{                                                                      \
+		"drain", variant, run, what, NULL, 15, 7,                      \
+			"a line there and back"                                \
+	}
+
+const struct bench_row bench_drain_rows[] = {
+	ROW("50 pages, ordinary", ORDINARY),
+	ROW("50 pages, polling", POLLING),
+	ROW("50 pages, quiet", QUIET),
+	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
+};

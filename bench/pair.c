@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One page out and back, and 32 at once, on one CPU, where nothing else asks
- * for pages: what an operation costs in each mode beside the floors.
- *
- * The rows take turns: a round times every row once, at one of four placements
- * of its loop, for about a fifth of a millisecond: much less than a time slice,
- * so that most samples are whole even where others want the CPU. What slows
- * the machine for longer slows a row and its floor alike; what comes and goes,
- * the median drops.
+ * One page out and back, a batch of them, and 32 at once, on one CPU, where
+ * nothing else asks for pages: what an operation costs in each mode.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +9,11 @@
 #include <weir/cache.h>
 #include <weir/fast.h>
 
-#include "floor.h"
-#include "report.h"
+#include "loops.h"
+#include "workers.h"
 
 #define CAPACITY (UINT64_C(64) << 20)
+#define PAIRS 400000 /* a round: about a millisecond */
 
 /* ---- weir, inlined ---------------------------------------------------- */
 
@@ -33,6 +28,31 @@ BENCH_INLINE void fast_push(void *context, uint64_t page)
 }
 
 BENCH_PAIRS(weir_inlined, fast_pop, fast_push)
+BENCH_BATCHES_64(weir_inlined_64, fast_pop, fast_push)
+
+/* Runs of 8 pages, and of 512: 2 MiB. */
+BENCH_INLINE uint64_t eight_pop(void *context)
+{
+	return (uint64_t)(uintptr_t)weir_fast_alloc(context, 3, 0);
+}
+
+BENCH_INLINE void eight_push(void *context, uint64_t page)
+{
+	weir_fast_free(context, (void *)(uintptr_t)page, 3);
+}
+
+BENCH_INLINE uint64_t huge_pop(void *context)
+{
+	return (uint64_t)(uintptr_t)weir_fast_alloc(context, 9, 0);
+}
+
+BENCH_INLINE void huge_push(void *context, uint64_t page)
+{
+	weir_fast_free(context, (void *)(uintptr_t)page, 9);
+}
+
+BENCH_PAIRS(weir_eight, eight_pop, eight_push)
+BENCH_PAIRS(weir_huge, huge_pop, huge_push)
 
 /* ---- weir, called ------------------------------------------------------ */
 
@@ -57,6 +77,7 @@ BENCH_INLINE void call_push(void *context, uint64_t page)
 }
 
 BENCH_PAIRS(weir_called, call_pop, call_push)
+BENCH_BATCHES_64(weir_called_64, call_pop, call_push)
 
 /* ---- weir, in bulk ----------------------------------------------------- */
 
@@ -145,234 +166,111 @@ static void drop_tokens(void *context, unsigned list, const uint64_t *tokens,
 
 /* ---- the rows ---------------------------------------------------------- */
 
-enum {
-	BARE_SINGLE,
-	BARE_BATCH,
-	SPIN_SINGLE,
-	THREAD_SINGLE,
-	INLINED_SINGLE,
-	INLINED_BATCH,
-	CALLED_SINGLE,
-	POLLING_SINGLE,
-	POLLING_BATCH,
-	QUIET_SINGLE,
-	QUIET_BATCH,
-	BURST_SINGLE,
-	BURST_BATCH,
-	COPY,
-	BULK_SEQUENCE,
-	BULK_CACHE,
-	BULK_INLINED,
-	BULK_CALLED,
-	NR_ROWS,
-};
+enum { ORDINARY, POLLING, QUIET, CHECKED, CACHE, NR_CONTEXTS, BURST };
 
-enum { NOTHING, BARE, SPIN, ORDINARY, POLLING, QUIET, CACHE, NR_CONTEXTS };
-
-static const struct row {
-	const char *bench, *impl, *variant;
-	bench_loop *const *places;
-	unsigned context;
-	unsigned operations; /* of a sample: a fifth of a millisecond */
-	bool burst;	     /* the sample is one burst */
-} rows[NR_ROWS] = {
-	[BARE_SINGLE] = { "pair", "floor", "bare sequence",
-			  floor_bare_single_places, BARE, 64000, false },
-	[BARE_BATCH] = { "pair", "floor", "bare sequence, 16",
-			 floor_bare_batch_places, BARE, 64000, false },
-	[SPIN_SINGLE] = { "pair", "floor", "per-CPU spinlock",
-			  floor_spin_single_places, SPIN, 32000, false },
-	[THREAD_SINGLE] = { "pair", "floor", "thread's own list",
-			    floor_thread_single_places, NOTHING, 64000, false },
-	[COPY] = { "bulk", "floor", "32 tokens, copied", floor_copy_places,
-		   NOTHING, 320000, false },
-	[INLINED_SINGLE] = { "pair", "weir", "ordinary",
-			     weir_inlined_single_places, ORDINARY, 64000,
-			     false },
-	[INLINED_BATCH] = { "pair", "weir", "ordinary, 16",
-			    weir_inlined_batch_places, ORDINARY, 64000, false },
-	[CALLED_SINGLE] = { "pair", "weir", "ordinary, library calls",
-			    weir_called_single_places, ORDINARY, 32000, false },
-	[POLLING_SINGLE] = { "pair", "weir", "polling",
-			     weir_inlined_single_places, POLLING, 64000,
-			     false },
-	[POLLING_BATCH] = { "pair", "weir", "polling, 16",
-			    weir_inlined_batch_places, POLLING, 64000, false },
-	[QUIET_SINGLE] = { "pair", "weir", "quiet", weir_inlined_single_places,
-			   QUIET, 32000, false },
-	[QUIET_BATCH] = { "pair", "weir", "quiet, 16",
-			  weir_inlined_batch_places, QUIET, 32000, false },
-	[BURST_SINGLE] = { "pair", "weir", "quiet, in a burst",
-			   weir_inlined_single_places, QUIET, 64000, true },
-	[BURST_BATCH] = { "pair", "weir", "quiet, in a burst, 16",
-			  weir_inlined_batch_places, QUIET, 64000, true },
-	[BULK_SEQUENCE] = { "bulk", "weir", "32 tokens, sequences alone",
-			    weir_sequence_bulk_places, ORDINARY, 320000,
-			    false },
-	[BULK_CACHE] = { "bulk", "weir", "32 tokens, weir_cache",
-			 weir_cache_bulk_places, CACHE, 160000, false },
-	[BULK_INLINED] = { "bulk", "weir", "32 pages", weir_fast_bulk_places,
-			   ORDINARY, 160000, false },
-	[BULK_CALLED] = { "bulk", "weir", "32 pages, library calls",
-			  weir_pages_bulk_places, ORDINARY, 160000, false },
-};
-
-static const struct pair_bar {
-	const char *name, *what;
-	unsigned row, floor;
-	double bar;
-} bars[] = {
-	{ "pair_batch", "pair, ordinary, 16 and 16", INLINED_BATCH, BARE_BATCH,
-	  1.25 },
-	{ "pair_single", "pair, ordinary", INLINED_SINGLE, BARE_SINGLE, 1.6 },
-	{ "pair_called", "pair, ordinary, library calls", CALLED_SINGLE,
-	  BARE_SINGLE, 3.4 },
-	{ "pair_polling", "pair, polling, 16 and 16", POLLING_BATCH,
-	  INLINED_BATCH, 1.1 },
-	{ "pair_quiet", "pair, quiet", QUIET_SINGLE, SPIN_SINGLE, 1.15 },
-	{ "pair_burst", "pair, quiet, in a burst, 16", BURST_BATCH,
-	  INLINED_BATCH, 1.5 },
-	{ "bulk_tokens", "a token of 32, by sequences", BULK_SEQUENCE,
-	  BARE_BATCH, 0.35 },
-	{ "bulk_pages", "a page of 32, with checks", BULK_INLINED, BARE_BATCH,
-	  0.8 },
-};
-
-static struct weir_pool *make_pool(const char *quiet, const char *polling)
+static void *make_pool(const struct bench_where *where, uintptr_t what)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	void *pages[2 * BENCH_BULK];
 	struct weir_pool *pool;
 
 	opts.capacity = CAPACITY;
-	opts.quiet_cpus = quiet;
-	opts.polling_cpus = polling;
+	opts.quiet_cpus = what == QUIET ? where->cpus : "";
+	opts.polling_cpus = what == POLLING ? where->cpus : "";
+	if (what == CHECKED)
+		opts.flags |= WEIR_POOL_CHECKED;
 	opts.name = "bench";
-	if (weir_pool_create(&pool, &opts) != 0) {
-		fprintf(stderr, "weir bench: no pool: %s\n", weir_last_error());
+	if (weir_pool_create(&pool, &opts) != 0)
 		return NULL;
-	}
+	/* So much in the lists that no row meets an empty one. */
+	if (weir_alloc_bulk(pool, 0, pages, 2 * BENCH_BULK, 0) == 0)
+		for (unsigned i = 0; i < 2 * BENCH_BULK; i++)
+			weir_free(pool, pages[i], 0);
 	return pool;
 }
 
-static struct weir_cache *make_cache(void)
+static void *make_cache(void)
 {
 	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
+	uint64_t tokens[2 * BENCH_BULK];
 	struct weir_cache *cache;
 
 	opts.backend = (struct weir_cache_backend){ .get = make_tokens,
 						    .put = drop_tokens };
 	opts.quiet_cpus = "";
-	if (weir_cache_create(&cache, &opts) != 0) {
-		fprintf(stderr, "weir bench: no cache: %s\n",
-			weir_last_error());
+	if (weir_cache_create(&cache, &opts) != 0)
 		return NULL;
-	}
+	if (weir_cache_get_bulk(cache, 0, tokens, 2 * BENCH_BULK, 0) == 0)
+		weir_cache_put_bulk(cache, 0, tokens, 2 * BENCH_BULK);
 	return cache;
 }
 
-static bool make_contexts(void **contexts, const struct bench_plan *plan)
+static void *context_of(const struct bench_where *where, uintptr_t what)
 {
-	struct floor_lists lists;
+	static void *contexts[NR_CONTEXTS];
 
-	if (!floor_init(&lists)) {
-		fputs("weir bench: no restartable sequences here, so nothing "
-		      "to compare with; 'weir doctor' tells why\n",
-		      stderr);
-		return false;
-	}
-	contexts[BARE] = lists.bare;
-	contexts[SPIN] = lists.spin;
-	contexts[ORDINARY] = make_pool("", "");
-	contexts[POLLING] = make_pool("", plan->cpus);
-	contexts[QUIET] = make_pool(plan->cpus, "");
-	contexts[CACHE] = make_cache();
-	return contexts[ORDINARY] && contexts[POLLING] && contexts[QUIET] &&
-	       contexts[CACHE];
+	if (what == BURST)
+		what = QUIET;
+	if (contexts[what] == NULL)
+		contexts[what] =
+			what == CACHE ? make_cache() : make_pool(where, what);
+	return contexts[what];
 }
 
-static void free_contexts(void **contexts)
+static bool run(const struct bench_row *row, const struct bench_where *where,
+		unsigned round, struct bench_result *result)
 {
-	for (unsigned i = ORDINARY; i <= QUIET; i++)
-		if (contexts[i])
-			weir_pool_destroy(contexts[i], WEIR_DESTROY_FORCE);
-	if (contexts[CACHE])
-		weir_cache_destroy(contexts[CACHE]);
-	free(contexts[BARE]);
-	free(contexts[SPIN]);
-}
-
-/* Enough pages or tokens in each list that no row meets an empty one. */
-static void fill_lists(void **contexts)
-{
-	void *pages[2 * BENCH_BULK];
-	uint64_t tokens[2 * BENCH_BULK];
-
-	for (unsigned i = ORDINARY; i <= QUIET; i++) {
-		if (weir_alloc_bulk(contexts[i], 0, pages, 2 * BENCH_BULK, 0))
-			continue;
-		for (unsigned j = 0; j < 2 * BENCH_BULK; j++)
-			weir_free(contexts[i], pages[j], 0);
-	}
-	if (weir_cache_get_bulk(contexts[CACHE], 0, tokens, 2 * BENCH_BULK,
-				0) == 0)
-		weir_cache_put_bulk(contexts[CACHE], 0, tokens, 2 * BENCH_BULK);
-}
-
-static void measure(const struct row *row, void **contexts,
-		    struct bench_series *series, unsigned place)
-{
-	void *context = contexts[row->context];
+	void *context = context_of(where, row->what);
 	struct weir_burst burst;
-	double ns;
 
-	row->places[place](context, row->operations / 64); /* warm up */
-	if (row->burst)
+	if (context == NULL)
+		return bench_cannot("no pool: %s", weir_last_error());
+	if (row->what == BURST)
 		weir_burst_begin(context, &burst);
-	ns = row->places[place](context, row->operations);
-	if (row->burst)
+	bench_time_loop((bench_loop *const *)row->with, context, round, PAIRS,
+			result);
+	if (row->what == BURST)
 		weir_burst_end(context, &burst);
-	bench_sample(series, ns, row->operations);
+	if (short_bulks > 0x10000)
+		return bench_cannot("bulks did not move all that they should");
+	return true;
 }
 
-int bench_pairs(struct bench_report *report, const struct bench_plan *plan)
-{
-	void *contexts[NR_CONTEXTS] = { NULL };
-	struct bench_series *series[NR_ROWS];
-	int err = -1;
+#define ROW(variant, places, what, floor)                                      \
+	{                                                                      \
+		"pair", variant, run, what, places, 200, 60, floor             \
+	}
 
-	if (!make_contexts(contexts, plan))
-		goto out;
-	for (unsigned i = 0; i < NR_ROWS; i++) {
-		series[i] = bench_series(report, rows[i].bench, rows[i].impl,
-					 rows[i].variant, plan->rounds);
-		if (series[i] == NULL)
-			goto out;
-	}
-	if (weir_get_mode(contexts[ORDINARY], plan->cpu) != WEIR_MODE_ORDINARY)
-		fputs("weir bench: no membarrier here, so rows named ordinary "
-		      "are quiet; 'weir doctor' tells why\n",
-		      stderr);
-	fill_lists(contexts);
-	for (unsigned round = 0; round < plan->rounds; round++) {
-		plan->progress("pairs", round, plan->rounds);
-		for (unsigned i = 0; i < NR_ROWS; i++)
-			measure(&rows[i], contexts, series[i],
-				round % BENCH_PLACES);
-	}
-	if (!floor_is_whole() || short_bulks > 0x10000) {
-		fputs("weir bench: a loop lost something; its figures mean "
-		      "nothing\n",
-		      stderr);
-		goto out;
-	}
-	for (unsigned i = 0; i < NR_ROWS; i++)
-		bench_close(series[i]);
-	for (unsigned i = 0; i < sizeof(bars) / sizeof(bars[0]); i++)
-		bench_bar_ratio(report, bars[i].name, bars[i].what,
-				series[bars[i].row], series[bars[i].floor],
-				bars[i].bar);
-	err = 0;
-out:
-	free_contexts(contexts);
-	return err;
-}
+const struct bench_row bench_pair_rows[] = {
+	ROW("single", weir_inlined_single_places, ORDINARY, "single"),
+	ROW("batch 16", weir_inlined_batch_places, ORDINARY, "batch 16"),
+	ROW("batch 64", weir_inlined_64_places, ORDINARY, "batch 16"),
+	ROW("single, library calls", weir_called_single_places, ORDINARY,
+	    "single"),
+	ROW("batch 16, library calls", weir_called_batch_places, ORDINARY,
+	    "batch 16"),
+	ROW("batch 64, library calls", weir_called_64_places, ORDINARY,
+	    "batch 16"),
+	ROW("single, polling", weir_inlined_single_places, POLLING, "single"),
+	ROW("batch 16, polling", weir_inlined_batch_places, POLLING,
+	    "batch 16"),
+	ROW("single, quiet", weir_inlined_single_places, QUIET, "single"),
+	ROW("batch 16, quiet", weir_inlined_batch_places, QUIET, "batch 16"),
+	ROW("single, quiet, in a burst", weir_inlined_single_places, BURST,
+	    "single"),
+	ROW("batch 16, quiet, in a burst", weir_inlined_batch_places, BURST,
+	    "batch 16"),
+	ROW("single, checked", weir_called_single_places, CHECKED, "single"),
+	ROW("batch 16, checked", weir_called_batch_places, CHECKED, "batch 16"),
+	ROW("single, order 3", weir_eight_single_places, ORDINARY, "single"),
+	ROW("batch 16, order 3", weir_eight_batch_places, ORDINARY, "batch 16"),
+	ROW("single, 2 MiB", weir_huge_single_places, ORDINARY, "single"),
+	ROW("bulk 32, tokens, sequences", weir_sequence_bulk_places, ORDINARY,
+	    "batch 16"),
+	ROW("bulk 32, tokens, weir_cache", weir_cache_bulk_places, CACHE,
+	    "batch 16"),
+	ROW("bulk 32", weir_fast_bulk_places, ORDINARY, "batch 16"),
+	ROW("bulk 32, library calls", weir_pages_bulk_places, ORDINARY,
+	    "batch 16"),
+	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
+};

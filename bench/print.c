@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
 #include <string.h>
 
 #include "report.h"
@@ -10,8 +9,11 @@ static const char *number(char buf[32], double value, const char *unit)
 {
 	int decimals;
 
-	if (*unit == '\0' && value >= 1e4) {
-		value /= 1000;
+	if (*unit == '\0' && value >= 1e7) {
+		value /= 1e6;
+		unit = "ms";
+	} else if (*unit == '\0' && value >= 1e4) {
+		value /= 1e3;
 		unit = "us";
 	}
 	decimals = value < 10 ? 2 : value < 100 ? 1 : 0;
@@ -19,49 +21,90 @@ static const char *number(char buf[32], double value, const char *unit)
 	return buf;
 }
 
-static void print_series(const struct bench_report *report)
+static void print_extras(const struct bench_series *s, FILE *to)
 {
-	const char *last = "";
-	char ns[32], min[32], max[32];
+	char value[32];
+	int column = 0;
 
-	printf("%-47s%9s%10s%10s\n", "", "median", "min", "max");
+	for (unsigned i = 0; i < s->nr_extras; i++) {
+		const struct bench_extra *e = &s->extras[i];
+		int width = (int)strlen(e->name) + 10;
+
+		if (column == 0 || column + width > 80) {
+			fprintf(to, "%s%*s", i ? "\n" : "", 9, "");
+			column = 9;
+		}
+		column += fprintf(to, " %s %s", e->name,
+				  number(value, e->median,
+					 e->median < 1e4 ? "" : " "));
+	}
+	if (s->nr_extras)
+		putc('\n', to);
+}
+
+static void print_one(const struct bench_report *report,
+		      const struct bench_series *s, FILE *to)
+{
+	const struct bench_series *floor =
+		bench_find(report, s->bench, "floor", s->floor);
+	char ns[32], min[32], max[32], ratio[32] = "";
+
+	fprintf(to, "%-9s%-31s", s->impl, s->variant);
+	if (s->nr == 0) {
+		fprintf(to, "  not measured\n%9s%.71s\n", "", s->why_not);
+		return;
+	}
+	if (floor)
+		number(ratio, bench_ratio(s, floor), "");
+	fprintf(to, "%10s%10s%10s%9s\n", number(ns, s->median, ""),
+		number(min, s->min, ""), number(max, s->max, ""), ratio);
+	print_extras(s, to);
+}
+
+static void print_series(const struct bench_report *report, FILE *to)
+{
+	/* A question's rows are spread over its workers: gather them. */
 	for (unsigned i = 0; i < report->nr_series; i++) {
-		const struct bench_series *s = &report->series[i];
-		bool same = strcmp(s->bench, last) == 0;
+		const char *bench = report->series[i].bench;
+		bool seen = false;
 
-		if (i > 0 && !same)
-			putchar('\n');
-		printf("%-8s%-7s%-32s%9s%10s%10s\n", same ? "" : s->bench,
-		       s->impl, s->variant, number(ns, s->median, ""),
-		       number(min, s->min, ""), number(max, s->max, ""));
-		last = s->bench;
+		for (unsigned j = 0; j < i; j++)
+			seen |= strcmp(report->series[j].bench, bench) == 0;
+		if (seen)
+			continue;
+		fprintf(to, "%-40s%10s%10s%10s%9s\n", bench, "median", "min",
+			"max", "x floor");
+		for (unsigned j = i; j < report->nr_series; j++)
+			if (strcmp(report->series[j].bench, bench) == 0)
+				print_one(report, &report->series[j], to);
+		putc('\n', to);
 	}
 }
 
-static void print_bars(const struct bench_report *report)
+static void print_bars(const struct bench_report *report, FILE *to)
 {
 	unsigned met = 0;
 	char value[32], bar[32];
 
-	printf("%-38s%9s%10s\n", "", "here", "at most");
+	fprintf(to, "%-48s%10s%10s\n", "bars", "here", "at most");
 	for (unsigned i = 0; i < report->nr_bars; i++) {
 		const struct bench_bar *b = &report->bars[i];
 
 		met += bench_is_met(b);
-		printf("%-8s%-30s%9s%10s%s%s\n",
-		       bench_is_met(b) ? "ok" : "MISSED", b->what,
-		       number(value, b->value, b->unit),
-		       number(bar, b->bar, b->unit), b->floor ? "  of " : "",
-		       b->floor ? b->floor : "");
+		fprintf(to, "%-8s%-40s%10s%10s%s%s\n",
+			bench_is_met(b) ? "ok" : "MISSED", b->what,
+			number(value, b->value, b->unit),
+			number(bar, b->bar, b->unit), b->to ? "  of " : "",
+			b->to ? b->to : "");
 	}
-	printf("\n%u of %u bars met\n", met, report->nr_bars);
+	if (report->nr_bars)
+		fprintf(to, "\n%u of %u bars met\n", met, report->nr_bars);
+	else
+		fputs("nothing that a bar is about\n", to);
 }
 
-void bench_print(const struct bench_report *report)
+void bench_print(const struct bench_report *report, FILE *to)
 {
-	print_series(report);
-	if (report->note[0] != '\0')
-		printf("\ndrains\n%s\n", report->note);
-	putchar('\n');
-	print_bars(report);
+	print_series(report, to);
+	print_bars(report, to);
 }

@@ -5,19 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct bench_series *bench_series(struct bench_report *report,
-				  const char *bench, const char *impl,
-				  const char *variant, unsigned rounds)
+struct bench_series *bench_series(struct bench_report *report, unsigned rounds)
 {
+	struct bench_series *grown =
+		realloc(report->series,
+			sizeof(*grown) * ((size_t)report->nr_series + 1));
 	struct bench_series *series;
 
-	if (report->nr_series == BENCH_SERIES_MAX)
-		abort(); /* raise it */
-	series = &report->series[report->nr_series];
+	if (grown == NULL)
+		return NULL;
+	report->series = grown;
+	series = &grown[report->nr_series];
 	*series = (struct bench_series){
-		.bench = bench,
-		.impl = impl,
-		.variant = variant,
+		.rounds = rounds,
 		.samples = calloc(rounds, sizeof(*series->samples)),
 	};
 	if (series->samples == NULL)
@@ -28,8 +28,30 @@ struct bench_series *bench_series(struct bench_report *report,
 
 void bench_sample(struct bench_series *series, double ns, uint64_t operations)
 {
+	if (series->nr == series->rounds)
+		abort();
 	series->samples[series->nr++] = ns;
 	series->operations += operations;
+}
+
+void bench_sample_extra(struct bench_series *series, const char *name,
+			double value)
+{
+	struct bench_extra *extra = series->extras;
+	struct bench_extra *end = extra + series->nr_extras;
+
+	while (extra < end && strcmp(extra->name, name) != 0)
+		extra++;
+	if (extra == end) {
+		if (series->nr_extras == BENCH_EXTRAS)
+			abort(); /* raise it */
+		snprintf(extra->name, sizeof(extra->name), "%s", name);
+		extra->samples = calloc(series->rounds, sizeof(double));
+		if (extra->samples == NULL)
+			return;
+		series->nr_extras++;
+	}
+	extra->samples[series->nr - 1] = value;
 }
 
 static int compare(const void *a, const void *b)
@@ -51,43 +73,62 @@ double bench_quantile(double *values, unsigned nr, double part)
 	       (values[below + 1] - values[below]) * (at - (double)below);
 }
 
+/* Leaves the values in their order. */
+static double quantile_of(const double *values, unsigned nr, double part)
+{
+	double *sorted = malloc(sizeof(*sorted) * nr);
+	double value;
+
+	if (sorted == NULL)
+		return 0;
+	memcpy(sorted, values, sizeof(*sorted) * nr);
+	value = bench_quantile(sorted, nr, part);
+	free(sorted);
+	return value;
+}
+
 void bench_close(struct bench_series *series)
 {
-	double sorted[BENCH_ROUNDS_MAX];
-
-	if (series->nr == 0 || series->nr > BENCH_ROUNDS_MAX)
-		abort();
-	memcpy(sorted, series->samples, sizeof(*sorted) * series->nr);
-	series->median = bench_quantile(sorted, series->nr, 0.5);
-	series->min = sorted[0];
-	series->max = sorted[series->nr - 1];
+	if (series->nr == 0)
+		return;
+	series->median = quantile_of(series->samples, series->nr, 0.5);
+	series->min = quantile_of(series->samples, series->nr, 0);
+	series->max = quantile_of(series->samples, series->nr, 1);
+	for (unsigned i = 0; i < series->nr_extras; i++)
+		series->extras[i].median =
+			quantile_of(series->extras[i].samples, series->nr, 0.5);
 }
 
-void bench_bar(struct bench_report *report, const char *name, const char *what,
-	       const char *unit, double value, double bar)
+const struct bench_series *bench_find(const struct bench_report *report,
+				      const char *bench, const char *impl,
+				      const char *variant)
 {
-	if (report->nr_bars == BENCH_BARS_MAX)
-		abort();
-	report->bars[report->nr_bars++] = (struct bench_bar){
-		.name = name,
-		.what = what,
-		.unit = unit,
-		.value = value,
-		.bar = bar,
-	};
+	for (unsigned i = 0; i < report->nr_series; i++) {
+		const struct bench_series *s = &report->series[i];
+
+		if (strcmp(s->bench, bench) == 0 &&
+		    strcmp(s->impl, impl) == 0 &&
+		    strcmp(s->variant, variant) == 0)
+			return s->nr ? s : NULL;
+	}
+	return NULL;
 }
 
-void bench_bar_ratio(struct bench_report *report, const char *name,
-		     const char *what, const struct bench_series *series,
-		     const struct bench_series *floor, double bar)
+double bench_ratio(const struct bench_series *series,
+		   const struct bench_series *to)
 {
-	double ratios[BENCH_ROUNDS_MAX];
+	double *ratios, ratio;
 
+	if (series->nr != to->nr)
+		return series->median / to->median;
+	ratios = malloc(sizeof(*ratios) * series->nr);
+	if (ratios == NULL)
+		return 0;
 	for (unsigned i = 0; i < series->nr; i++)
-		ratios[i] = series->samples[i] / floor->samples[i];
-	bench_bar(report, name, what, "x",
-		  bench_quantile(ratios, series->nr, 0.5), bar);
-	report->bars[report->nr_bars - 1].floor = floor->variant;
+		ratios[i] = series->samples[i] / to->samples[i];
+	ratio = bench_quantile(ratios, series->nr, 0.5);
+	free(ratios);
+	return ratio;
 }
 
 bool bench_is_met(const struct bench_bar *bar)
@@ -97,9 +138,16 @@ bool bench_is_met(const struct bench_bar *bar)
 
 void bench_free(struct bench_report *report)
 {
-	for (unsigned i = 0; i < report->nr_series; i++)
-		free(report->series[i].samples);
-	report->nr_series = 0;
+	for (unsigned i = 0; i < report->nr_series; i++) {
+		struct bench_series *s = &report->series[i];
+
+		free(s->samples);
+		for (unsigned j = 0; j < s->nr_extras; j++)
+			free(s->extras[j].samples);
+	}
+	free(report->series);
+	free(report->bars);
+	*report = (struct bench_report){ 0 };
 }
 
 bool bench_pin(unsigned cpu)

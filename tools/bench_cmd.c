@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * weir bench: what weir costs on this machine, beside bare sequences that do
- * no more than the core of each job, and beside the bars it should meet.
+ * no more than the core of each job, beside other libraries, and beside the
+ * bars it should meet.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -13,34 +14,63 @@
 
 #include <weir/version.h>
 
+#include "bench_run.h"
 #include "json.h"
-#include "report.h"
 #include "tool.h"
 #include "topology/topology.h"
+#include "workers.h"
 
 struct bench_options {
-	bool json, quick, strict;
-	int cpu;	 /* -1: chosen */
-	unsigned rounds; /* 0: by quick */
+	struct bench_choice choice;
+	bool json, strict;
+	int cpu;	    /* -1: chosen */
+	const char *output; /* a file for the JSON; NULL: none */
 };
 
 struct bench_meta {
-	char commit[64], cpu[80], kernel[80];
+	char commit[64], cpu[80], kernel[80], packages[512];
 	double load; /* in the last minute, others' work included */
 };
 
-enum { KEY_QUICK = TOOL_KEY_FIRST, KEY_CPU, KEY_STRICT, KEY_ROUNDS };
+enum {
+	KEY_QUICK = TOOL_KEY_FIRST,
+	KEY_CPU,
+	KEY_STRICT,
+	KEY_ROUNDS,
+	KEY_ONLY,
+	KEY_IMPL,
+	KEY_OUTPUT,
+};
 
 static const struct argp_option options[] = {
-	{ "quick", KEY_QUICK, NULL, 0, "A fifth of the rounds", 0 },
+	{ "quick", KEY_QUICK, NULL, 0, "Fewer rounds: under two minutes", 0 },
+	{ "only", KEY_ONLY, "QUESTION,...", 0, "Measure only these", 0 },
+	{ "impl", KEY_IMPL, "NAME,...", 0,
+	  "Measure only these: floor, weir, glibc, jemalloc, ...", 0 },
 	{ "cpu", KEY_CPU, "N", 0,
 	  "Measure on CPU N (the last one that is not set aside)", 0 },
 	{ "strict", KEY_STRICT, NULL, 0, "Exit with 1 when a bar is missed",
 	  0 },
+	{ "output", KEY_OUTPUT, "FILE", 0,
+	  "Write the JSON to FILE, beside the text", 0 },
 	{ "rounds", KEY_ROUNDS, "N", OPTION_HIDDEN, NULL, 0 },
 	TOOL_OPTION_JSON,
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
+
+/* Each name must be a question. */
+static void check_questions(struct argp_state *state, const char *list)
+{
+	char names[256], *rest = names;
+
+	snprintf(names, sizeof(names), "%s", list);
+	for (char *name; (name = strsep(&rest, ",")) != NULL;)
+		if (bench_question(name) == NULL)
+			argp_error(state,
+				   "there is no question '%s'; --help lists "
+				   "them",
+				   name);
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -48,7 +78,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case KEY_QUICK:
-		o->quick = true;
+		o->choice.quick = true;
+		return 0;
+	case KEY_ONLY:
+		check_questions(state, arg);
+		o->choice.questions = arg;
+		return 0;
+	case KEY_IMPL:
+		o->choice.impls = arg;
 		return 0;
 	case KEY_CPU:
 		o->cpu =
@@ -58,8 +95,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->strict = true;
 		return 0;
 	case KEY_ROUNDS:
-		o->rounds = (unsigned)tool_number(state, "rounds", arg, 7,
-						  BENCH_ROUNDS_MAX);
+		o->choice.rounds =
+			(unsigned)tool_number(state, "rounds", arg, 1, 10000);
+		return 0;
+	case KEY_OUTPUT:
+		tool_need_json();
+		o->output = arg;
 		return 0;
 	case TOOL_KEY_JSON:
 		tool_need_json();
@@ -70,16 +111,39 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* The questions are listed where argp asks for the end of the help. */
+static char *help(int key, const char *text, void *input)
+{
+	char *all = NULL;
+	size_t len;
+	FILE *f;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	f = open_memstream(&all, &len);
+	if (f == NULL)
+		return (char *)text;
+	fputs("Questions:\n", f);
+	for (unsigned i = 0; bench_question_name(i); i++)
+		fprintf(f, "  %-9s %s\n", bench_question_name(i),
+			bench_question(bench_question_name(i)));
+	fprintf(f, "\n%s", text);
+	fclose(f);
+	return all;
+}
+
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.doc = "Measure weir beside the bare sequences it is built from, and "
-	       "say which bars it meets.\v"
-	       "Times are nanoseconds an operation: a pair is a page out and "
-	       "back, with 16 it is 16 out and then 16 back, a bulk is a "
-	       "token or page of 32 moved at once. Ratios are taken round by "
-	       "round; what is shown is their median. Use a machine that does "
-	       "nothing else.\n\n"
+	.help_filter = help,
+	.doc = "Measure weir beside the bare sequences it is built from and "
+	       "beside other libraries, and say which bars it meets.\v"
+	       "Each implementation runs in a process of its own; rounds take "
+	       "turns. Times are nanoseconds an operation: a pair is a page "
+	       "out and back, with batch 16 it is 16 out and then 16 back, a "
+	       "bulk is a page of 32 moved at once. Ratios are medians of "
+	       "those of each round. Use a machine that does nothing else.\n\n"
 	       "Exit status: 0; 1 when measuring failed, or with --strict when "
 	       "a bar is missed; 2 for wrong usage.",
 };
@@ -99,7 +163,7 @@ static int last_but(const struct wi_cpuset *set, int except)
 }
 
 /* Chooses CPUs that nobody set aside, as long as there are any. */
-static int choose_cpus(struct bench_plan *plan, int wanted)
+static int choose_cpus(struct bench_choice *choice, int wanted)
 {
 	static struct wi_topology topology;
 	struct wi_cpuset ordinary;
@@ -120,13 +184,10 @@ static int choose_cpus(struct bench_plan *plan, int wanted)
 			   cpu);
 		return TOOL_USAGE;
 	}
-	plan->cpu = (unsigned)cpu;
-	plan->owner_cpu = last_but(&ordinary, cpu);
-	if (plan->owner_cpu < 0)
-		plan->owner_cpu = last_but(&topology.allowed, cpu);
-	snprintf(plan->cpus, sizeof(plan->cpus), "%u", plan->cpu);
-	snprintf(plan->owner_cpus, sizeof(plan->owner_cpus), "%d",
-		 plan->owner_cpu);
+	choice->cpu = (unsigned)cpu;
+	choice->other_cpu = last_but(&ordinary, cpu);
+	if (choice->other_cpu < 0)
+		choice->other_cpu = last_but(&topology.allowed, cpu);
 	return TOOL_OK;
 }
 
@@ -175,7 +236,8 @@ static void find_cpu_name(char *name, size_t len)
 		fclose(f);
 }
 
-static void find_meta(struct bench_meta *meta)
+static void find_meta(struct bench_meta *meta,
+		      const struct bench_report *report)
 {
 	struct utsname u;
 
@@ -183,25 +245,41 @@ static void find_meta(struct bench_meta *meta)
 	find_cpu_name(meta->cpu, sizeof(meta->cpu));
 	snprintf(meta->kernel, sizeof(meta->kernel), "%s",
 		 uname(&u) == 0 ? u.release : "unknown");
+	bench_packages(report, meta->packages, sizeof(meta->packages));
 }
 
 /* ---- what comes out ---------------------------------------------------- */
 
 #ifdef WEIR_HAVE_JANSSON
 
-static json_t *results_json(const struct bench_report *report)
+static json_t *series_json(const struct bench_series *s)
+{
+	json_t *o = json_pack("{ss ss ss sf sf sf sI}", "bench", s->bench,
+			      "impl", s->impl, "variant", s->variant, "ns",
+			      s->median, "min", s->min, "max", s->max, "n",
+			      (json_int_t)s->operations);
+
+	for (unsigned i = 0; i < s->nr_extras; i++)
+		json_object_set_new(o, s->extras[i].name,
+				    json_real(s->extras[i].median));
+	return o;
+}
+
+static json_t *results_json(const struct bench_report *report, bool measured)
 {
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < report->nr_series; i++) {
 		const struct bench_series *s = &report->series[i];
 
+		if ((s->nr > 0) != measured)
+			continue;
 		json_array_append_new(
 			array,
-			json_pack("{ss ss ss sf sf sf sI}", "bench", s->bench,
-				  "impl", s->impl, "variant", s->variant, "ns",
-				  s->median, "min", s->min, "max", s->max, "n",
-				  (json_int_t)s->operations));
+			measured ? series_json(s)
+				 : json_pack("{ss ss ss ss}", "bench", s->bench,
+					     "impl", s->impl, "variant",
+					     s->variant, "why", s->why_not));
 	}
 	return array;
 }
@@ -214,93 +292,72 @@ static json_t *ratios_json(const struct bench_report *report)
 		const struct bench_bar *b = &report->bars[i];
 
 		json_array_append_new(
-			array, json_pack("{ss ss sf sf sb ss?}", "name",
-					 b->name, "unit", b->unit, "value",
-					 b->value, "bar", b->bar, "met",
-					 bench_is_met(b), "floor", b->floor));
+			array,
+			json_pack("{ss ss sf sf sb ss?}", "name", b->name,
+				  "unit", b->unit, "value", b->value, "bar",
+				  b->bar, "met", bench_is_met(b), "to", b->to));
 	}
 	return array;
 }
 
-static int print_json(const struct bench_report *report,
-		      const struct bench_plan *plan,
-		      const struct bench_meta *meta)
+static json_t *whole_json(const struct bench_report *report,
+			  const struct bench_choice *choice,
+			  const struct bench_meta *meta)
 {
-	return json_finish(
-		json_pack("{s{ss ss ss si si sf} so so}", "meta", "commit",
-			  meta->commit, "cpu", meta->cpu, "kernel",
-			  meta->kernel, "rounds", (int)plan->rounds, "on_cpu",
-			  (int)plan->cpu, "load", meta->load, "results",
-			  results_json(report), "ratios", ratios_json(report)));
+	return json_pack("{s{ss ss ss ss sb si sf} so so so}", "meta", "commit",
+			 meta->commit, "cpu", meta->cpu, "kernel", meta->kernel,
+			 "packages", meta->packages, "quick", choice->quick,
+			 "on_cpu", (int)choice->cpu, "load", meta->load,
+			 "results", results_json(report, true), "not_measured",
+			 results_json(report, false), "bars",
+			 ratios_json(report));
+}
+
+static int write_json(const struct bench_report *report,
+		      const struct bench_choice *choice,
+		      const struct bench_meta *meta, const char *path)
+{
+	json_t *o = whole_json(report, choice, meta);
+	int err;
+
+	if (path == NULL)
+		return json_finish(o);
+	err = json_dump_file(o, path, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	json_decref(o);
+	if (err != 0)
+		return tool_error("cannot write %s", path);
+	return TOOL_OK;
 }
 
 #else
 
-static int print_json(const struct bench_report *report,
-		      const struct bench_plan *plan,
-		      const struct bench_meta *meta)
+static int write_json(const struct bench_report *report,
+		      const struct bench_choice *choice,
+		      const struct bench_meta *meta, const char *path)
 {
-	(void)report, (void)plan, (void)meta;
+	(void)report, (void)choice, (void)meta, (void)path;
 	return TOOL_FAILED; /* tool_need_json() came first */
 }
 
 #endif
 
 static int print_text(const struct bench_report *report,
-		      const struct bench_plan *plan,
+		      const struct bench_choice *choice,
 		      const struct bench_meta *meta)
 {
-	printf("weir bench at %s, on CPU %u", meta->commit, plan->cpu);
-	if (plan->owner_cpu >= 0)
-		printf(", draining CPU %d", plan->owner_cpu);
+	printf("weir bench at %s, on CPU %u", meta->commit, choice->cpu);
+	if (choice->other_cpu >= 0)
+		printf(" and CPU %d", choice->other_cpu);
 	printf("\n%s, Linux %s\n", meta->cpu, meta->kernel);
+	if (meta->packages[0] != '\0')
+		printf("%s\n", meta->packages);
 	if (meta->load > 0.5)
 		printf("note: others use this machine (load %.1f): the "
 		       "figures are worse for it\n",
 		       meta->load);
-	printf("nanoseconds; medians of %u interleaved rounds\n\n",
-	       plan->rounds);
-	bench_print(report);
+	printf("nanoseconds; medians of interleaved rounds\n\n");
+	bench_print(report, stdout);
 	return TOOL_OK;
-}
-
-static void show_progress(const char *what, unsigned done, unsigned of)
-{
-	unsigned percent = done * 100 / of;
-
-	if (done == 0 || percent != (done - 1) * 100 / of)
-		fprintf(stderr, "\r%-10s %3u %%", what, percent);
-}
-
-static void show_nothing(const char *what, unsigned done, unsigned of)
-{
-	(void)what, (void)done, (void)of;
-}
-
-static void clear_progress(void)
-{
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%30s\r", "");
-}
-
-/* The creations come first: the first of them is the process' first. */
-static int measure(struct bench_report *report, const struct bench_plan *plan)
-{
-	int err = bench_create(report, plan);
-
-	if (err == 0 && !bench_pin(plan->cpu)) {
-		tool_error("cannot stay on CPU %u: %s", plan->cpu,
-			   strerror(errno));
-		err = -1;
-	}
-	if (err == 0)
-		err = bench_pairs(report, plan);
-	if (err == 0)
-		err = bench_drains(report, plan);
-	if (err == 0)
-		err = bench_zones(report, plan);
-	clear_progress();
-	return err;
 }
 
 static bool all_met(const struct bench_report *report)
@@ -311,37 +368,57 @@ static bool all_met(const struct bench_report *report)
 	return true;
 }
 
+static bool any_measured(const struct bench_report *report)
+{
+	for (unsigned i = 0; i < report->nr_series; i++)
+		if (report->series[i].nr > 0)
+			return true;
+	return false;
+}
+
 int cmd_bench(int argc, char **argv)
 {
-	static struct bench_report report;
+	struct bench_report report = { 0 };
 	struct bench_options o = { .cpu = -1 };
-	struct bench_plan plan = {
-		.progress =
-			isatty(STDERR_FILENO) ? show_progress : show_nothing,
-	};
-	struct bench_meta meta;
+	struct bench_meta meta = { .load = 0 };
 	int status;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return TOOL_USAGE;
-	status = choose_cpus(&plan, o.cpu);
+	status = choose_cpus(&o.choice, o.cpu);
 	if (status != TOOL_OK)
 		return status;
-	plan.rounds = o.rounds ? o.rounds : o.quick ? 600 : 3000;
-	plan.creations = 15;
-	plan.drains = plan.rounds < 60 ? 500 : o.quick ? 3000 : 12000;
-	plan.zone_rounds = plan.rounds < 60 ? 7 : o.quick ? 9 : 31;
+	o.choice.progress = isatty(STDERR_FILENO);
 	if (getloadavg(&meta.load, 1) != 1)
 		meta.load = 0;
-	find_meta(&meta);
-	if (measure(&report, &plan) != 0)
+	if (bench_run(&report, &o.choice) != 0)
 		status = TOOL_FAILED;
-	else if (o.json)
-		status = print_json(&report, &plan, &meta);
-	else
-		status = print_text(&report, &plan, &meta);
+	else if (!any_measured(&report))
+		status = tool_error("nothing could be measured: %s",
+				    report.nr_series ? report.series[0].why_not
+						     : "no such rows");
+	if (status != TOOL_OK)
+		goto out;
+	bench_judge(&report);
+	find_meta(&meta, &report);
+	if (o.output)
+		status = write_json(&report, &o.choice, &meta, o.output);
+	if (status == TOOL_OK)
+		status = o.json ? write_json(&report, &o.choice, &meta, NULL)
+				: print_text(&report, &o.choice, &meta);
 	if (status == TOOL_OK && o.strict && !all_met(&report))
 		status = TOOL_FAILED;
+out:
 	bench_free(&report);
 	return status;
+}
+
+/* What `weir bench` starts: not for people. */
+int cmd_bench_worker(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "floor") == 0)
+		return bench_floor_worker(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "weir") == 0)
+		return bench_weir_worker(argc - 1, argv + 1);
+	return tool_error("bench-worker is started by 'weir bench' alone");
 }

@@ -17,7 +17,9 @@ static const struct command {
 } commands[] = {
 	{ "demo", cmd_demo, "show a remote drain beside the other ways" },
 	{ "doctor", cmd_doctor, "tell what this machine offers weir" },
-	{ "bench", cmd_bench, "measure weir against its bare sequences" },
+	{ "bench", cmd_bench,
+	  "measure weir beside floors and other libraries" },
+	{ "bench-worker", cmd_bench_worker, NULL }, /* for bench alone */
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -130,7 +132,9 @@ static char *list_commands(int key, const char *text, void *input)
 		return (char *)text;
 	fputs("Commands:\n", f);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(f, "  %-8s%s\n", commands[i].name, commands[i].what);
+		if (commands[i].what)
+			fprintf(f, "  %-8s%s\n", commands[i].name,
+				commands[i].what);
 	fputs("\n'weir COMMAND --help' tells more of each.", f);
 	fclose(f);
 	return list;

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What weir should reach: times, and ratios to a floor or to another library
+ * measured in the same run.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+
+/* A ratio to the quickest of those that anybody may call malloc. */
+#define GENERAL "general"
+
+static const char *const general[] = { "glibc", "jemalloc", "mimalloc",
+				       "tcmalloc" };
+
+static const struct bar {
+	const char *name, *what;
+	const char *bench, *variant;	  /* weir's row */
+	const char *to_impl, *to_variant; /* NULL: none, the bar is a time */
+	const char *unit;
+	double bar; /* in that unit */
+} bars[] = {
+	{ "pair_batch", "pair, batch 16, to the floor", "pair", "batch 16",
+	  "floor", "batch 16", "x", 1.15 },
+	{ "pair_general", "pair, to the best malloc", "pair", "single", GENERAL,
+	  "single", "x", 0.5 },
+	{ "pair_batch_64_general", "batch 64, to the best malloc", "pair",
+	  "batch 64", GENERAL, "batch 64", "x", 0.5 },
+	{ "pair_call_general", "library calls, to the best malloc", "pair",
+	  "single, library calls", GENERAL, "single", "x", 1.0 },
+	{ "pair_quiet", "pair, quiet, to a spinlock", "pair", "single, quiet",
+	  "floor", "single, per-CPU spinlock", "x", 1.15 },
+	{ "bulk_tokens_dpdk", "bulk 32, tokens, to DPDK", "pair",
+	  "bulk 32, tokens, sequences", "DPDK", "bulk 32", "x", 0.8 },
+	{ "bulk_pages_dpdk", "bulk 32, pages, to DPDK", "pair", "bulk 32",
+	  "DPDK", "bulk 32", "x", 1.6 },
+	{ "zone_claim_in_order", "zone, claim in order", "zone",
+	  "claim, in order", NULL, NULL, "ns", 1 },
+	{ "zone_release_in_order", "zone, release in order", "zone",
+	  "release, in order", NULL, NULL, "ns", 1 },
+	{ "drain_ordinary", "drain, 50 pages, ordinary", "drain",
+	  "50 pages, ordinary", NULL, NULL, "ns", 450 },
+	{ "drain_polling", "drain, 50 pages, polling", "drain",
+	  "50 pages, polling", NULL, NULL, "ns", 450 },
+	{ "drain_quiet", "drain, 50 pages, quiet", "drain", "50 pages, quiet",
+	  NULL, NULL, "ns", 450 },
+	{ "create_64gib", "a pool of 64 GiB", "create", "64 GiB", NULL, NULL,
+	  "us", 300 },
+};
+
+#define NR_BARS (sizeof(bars) / sizeof(bars[0]))
+
+/* The quickest general-purpose library, in its own or in its tuned row. */
+static const struct bench_series *
+best_general(const struct bench_report *report, const char *bench,
+	     const char *variant)
+{
+	const struct bench_series *best = NULL;
+	size_t len = strlen(variant);
+
+	for (unsigned i = 0; i < report->nr_series; i++) {
+		const struct bench_series *s = &report->series[i];
+		bool is_general = false;
+
+		for (size_t j = 0; j < sizeof(general) / sizeof(*general); j++)
+			is_general |= strcmp(s->impl, general[j]) == 0;
+		if (!is_general || s->nr == 0 || strcmp(s->bench, bench) != 0 ||
+		    strncmp(s->variant, variant, len) != 0 ||
+		    (s->variant[len] != '\0' &&
+		     strcmp(s->variant + len, ", tuned") != 0))
+			continue;
+		if (best == NULL || s->median < best->median)
+			best = s;
+	}
+	return best;
+}
+
+/* What it comes to here; 0: it was not measured. */
+static double value_of(const struct bench_report *report, const struct bar *b,
+		       const char **to)
+{
+	const struct bench_series *s =
+		bench_find(report, b->bench, "weir", b->variant);
+	const struct bench_series *other;
+
+	*to = NULL;
+	if (s == NULL)
+		return 0;
+	if (b->to_impl == NULL)
+		return strcmp(b->unit, "us") == 0 ? s->median / 1000
+						  : s->median;
+	other = strcmp(b->to_impl, GENERAL) == 0
+			? best_general(report, b->bench, b->to_variant)
+			: bench_find(report, b->bench, b->to_impl,
+				     b->to_variant);
+	if (other == NULL)
+		return 0;
+	*to = other->impl;
+	return bench_ratio(s, other);
+}
+
+void bench_judge(struct bench_report *report)
+{
+	report->bars = calloc(NR_BARS, sizeof(*report->bars));
+	for (size_t i = 0; report->bars && i < NR_BARS; i++) {
+		const char *to;
+		double value = value_of(report, &bars[i], &to);
+
+		if (value > 0)
+			report->bars[report->nr_bars++] = (struct bench_bar){
+				.name = bars[i].name,
+				.what = bars[i].what,
+				.unit = bars[i].unit,
+				.to = to,
+				.value = value,
+				.bar = bars[i].bar,
+			};
+	}
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Starts the workers of `weir bench` and lets them take turns. */
+#ifndef WEIR_TOOL_BENCH_RUN_H
+#define WEIR_TOOL_BENCH_RUN_H
+
+#include <stdbool.h>
+
+#include "report.h"
+
+struct bench_choice {
+	const char *questions; /* names with commas between; NULL: all */
+	const char *impls;     /* the same */
+	unsigned rounds;       /* at most so many of each row; 0: its own */
+	bool quick;
+	bool progress; /* on standard error */
+	unsigned cpu;
+	int other_cpu; /* -1: none */
+};
+
+/* Fills the report. Returns 0, or -1 after a sentence on standard error. */
+int bench_run(struct bench_report *report, const struct bench_choice *choice);
+
+/* What a question is about, in a line; NULL: there is none of that name. */
+const char *bench_question(const char *name);
+
+/* The questions' names, in their order; NULL after the last. */
+const char *bench_question_name(unsigned i);
+
+/* "jemalloc 5.3.0-1, ..." of the packages whose libraries were measured. */
+void bench_packages(const struct bench_report *report, char *text, size_t len);
+
+#endif
