@@ -237,8 +237,10 @@ int wi_os_prefault(void *p, size_t bytes)
 		if (error != -EINTR && error != -EAGAIN)
 			break;
 	}
-	if (error != -EINVAL)
+	/* EINVAL: unknown, even of no bytes; or p may not be written. */
+	if (error != -EINVAL || !madvise(p, 0, MADV_POPULATE_WRITE_))
 		return error;
+	errno = saved;
 	touch(p, bytes);
 	return 0;
 }
