@@ -164,7 +164,8 @@ WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
  * Allocates a run of 2^order pages, aligned to its size. `order`: 0 to
  * WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT, WEIR_ZERO, WEIR_THISNODE.
  * Returns the first page, or NULL with errno ENOMEM: there is none (after a
- * complete drain that found none; orders above 0: no free run); EAGAIN: not
+ * complete drain that found none; orders above 0: no free run; or without one,
+ * when the pool never had so many pages); EAGAIN: not
  * now (WEIR_NOWAIT; pages pending on a quiet or polling CPU; or lost to
  * others until the deadline); EINVAL: order or flags; ESTALE: forked child.
  * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with WEIR_NOWAIT none (once a

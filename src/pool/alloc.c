@@ -170,16 +170,25 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 	_Static_assert(sizeof(void *) == sizeof(uint64_t), "tokens in place");
 	uint64_t *tokens = (uint64_t *)(void *)pages;
 	const unsigned kind = wi_pool_kind_of_order(order);
+	const uint64_t runs = pool->bytes >> pool->page_shift >> order;
 	const struct wi_get get = {
 		.kind = kind,
 		.flags = (flags & WEIR_NOWAIT ? WI_GET_NOWAIT : 0) |
 			 (flags & WEIR_THISNODE ? WI_GET_LOCAL : 0) |
 			 (some ? WI_GET_SOME : 0),
 		.tokens = tokens,
-		.n = n,
+		.n = wi_min_u64(n, runs),
 	};
-	size_t got = wi_cache_get(&pool->cache, &get, error);
+	size_t got;
 
+	/* No drain brings what was never there. */
+	if (runs == 0 || (n > runs && !some)) {
+		/* Relaxed: a count. */
+		wi_add_relaxed(&pool->cache.failures[WI_FAIL_EMPTY], 1);
+		*error = ENOMEM;
+		return 0;
+	}
+	got = wi_cache_get(&pool->cache, &get, error);
 	if (got < n && !some) {
 		for (size_t i = 0; i < got; i++)
 			wi_cache_put(&pool->cache,
