@@ -257,14 +257,14 @@ static bool never_fails(long nr)
 
 enum expected { FALLBACK, ERROR, EITHER };
 
-static enum expected expect_madvise(const struct nth_call *call, int error)
+static enum expected expect_madvise(const struct nth_call *call)
 {
 	switch ((int)call->arg[2]) {
 	case MADV_DONTFORK:
 	case MADV_WIPEONFORK:
 		return ERROR;
-	case 23: /* MADV_POPULATE_WRITE: pages are written instead */
-		return error == EINVAL ? FALLBACK : ERROR;
+	case 23: /* MADV_POPULATE_WRITE, which the kernel knows otherwise */
+		return ERROR;
 	default: /* huge pages or not: as it comes */
 		return FALLBACK;
 	}
@@ -279,7 +279,7 @@ static enum expected expect(const struct kind *kind, const struct nth_call *c,
 	case SYS_mmap: /* but a stack for the check of sequences */
 		return c->arg[3] & MAP_STACK ? FALLBACK : ERROR;
 	case SYS_madvise:
-		return expect_madvise(c, error);
+		return expect_madvise(c);
 	case SYS_mlock:
 	case SYS_fstatfs:
 		return ERROR;
