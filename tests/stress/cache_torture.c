@@ -8,9 +8,9 @@
  * tokens it has. The public cache has one zone: the variants of two zones
  * stand on the internal door that the pool uses, too.
  *
- *     cache_torture [SECONDS [VARIANT]]
+ *     cache_torture [SECONDS [VARIANT [SEED]]]
  */
-#include "torture.h"
+#include "outside.h"
 
 #include <weir/cache.h>
 #include <weir/fast.h>
@@ -171,6 +171,7 @@ static void put(const uint64_t *tokens, size_t n)
 
 static void take(struct torturer *self, const uint64_t *tokens, size_t n)
 {
+	self->checked += n;
 	for (size_t i = 0; i < n; i++)
 		oracle_take(&oracle, tokens[i] ^ TOKEN_SALT, 1, self->id);
 }
@@ -185,6 +186,7 @@ static void get_some(struct torturer *self)
 	if (w->nr + n > HOLD_MAX)
 		return;
 	n = get((r >> 16) % KINDS, tokens, n, (r >> 24) % 16 == 0, r >> 32 & 1);
+	self->again += n == 0;
 	take(self, tokens, n);
 	w->nr += (unsigned)n;
 }
@@ -208,21 +210,47 @@ static void put_some(struct torturer *self)
 		put(w->token + w->nr, n);
 }
 
-static int drain(uint64_t want, uint64_t wait_ns)
+static void add(uint64_t *total, uint64_t n)
+{
+	__atomic_fetch_add(total, n, __ATOMIC_RELAXED);
+}
+
+static int drain_public(uint64_t want, uint64_t wait_ns)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
+	struct weir_drain_result result = { .size = sizeof(result) };
+	int err;
+
+	opts.want_pages = want;
+	opts.wait_ns = wait_ns;
+	err = weir_cache_drain(public, &opts, &result);
+	add(&shared->drains, result.cpus_drained);
+	add(&shared->progress, result.by_progress);
+	add(&shared->not_busy, result.by_not_busy);
+	add(&shared->membarrier, result.by_membarrier);
+	add(&shared->parked, result.cpus_pending);
+	return err;
+}
+
+static int drain(uint64_t want, uint64_t wait_ns)
+{
 	struct wi_drain_request request = {
 		.nr_zones = variant->zones,
 		.want_pages = want,
 		.deadline_ns = wi_os_now_ns() + wait_ns,
 	};
-	struct wi_drain_outcome outcome;
+	struct wi_drain_outcome outcome = { 0 };
+	int err;
 
-	opts.want_pages = want;
-	opts.wait_ns = wait_ns;
 	if (variant->zones == 1)
-		return weir_cache_drain(public, &opts, NULL);
-	return wi_cache_drain(&internal, &request, &outcome, &(bool){ 0 });
+		return drain_public(want, wait_ns);
+	err = wi_cache_drain(&internal, &request, &outcome, &(bool){ 0 });
+	add(&shared->drains, outcome.drained);
+	add(&shared->progress, outcome.by[WI_EVIDENCE_PROGRESS]);
+	add(&shared->not_busy, outcome.by[WI_EVIDENCE_NOT_BUSY]);
+	add(&shared->membarrier, outcome.by[WI_EVIDENCE_MEMBARRIER]);
+	add(&shared->parked, outcome.nr_pending);
+	return err;
 }
 
 static void tick(void)
@@ -277,6 +305,7 @@ static void worker_step(struct torturer *self)
 		burst_end(&burst);
 	if ((r >> 16) % 8 == 0)
 		tick();
+	self->tired = (r >> 32) % 2048 == 0;
 }
 
 static void in_handler(struct torturer *self)
@@ -402,8 +431,6 @@ static bool create_public(void)
 static void run(double seconds)
 {
 	static struct worker workers[5];
-	uint64_t ops = 0, signals = 0;
-	unsigned looks;
 
 	printf("%s\n", variant->name);
 	fflush(stdout);
@@ -427,13 +454,7 @@ static void run(double seconds)
 	torture_add(drainer_step, false, NULL);
 	torture_add(drainer_step, false, NULL);
 	torture_add(torture_perturb, false, NULL);
-	looks = torture_for(seconds, look);
-	for (unsigned i = 0; i < torture.nr; i++) {
-		ops += torture.t[i].ops;
-		signals += torture.t[i].signals;
-	}
-	printf("  %.1f M operations, %" PRIu64 " signals, %u looks\n",
-	       (double)ops / 1e6, signals, looks);
+	printf("  %u looks\n", torture_for(seconds, look));
 	for (unsigned i = 0; i < 5; i++)
 		while (workers[i].nr > 0)
 			put_some(&torture.t[i]);
@@ -452,13 +473,11 @@ static void run(double seconds)
 int main(int argc, char **argv)
 {
 	const unsigned nr = sizeof(variants) / sizeof(variants[0]);
-	const char *only = argc > 2 ? argv[2] : NULL;
-	const double seconds =
-		torture_seconds(argc, argv, 14, only != NULL ? 1 : nr);
+	const struct outside_options o = outside_init(argc, argv, 14, nr);
 
-	alarm((unsigned)(seconds * nr * 4) + 100);
 	for (variant = variants; variant < variants + nr; variant++)
-		if (only == NULL || strcmp(only, variant->name) == 0)
-			run(seconds);
+		if (o.only == NULL || strcmp(o.only, variant->name) == 0)
+			outside_run(run, o.seconds);
+	outside_figures("tokens checked");
 	return 0;
 }
