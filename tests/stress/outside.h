@@ -57,7 +57,8 @@ static inline void outside_watch(unsigned stopped)
 		steps[i] = outside_steps(i);
 	}
 	for (unsigned i = 0; i < nr; i++)
-		while (i != stopped && tid[i] == outside_tid(i) &&
+		while (i != stopped && tid[i] != 0 &&
+		       tid[i] == outside_tid(i) &&
 		       outside_steps(i) < steps[i] + 2) {
 			if (outside_is_pausing())
 				return;
