@@ -2,8 +2,10 @@
 /*
  * Delays inside the sequences that this program inlines: include before
  * anything of weir. inject[n] is how many pauses a sequence makes at point n:
- * 1 after it loaded active, 2 between its mark and its second look at active,
- * 3 before its commit. A program changes them as it likes while others run.
+ * 0 between its load of the header and its mark, 1 after it loaded active, 2
+ * between its mark and its second look at active, 3 before its commit, 4 on the
+ * way from the first sequence to the second. A program changes them as it likes
+ * while others run.
  */
 #ifndef WEIR_TESTS_INJECT_H
 #define WEIR_TESTS_INJECT_H
@@ -11,7 +13,7 @@
 #include <stdint.h>
 
 #if defined(__x86_64__)
-__attribute__((used)) uint32_t inject[4];
+__attribute__((used)) uint32_t inject[5];
 
 #define WEIR_X86_INJECT(n)                                                     \
 	"	movl inject+4*" #n "(%%rip), %%r11d\n"                         \
@@ -22,14 +24,14 @@ __attribute__((used)) uint32_t inject[4];
 	"	jnz 7" #n "0b\n"                                               \
 	"7" #n "1:\n"
 #else
-static uint32_t inject[4];
+static uint32_t inject[5];
 #endif
 
 /* Mostly none; else up to `most` pauses at each point. */
 static inline void inject_at_random(uint64_t random, uint32_t most)
 {
-	for (unsigned n = 1; n < 4; n++) {
-		uint32_t r = (uint32_t)(random >> (16 * n)) & 0xffff;
+	for (unsigned n = 0; n < 5; n++) {
+		uint32_t r = (uint32_t)(random >> (12 * n)) & 0xffff;
 
 		__atomic_store_n(&inject[n], r & 1 ? r % (most + 1) : 0,
 				 __ATOMIC_RELAXED);

@@ -43,20 +43,23 @@ static const struct variant variants[] = {
 
 /* --- other threads ----------------------------------------------------- */
 
+/* Or sets the mode that it has, which exchanges all sets once more. */
 static void change_modes(struct torturer *self)
 {
 	const uint64_t r = check_random(&self->random);
-	enum weir_mode mode = variant->what == SWITCH_OFF
-				      ? (r & 1 ? WEIR_MODE_OFF : variant->mode)
-				      : (enum weir_mode)(r >> 4 & 3);
+	enum weir_mode mode = variant->mode;
 	char cpu[16];
 	int err;
 
-	if (variant->what == KEEP_MODES)
-		return;
+	if (variant->what == CHANGE_MODES)
+		mode = (enum weir_mode)(r >> 4 & 3);
+	else if (variant->what == SWITCH_OFF && r & 1)
+		mode = WEIR_MODE_OFF;
 	snprintf(cpu, sizeof(cpu), "%d",
 		 torture.cpu[(r >> 32) % torture.nr_cpus]);
 	err = weir_set_mode(pool, r & 2 ? cpu : NULL, mode);
+	if (err == 0 && r & 4) /* twice is once around */
+		err = weir_set_mode(pool, r & 2 ? cpu : NULL, mode);
 	CHECK_MSG(err == 0 || err == -EAGAIN || err == -ETIMEDOUT ||
 			  err == -EOPNOTSUPP,
 		  "weir_set_mode: %d", err);

@@ -51,9 +51,10 @@
 #define WEIR_X86_RSEQ_CPU "%%fs:4(%[rseq])"
 #define WEIR_X86_RSEQ_CS "%%fs:8(%[rseq])"
 
-/* Tests put delays here (tests/inject.h); r11 and the flags are free. 1: active
- * is loaded; 2: the mark stands, active is not compared yet; 3: all is ready
- * but the commit. */
+/* Tests put delays here (tests/inject.h); r11 and the flags are free. 0: the
+ * header is loaded, no mark stands yet; 1: active is loaded; 2: the mark
+ * stands, active is not compared yet; 3: all is ready but the commit; 4:
+ * between the two sequences. */
 #ifdef WEIR_X86_INJECT
 #define WEIR_X86_INJECT_CLOBBERS , "r11"
 #else
@@ -103,7 +104,9 @@
 
 /* Announce the operation (ARCH-F1): the first part of the second sequence. */
 #define WEIR_X86_ANNOUNCE                                                      \
-	"31:	btrq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"               \
+	"31:\n"                                                                \
+	WEIR_X86_INJECT(0)                                                     \
+	"	btrq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"               \
 	"	testq %%r8, %%r8\n"                                            \
 	"	jz 9f\n"                                                       \
 	"	movq %%rdx, %%rax\n"                                           \
@@ -125,6 +128,7 @@
  * thread nothing is announced. */
 #define WEIR_X86_ENTER_QUIET(unable)                                           \
 	"8:\n"                                                                 \
+	WEIR_X86_INJECT(4)                                                     \
 	WEIR_X86_THREAD                                                        \
 	"	leaq 30b(%%rip), %%rax\n"                                      \
 	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
