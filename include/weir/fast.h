@@ -133,7 +133,7 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(pushed > 0, 1))
 		return;
-	page = pool->base + offset;
+	page = (void *)((uintptr_t)pool->base + offset); /* NULL, perhaps */
 #undef WEIR_FAST_CASE
 #endif
 	weir_free(pool, page, order);

@@ -330,7 +330,9 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	if (wi_likely(!(offset & pool->page_mask) && offset < pool->bytes &&
 		      weir_seq_push(&pool->lists, 0, offset) > 0))
 		return;
-	free_slow(pool, pool->base + offset, 0);
+	/* Not `page`, which would need a register; nor a pointer's sum, as it
+	 * may be NULL. */
+	free_slow(pool, (void *)((uintptr_t)pool->base + offset), 0);
 }
 
 /* Offsets of pages that may lie in several zones, or are checked, or of which
