@@ -30,17 +30,20 @@ BENCH_INLINE void malloc_push(void *context, uint64_t page)
 
 BENCH_PEER(malloc, malloc_pop, malloc_push)
 
-static bool run(const struct bench_row *row, const struct bench_where *where,
-		unsigned round, struct bench_result *result)
+static void *open_malloc(const struct bench_where *where, uint64_t pages)
 {
-	(void)where;
-	bench_time_loop((bench_loop *const *)row->with, NULL, round,
-			BENCH_PEER_PAIRS, result);
-	return true;
+	static char all_share_it;
+
+	(void)where, (void)pages;
+	return &all_share_it;
 }
 
+static const struct bench_peer peer = { .open = open_malloc,
+					BENCH_PEER_CODE(malloc) };
+
 static const struct bench_row rows[] = {
-	BENCH_PEER_ROWS(malloc, run),
+	BENCH_PEER_PAIR_ROWS(&peer),
+	BENCH_PEER_ROWS(&peer),
 };
 
 /* Is the library that should have been preloaded part of this process? */

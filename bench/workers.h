@@ -15,6 +15,7 @@ bool bench_line(const struct bench_row *row, const struct bench_where *where,
 
 /* The rows of each question; the last has no question's name. */
 extern const struct bench_row bench_pair_rows[];
+extern const struct bench_row bench_peer_rows[];
 extern const struct bench_row bench_drain_rows[];
 extern const struct bench_row bench_zone_rows[];
 extern const struct bench_row bench_create_rows[];

@@ -54,7 +54,7 @@ static const struct impl {
 	  "MALLOC_CONF=percpu_arena:percpu,dirty_decay_ms:-1,"
 	  "muzzy_decay_ms:-1,lg_tcache_max:21",
 	  ", tuned" },
-	{ "mimalloc", "bench_malloc", NULL, "libmimalloc.so.2.0",
+	{ "mimalloc", "bench_malloc", NULL, "libmimalloc.so.2",
 	  "libmimalloc2.0", NULL, "" },
 	{ "tcmalloc", "bench_malloc", NULL, "libtcmalloc_minimal.so.4",
 	  "libtcmalloc-minimal4", NULL, "" },
