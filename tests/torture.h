@@ -245,12 +245,17 @@ static inline void torture_began(struct torturer *self)
 	__atomic_store_n(&shared->t[self->id - 1].tid, tid, __ATOMIC_RELEASE);
 }
 
+/* It ends inside a burst. */
+static inline void torture_note_dead(uint32_t tid)
+{
+	torture.dead[__atomic_fetch_add(&torture.nr_dead, 1, __ATOMIC_RELAXED) %
+		     64] = tid;
+}
+
 static inline void torture_ended(struct torturer *self)
 {
 	if (self->in_burst)
-		torture.dead[__atomic_fetch_add(&torture.nr_dead, 1,
-						__ATOMIC_RELAXED) %
-			     64] = self->tid;
+		torture_note_dead(self->last);
 	torture_self = NULL;
 	__atomic_store_n(&shared->t[self->id - 1].tid, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&self->tid, 0, __ATOMIC_RELAXED);

@@ -191,17 +191,36 @@ static void drain_here(const char *cpus)
 		  result.cpus_pending);
 }
 
-/* The mark of a burst of the drainer's own holds up nothing, wherever it is. */
-static void drain_from_burst(void)
+static void begin_burst(struct weir_burst *burst)
+{
+	torture_move(0);
+	weir_free(pool, weir_alloc(pool, 0, WEIR_NOWAIT), 0);
+	weir_burst_begin(pool, burst);
+}
+
+static void *end_in_burst(void *unused)
 {
 	struct weir_burst burst;
 
-	torture_move(0);
-	weir_free(pool, weir_alloc(pool, 0, WEIR_NOWAIT), 0);
-	weir_burst_begin(pool, &burst);
+	begin_burst(&burst);
+	torture_note_dead((uint32_t)syscall(SYS_gettid));
+	return unused;
+}
+
+/* A burst holds up nothing that the drainer itself began, wherever that was,
+ * or a thread that is no more. */
+static void drain_from_burst(void)
+{
+	struct weir_burst burst;
+	pthread_t thread;
+
+	begin_burst(&burst);
 	torture_move(1);
 	drain_here(NULL);
 	weir_burst_end(pool, &burst);
+	CHECK_EQ(pthread_create(&thread, NULL, end_in_burst, NULL), 0);
+	pthread_join(thread, NULL);
+	drain_here(NULL);
 	torture_pin(NULL);
 }
 
