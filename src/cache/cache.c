@@ -394,18 +394,15 @@ static struct wi_waiter *waiter_enter(struct wi_cache *cache, unsigned list)
 /* Leaves the line: the token that was handed over, or WEIR_AGAIN. */
 static uint64_t waiter_leave(struct wi_waiter *waiter)
 {
-	uint64_t token = WEIR_NONE;
+	uint64_t token;
 
 	if (waiter == NULL)
 		return WEIR_AGAIN;
 	/* CACHE-A3 (partner CACHE-F1): what the token stands for. */
-	if (wi_cas_acquire(&waiter->token, &token, WEIR_AGAIN))
-		token = WEIR_AGAIN;
-	else
-		wi_store_relaxed(&waiter->token, WEIR_AGAIN); /* CACHE-R3 */
+	token = wi_xchg_acq_rel(&waiter->token, WEIR_AGAIN);
 	/* CACHE-R3 (partner CACHE-A1): the place is free when all is done. */
 	wi_store_release(&waiter->taken, 0);
-	return token;
+	return token == WEIR_NONE ? WEIR_AGAIN : token;
 }
 
 /* Hands a token to the waiter who came first; false if there is none. */
