@@ -23,7 +23,10 @@
  * Four things are said of each function: may several threads call it at once
  * (threads), may a signal handler call it (signals), which system calls it may
  * make (calls), and whether it may interrupt another CPU (interrupts). No
- * function is a cancellation point. None may be called in a vfork child, or by
+ * function is a cancellation point; a thread that leaves one by longjmp() or is
+ * cancelled asynchronously in it may take pages with it. Functions for signal
+ * handlers take at most 8 KiB of their stack, the others 40 KiB. None may be
+ * called in a vfork child, or by
  * another process that shares the memory without being a thread. In a forked
  * child every call on a pool of the parent fails with ESTALE, or does nothing.
  */

@@ -457,17 +457,6 @@ static unsigned try_kind(const struct kind *kind)
 	return nr_calls;
 }
 
-/* A pool before, so that what is done once in a process is done. */
-static void warm_up(void)
-{
-	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
-	struct weir_pool *pool;
-
-	opts.capacity = BYTES;
-	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
-	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
-}
-
 int main(int argc, char **argv)
 {
 	unsigned calls = 0, nr_kinds = 0;

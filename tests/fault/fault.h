@@ -173,6 +173,18 @@ static inline void use_up(struct weir_pool *pool)
 	check_whole(pool);
 }
 
+/* A pool before all others, so that what is done once in a process is done:
+ * the check of sequences, which starts a thread. */
+static inline void warm_up(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct weir_pool *pool;
+
+	opts.capacity = 1 << 20;
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+}
+
 /* --- a file system of one's own ---------------------------------------- */
 
 /* From now on mounts of this process are its own; false: not permitted. */

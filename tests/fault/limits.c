@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, a program near its limits (of address space, locked memory,
+ * threads, open files) gets no documented error, loses what it had, or a pool
+ * it has already stops working.
+ */
+#include <grp.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "fault.h"
+
+#define NOBODY 65534
+
+static struct weir_pool_opts good(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+
+	opts.capacity = 1024 * 4096;
+	return opts;
+}
+
+static void limit(int resource, rlim_t value)
+{
+	const struct rlimit limits = { value, value };
+
+	CHECK_EQ(setrlimit((__rlimit_resource_t)resource, &limits), 0);
+}
+
+/* Makes a pool and uses it up, or is refused so, and leaves nothing. */
+static int try_pool(const struct weir_pool_opts *opts)
+{
+	static struct possessions before, after;
+	struct weir_pool *pool = NULL;
+	int err;
+
+	take_stock(&before);
+	err = weir_pool_create(&pool, opts);
+	if (err == 0) {
+		use_up(pool);
+		CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	} else {
+		CHECK(weir_last_error()[0] != '\0' && pool == NULL);
+	}
+	take_stock(&after);
+	CHECK(same_stock(&before, &after));
+	return err;
+}
+
+/* --- address space ----------------------------------------------------- */
+
+static void address_space(void *unused)
+{
+	static struct possessions has;
+	struct weir_pool_opts opts = good();
+	struct weir_pool *old;
+	unsigned worked = 0, failed = 0;
+	char cpu[16];
+
+	(void)unused;
+	snprintf(cpu, sizeof(cpu), "%d", allowed_cpu(0));
+	pin(allowed_cpu(0));
+	CHECK_EQ(try_pool(&opts), 0);
+	CHECK_EQ(weir_pool_create(&old, &opts), 0);
+	take_stock(&has);
+	/* Not a byte more, a little more, and at last enough. */
+	for (rlim_t more = 16 << 20; more > 0; more -= 64 << 10) {
+		struct rlimit limits = { has.bytes + (2 << 20) + more,
+					 RLIM_INFINITY };
+		int err;
+
+		CHECK_EQ(setrlimit(RLIMIT_AS, &limits), 0);
+		err = try_pool(&opts);
+		CHECK(err == 0 || err == -ENOMEM);
+		worked += err == 0;
+		failed += err != 0;
+	}
+	CHECK(worked > 10 && failed > 10);
+	/* The pool that there is needs no more for anything. */
+	limit(RLIMIT_AS, 0);
+	CHECK(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	      MAP_FAILED);
+	for (enum weir_mode mode = WEIR_MODE_ORDINARY; mode <= WEIR_MODE_OFF;
+	     mode++) {
+		int err = weir_set_mode(old, cpu, mode);
+
+		CHECK(err == 0 || err == -EOPNOTSUPP);
+		use_up(old);
+		err = weir_drain(old, NULL, NULL);
+		CHECK(err == 0);
+		CHECK_EQ(weir_maintain(old, 10, NULL), 0);
+	}
+	CHECK_EQ(weir_pool_create(&(struct weir_pool *){ NULL }, &opts),
+		 -ENOMEM);
+	use_up(old);
+	CHECK_EQ(weir_pool_destroy(old, 0), 0);
+}
+
+/* --- locked memory ----------------------------------------------------- */
+
+static void become_nobody(void)
+{
+	if (geteuid() != 0)
+		return;
+	CHECK_EQ(setgroups(0, NULL), 0);
+	CHECK_EQ(setgid(NOBODY), 0);
+	CHECK_EQ(setuid(NOBODY), 0);
+}
+
+static uint64_t locked_kib(void)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	unsigned long long kib = 0;
+	char line[256];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "VmLck: %llu", &kib) == 1)
+			break;
+	if (file != NULL)
+		fclose(file);
+	return kib;
+}
+
+static void locked_memory(void *unused)
+{
+	struct weir_pool_opts opts = good();
+	struct weir_pool *pool;
+	int err;
+
+	(void)unused;
+	become_nobody();
+	CHECK_EQ(try_pool(&opts), 0);
+	opts.flags = WEIR_POOL_LOCK;
+	for (rlim_t bytes = 0; bytes < 4 << 20; bytes += 100000) {
+		struct rlimit limits = { bytes, RLIM_INFINITY };
+
+		if (setrlimit(RLIMIT_MEMLOCK, &limits) != 0) {
+			CHECK_EQ(getrlimit(RLIMIT_MEMLOCK, &limits), 0);
+			limits.rlim_cur = bytes;
+			if (setrlimit(RLIMIT_MEMLOCK, &limits) != 0)
+				break;
+		}
+		err = try_pool(&opts);
+		CHECK_EQ(err, bytes == 0 ? -EPERM : -ENOMEM);
+		CHECK(strstr(weir_last_error(), "RLIMIT_MEMLOCK") != NULL);
+		CHECK_EQ(locked_kib(), 0);
+	}
+	opts.flags = 0; /* and without the flag nothing is locked */
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	CHECK_EQ(locked_kib(), 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+}
+
+/* Where it may, pages and all that operations touch are locked. */
+static void locked(void *unused)
+{
+	struct weir_pool_opts opts = good();
+	struct weir_pool *pool;
+	int err;
+
+	(void)unused;
+	opts.flags = WEIR_POOL_LOCK;
+	err = weir_pool_create(&pool, &opts);
+	if (err != 0) {
+		CHECK(err == -ENOMEM || err == -EPERM);
+		return;
+	}
+	/* Pages; and the handle and what it points to, all of it. */
+	CHECK(locked_kib() >= 4096 + 4 + 4 + 64);
+	CHECK_EQ(munlock(pool, 4096), 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	CHECK_EQ(locked_kib(), 0);
+}
+
+/* Of the handle, the one page that each operation reads. */
+static void locked_handle(void *unused)
+{
+	struct weir_pool_opts opts = good();
+	struct weir_pool *pool;
+	uint64_t before;
+
+	(void)unused;
+	opts.flags = WEIR_POOL_LOCK;
+	if (weir_pool_create(&pool, &opts) != 0)
+		return;
+	before = locked_kib();
+	CHECK_EQ(munlock(pool, 4096), 0);
+	CHECK_EQ(locked_kib() + 4, before);
+}
+
+/* --- threads and files ------------------------------------------------- */
+
+static void no_threads(void *unused)
+{
+	struct weir_pool_opts opts = good();
+	struct weir_pool *pool;
+
+	(void)unused;
+	become_nobody();
+	limit(RLIMIT_NPROC, 0); /* the check of sequences has no thread */
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	use_up(pool);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+}
+
+static void no_files(void *unused)
+{
+	struct weir_pool_opts opts = good();
+	struct weir_pool *pool;
+
+	(void)unused;
+	limit(RLIMIT_NOFILE, 0); /* nothing is known of CPUs and nodes */
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	use_up(pool);
+	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+}
+
+/* A thread whose stack is as small as they come does anything. */
+static void *on_small_stack(void *arg)
+{
+	const struct weir_pool_opts *opts = arg;
+	struct weir_pool *pool;
+
+	CHECK_EQ(weir_pool_create(&pool, opts), 0);
+	for (unsigned i = 0; i < 3; i++)
+		use_up(pool);
+	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
+	CHECK_EQ(weir_set_mode(pool, NULL, WEIR_MODE_OFF), 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	return NULL;
+}
+
+static void small_stack(void)
+{
+	struct weir_pool_opts opts = good();
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	CHECK_EQ(pthread_attr_init(&attr), 0);
+	CHECK_EQ(pthread_attr_setstacksize(&attr, 48 << 10), 0);
+	CHECK_EQ(pthread_create(&thread, &attr, on_small_stack, &opts), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+int main(void)
+{
+	unsigned kinds = 6;
+
+	in_child(no_threads, NULL);
+	warm_up();
+	if (FAULT_HAS_ASAN)
+		kinds -= 3; /* it needs address space, and locks none */
+	else {
+		in_child(address_space, NULL);
+		in_child(locked, NULL);
+		in_child(locked_handle, NULL);
+		in_child(locked_memory, NULL);
+		small_stack();
+		kinds++;
+	}
+	in_child(no_files, NULL);
+	printf("figures: %u kinds of limits, 256 sizes of address space, 42 "
+	       "of locked memory\n",
+	       kinds);
+	return 0;
+}
