@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, `weir doctor` tells people something that is not so.
+ *
+ * It is run in many situations, made here or by the boot, and each statement
+ * is compared with what this program knows from elsewhere: the kernel's
+ * command line, system calls, or that it made it so.
+ */
+#include "shared/guest.h"
+
+#include <gnu/libc-version.h>
+#include <linux/filter.h>
+#include <linux/membarrier.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/wait.h>
+
+#define PART "/sys/fs/cgroup/part"
+
+/* What the child is before it becomes the doctor. */
+struct scene {
+	const char *name;
+	void (*prepare)(void);
+};
+
+static const struct scene *scene;
+static char text[16384]; /* what it said */
+static char row_text[2048];
+static int status;
+static unsigned statements, scenes;
+
+/* --- asking ------------------------------------------------------------ */
+
+static void examine(const struct scene *its_scene)
+{
+	int ends[2], state;
+	ssize_t n;
+	size_t len = 0;
+	pid_t child;
+
+	scene = its_scene;
+	scenes++;
+	CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+	fflush(stdout);
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		if (scene->prepare != NULL)
+			scene->prepare();
+		execl("/bin/weir", "weir", "doctor", (char *)NULL);
+		_exit(126);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(ends[0]);
+	CHECK_EQ(waitpid(child, &state, 0), child);
+	CHECK(WIFEXITED(state));
+	status = WEXITSTATUS(state);
+}
+
+/* Does the line begin with a mark and this title? */
+static bool is_row(const char *line, const char *title)
+{
+	return strlen(line) > 26 &&
+	       strncmp(line + 9, title, strlen(title)) == 0 &&
+	       line[9 + strlen(title)] == ' ' && line[0] != ' ';
+}
+
+/* "mark text advice" of the nth row of that title, its lines joined; "" if
+ * there is none. */
+static const char *row(const char *title, unsigned nth)
+{
+	const char *line = text;
+	size_t len;
+
+	row_text[0] = '\0';
+	for (;; line += strcspn(line, "\n") + 1) {
+		if (is_row(line, title) && nth-- == 0)
+			break;
+		if (strchr(line, '\n') == NULL)
+			return row_text;
+	}
+	snprintf(row_text, sizeof(row_text), "%.*s ", (int)strcspn(line, " "),
+		 line);
+	do {
+		len = strlen(row_text);
+		snprintf(row_text + len, sizeof(row_text) - len, "%.*s ",
+			 (int)strcspn(line, "\n") - 26, line + 26);
+		line += strcspn(line, "\n") + 1;
+	} while (line[0] == ' ');
+	return row_text;
+}
+
+__attribute__((format(printf, 2, 3))) static void
+expect(const char *title, const char *format, ...)
+{
+	char words[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(words, sizeof(words), format, args);
+	va_end(args);
+	statements++;
+	for (unsigned i = 0; *row(title, i) != '\0'; i++)
+		if (strncmp(row_text, words, strlen(words)) == 0)
+			return;
+	check_fail(__FILE__, __LINE__,
+		   "%s: of \"%s\" it should say: %s\nit says:\n%s", scene->name,
+		   title, words, text);
+}
+
+/* Exit status and last words follow from the marks. */
+static void expect_verdict(bool problem)
+{
+	CHECK_MSG(status == problem &&
+			  (strstr(text, "\nPROBLEM") != NULL ||
+			   strncmp(text, "PROBLEM", 7) == 0) == problem,
+		  "%s: exit status %d with:\n%s", scene->name, status, text);
+	CHECK_MSG((strstr(text, "Remote drains work here.") == NULL) == problem,
+		  "%s: last words of:\n%s", scene->name, text);
+	statements += 2;
+}
+
+/* --- what is so, from elsewhere ---------------------------------------- */
+
+static unsigned nr_cpus;
+static cpu_set_t nohz_full, isolated, none;
+
+/* The CPUs that a parameter of the kernel's names: "word,word,2-3,5". */
+static void from_command_line(cpu_set_t *set, const char *name)
+{
+	char line[1024], *at;
+
+	CPU_ZERO(set);
+	guest_read("/proc/cmdline", line, sizeof(line));
+	at = strstr(line, name);
+	if (at == NULL)
+		return;
+	at += strlen(name);
+	at[strcspn(at, " ")] = '\0';
+	for (at = strtok(at, ","); at != NULL; at = strtok(NULL, ",")) {
+		unsigned first, last;
+		int n = sscanf(at, "%u-%u", &first, &last);
+
+		for (unsigned cpu = first; n > 0; cpu++) {
+			CPU_SET(cpu, set);
+			if (n == 1 || cpu == last)
+				break;
+		}
+	}
+}
+
+/* As the kernel writes it. */
+static const char *list(const cpu_set_t *set, char buf[64])
+{
+	size_t len = 0;
+
+	strcpy(buf, CPU_COUNT(set) == 0 ? "none" : "");
+	for (unsigned cpu = 0, last; cpu < nr_cpus; cpu = last + 1) {
+		last = cpu;
+		if (!CPU_ISSET(cpu, set))
+			continue;
+		while (last + 1 < nr_cpus && CPU_ISSET(last + 1, set))
+			last++;
+		len += (size_t)snprintf(buf + len, 64 - len, "%s%u",
+					len > 0 ? "," : "", cpu);
+		if (last > cpu)
+			len += (size_t)snprintf(buf + len, 64 - len, "-%u",
+						last);
+	}
+	return buf;
+}
+
+static cpu_set_t online(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		if (guest_is_online((int)cpu))
+			CPU_SET(cpu, &set);
+	return set;
+}
+
+static void expect_cpus(const cpu_set_t *allowed)
+{
+	char buf[2][64];
+	cpu_set_t set = online();
+
+	expect("CPUs", "ok possible 0-%u; online %s; allowed here %s ",
+	       nr_cpus - 1, list(&set, buf[0]), list(allowed, buf[1]));
+}
+
+static void expect_isolation(const cpu_set_t *partition)
+{
+	char buf[3][64];
+	bool any = CPU_COUNT(&nohz_full) + CPU_COUNT(&isolated) +
+			   CPU_COUNT(partition) >
+		   0;
+
+	expect("set aside", "%s nohz_full %s; isolcpus %s; isolated cpuset %s ",
+	       any ? "ok" : "note", list(&nohz_full, buf[0]),
+	       list(&isolated, buf[1]), list(partition, buf[2]));
+}
+
+/* Every CPU's mode, those alike in one row. */
+static void expect_modes(const cpu_set_t *partition, const char *ordinary)
+{
+	for (unsigned why = 0; why < 8; why++) {
+		char buf[64];
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+			if (why ==
+			    (CPU_ISSET(cpu, &nohz_full) ? 1u : 0) +
+				    (CPU_ISSET(cpu, &isolated) ? 2u : 0) +
+				    (CPU_ISSET(cpu, partition) ? 4u : 0))
+				CPU_SET(cpu, &set);
+		if (CPU_COUNT(&set) == 0)
+			continue;
+		if (why == 0)
+			expect("mode", "ok %s, for CPU %s: %s ",
+			       strcmp(ordinary, "no membarrier") == 0
+				       ? "quiet"
+				       : "ordinary",
+			       list(&set, buf), ordinary);
+		else
+			expect("mode", "ok quiet, for CPU %s: %s%s%s%s%s ",
+			       list(&set, buf), why & 1 ? "nohz_full" : "",
+			       why & 1 && why & 6 ? ", " : "",
+			       why & 2 ? "isolcpus" : "",
+			       why & 2 && why & 4 ? ", " : "",
+			       why & 4 ? "isolated cpuset" : "");
+	}
+}
+
+static void expect_locked(void)
+{
+	expect("mode", "PROBLEM locked, for CPU ");
+	CHECK_MSG(strstr(text, "ordinary, for CPU") == NULL &&
+			  strstr(text, "quiet, for CPU") == NULL,
+		  "%s: %s", scene->name, text);
+}
+
+/* --- situations -------------------------------------------------------- */
+
+static void expect_kernel(void)
+{
+	struct utsname u;
+	unsigned v[3];
+	const char *debian;
+
+	CHECK_EQ(uname(&u), 0);
+	debian = strstr(u.version, "Debian ");
+	CHECK(debian != NULL);
+	CHECK_EQ(sscanf(debian, "Debian %u.%u.%u", &v[0], &v[1], &v[2]), 3);
+	expect("kernel", "ok %s (Linux %u.%u.%u) ", u.release, v[0], v[1],
+	       v[2]);
+	expect("C library", "ok glibc %s ", gnu_get_libc_version());
+	CHECK(v[0] == 6 && v[1] == 1);
+	expect("membarrier fix",
+	       v[2] >= 157 ? "ok in Linux 6.1." : "note cannot tell");
+}
+
+/* Each CPU's link to its node, where doctor reads the nodes' lists. */
+static void expect_nodes(void)
+{
+	char words[256] = "", buf[64], path[80];
+	size_t len = 0;
+
+	for (unsigned node = 0; node < 8; node++) {
+		cpu_set_t set;
+
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%u",
+			 node);
+		if (access(path, F_OK) != 0)
+			break;
+		CPU_ZERO(&set);
+		for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+			snprintf(path, sizeof(path),
+				 "/sys/devices/system/cpu/cpu%u/node%u", cpu,
+				 node);
+			if (access(path, F_OK) == 0)
+				CPU_SET(cpu, &set);
+		}
+		len += (size_t)snprintf(words + len, sizeof(words) - len,
+					"%snode %u, nearest to CPUs %s",
+					node > 0 ? "; " : "", node,
+					list(&set, buf));
+	}
+	expect("NUMA", "ok %s ", words);
+}
+
+static void everywhere(void)
+{
+	guest_everywhere();
+}
+
+static void as_booted(void)
+{
+	static const struct scene s = { "as booted", everywhere };
+	cpu_set_t all = online();
+
+	CHECK(__rseq_size > 0);
+	examine(&s);
+	expect_kernel();
+	expect("rseq", "ok registered");
+	expect("aborts", "ok a disturbed sequence is aborted");
+	expect("membarrier", "ok for sequences");
+	expect_cpus(&all);
+	expect_isolation(&none);
+	expect_modes(&none, "not set aside");
+	expect_nodes();
+	expect_verdict(false);
+}
+
+static void on_cpu_1(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(1, &set);
+	CHECK_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+static void one_cpu_allowed(void)
+{
+	static const struct scene s = { "on CPU 1", on_cpu_1 };
+	bool quiet = CPU_ISSET(1, &nohz_full) || CPU_ISSET(1, &isolated);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(1, &set);
+	examine(&s);
+	expect_cpus(&set);
+	expect_modes(&none, "not set aside");
+	expect("aborts", quiet ? "note not tried: only quiet CPUs"
+			       : "ok a disturbed sequence");
+	expect("membarrier",
+	       quiet ? "note registered; not tried" : "ok for sequences");
+	expect_verdict(false);
+}
+
+static void one_cpu_offline(void)
+{
+	static const struct scene s = { "a CPU offline", everywhere };
+	const int last = (int)nr_cpus - 1;
+	cpu_set_t rest;
+
+	guest_plug(last, false);
+	rest = online();
+	CHECK_EQ(CPU_COUNT(&rest), last);
+	examine(&s);
+	expect_cpus(&rest);
+	expect_modes(&none, "not set aside");
+	guest_plug(last, true);
+	expect_nodes();
+	expect_verdict(false);
+}
+
+/* --- without sequences, without membarrier ----------------------------- */
+
+static void without_rseq(void)
+{
+	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+}
+
+/* A call (with one first argument, or any: -1) fails with that errno. */
+static void forbid(unsigned call, int argument, unsigned error)
+{
+	const unsigned char arg = argument < 0 ? 0 : 1;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)argument, 0, arg),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { 6, code };
+
+	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+static void forbid_rseq(void)
+{
+	forbid(SYS_rseq, -1, EPERM);
+}
+
+static void forbid_membarrier(void)
+{
+	forbid(SYS_membarrier, -1, EPERM);
+}
+
+static void no_membarrier(void)
+{
+	forbid(SYS_membarrier, -1, ENOSYS);
+}
+
+static void no_registration(void)
+{
+	forbid(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ,
+	       EPERM);
+}
+
+static void no_barriers(void)
+{
+	forbid(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, EPERM);
+}
+
+static void sandboxes(void)
+{
+	static const struct {
+		struct scene scene;
+		const char *row, *says;
+		bool locked;
+	} cases[] = {
+		{ { "a tunable", without_rseq },
+		  "rseq",
+		  "PROBLEM not registered: GLIBC_TUNABLES has "
+		  "glibc.pthread.rseq=0",
+		  true },
+		{ { "rseq forbidden", forbid_rseq },
+		  "rseq",
+		  "PROBLEM refused: an old kernel, or a sandbox forbids",
+		  true },
+		{ { "membarrier forbidden", forbid_membarrier },
+		  "membarrier",
+		  "PROBLEM refused: a sandbox forbids it",
+		  false },
+		{ { "no membarrier", no_membarrier },
+		  "membarrier",
+		  "PROBLEM the kernel has none",
+		  false },
+		{ { "no registration", no_registration },
+		  "membarrier",
+		  "PROBLEM registering for it failed",
+		  false },
+	};
+	static const struct scene fails = { "membarrier fails", no_barriers };
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		examine(&cases[i].scene);
+		expect(cases[i].row, "%s", cases[i].says);
+		if (cases[i].locked)
+			expect_locked();
+		else
+			expect_modes(&none, "no membarrier");
+		expect_verdict(true);
+	}
+	examine(&fails);
+	expect("membarrier", "PROBLEM registered, but fails for CPU ");
+	expect_verdict(true);
+}
+
+/* --- an isolated partition --------------------------------------------- */
+
+static void enter_partition(void)
+{
+	guest_must_write(PART "/cgroup.procs", "0");
+}
+
+/* CPUs 2 and 3 in a partition of their own, for who is in it. */
+static void partition(void)
+{
+	static const struct scene inside = { "in a partition",
+					     enter_partition };
+	static const struct scene outside = { "beside one", NULL };
+	char words[64];
+	cpu_set_t set;
+
+	if (CPU_COUNT(&isolated) > 0)
+		return; /* those are in no scheduling domain */
+	guest_must_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset");
+	CHECK(mkdir(PART, 0755) == 0 || errno == EEXIST);
+	guest_must_write(PART "/cpuset.cpus", "2-3");
+	guest_must_write(PART "/cpuset.cpus.partition", "isolated");
+	guest_read(PART "/cpuset.cpus.partition", words, sizeof(words));
+	CHECK_MSG(strcmp(words, "isolated") == 0, "partition: %s", words);
+	CPU_ZERO(&set);
+	CPU_SET(2, &set);
+	CPU_SET(3, &set);
+	examine(&inside);
+	expect_cpus(&set);
+	expect_isolation(&set);
+	expect_modes(&set, "not set aside");
+	expect("aborts", "note not tried: only quiet CPUs");
+	expect_verdict(false);
+	examine(&outside);
+	statements++;
+	CHECK_MSG(strstr(row("CPUs", 0), "allowed here 0-1 ") != NULL,
+		  "beside a partition: %s", text);
+	guest_must_write(PART "/cpuset.cpus.partition", "member");
+	CHECK_EQ(rmdir(PART), 0);
+}
+
+/* --- memory ------------------------------------------------------------ */
+
+static void limit(rlim_t bytes, bool nobody)
+{
+	const struct rlimit l = { bytes, bytes };
+	void *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool may;
+
+	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &l), 0);
+	if (nobody)
+		CHECK_EQ(setuid(65534), 0);
+	may = mlock(p, 1 << 20) == 0;
+	CHECK_EQ(may, !nobody || bytes > 1 << 20); /* so it is told below */
+}
+
+static void root_64k(void)
+{
+	limit(64 << 10, false);
+}
+
+static void nobody_64k(void)
+{
+	limit(64 << 10, true);
+}
+
+static void nobody_unlimited(void)
+{
+	limit(RLIM_INFINITY, true);
+}
+
+/* PREEMPT_RT has none. */
+static void set_thp(const char *word)
+{
+	static const char thp[] = "/sys/kernel/mm/transparent_hugepage/enabled";
+
+	if (access(thp, F_OK) == 0)
+		guest_must_write(thp, word);
+}
+
+static void expect_thp(const char *word)
+{
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0)
+		expect("THP", "note none ");
+	else
+		expect("THP", "%s %s ",
+		       strcmp(word, "never") == 0 ? "note" : "ok", word);
+}
+
+static void memory(void)
+{
+	static const struct scene s[] = {
+		{ "memlock of root", root_64k },
+		{ "memlock", nobody_64k },
+		{ "no memlock", nobody_unlimited },
+		{ "huge pages", NULL },
+	};
+	static const char huge[] =
+		"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+
+	examine(&s[0]);
+	expect("memlock", "ok 64 KiB, and CAP_IPC_LOCK");
+	set_thp("never");
+	examine(&s[1]);
+	expect("memlock", "note 64 KiB WEIR_POOL_LOCK");
+	expect_thp("never");
+	expect("hugetlb", "note 0 of 2 MiB free");
+	set_thp("madvise");
+	examine(&s[2]);
+	expect("memlock", "ok unlimited ");
+	expect_thp("madvise");
+	set_thp("always");
+	guest_must_write(huge, "3");
+	examine(&s[3]);
+	expect_thp("always");
+	expect("hugetlb", "ok 3 of 2 MiB free");
+	guest_must_write(huge, "0");
+}
+
+int main(void)
+{
+	guest_begin(2);
+	nr_cpus = guest_cpus();
+	if (access("/bin/weir", X_OK) != 0)
+		SKIP("the guest has no weir command");
+	from_command_line(&nohz_full, "nohz_full=");
+	from_command_line(&isolated, "isolcpus=");
+	as_booted();
+	one_cpu_allowed();
+	one_cpu_offline();
+	sandboxes();
+	if (nr_cpus == 4)
+		partition();
+	memory();
+	printf("figures: %u statements of weir doctor were so, in %u "
+	       "situations\n",
+	       statements, scenes);
+	return 0;
+}
