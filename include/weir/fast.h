@@ -213,10 +213,15 @@ WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
 		return 0;
 #undef WEIR_FAST_CASE
 #endif
-	err = weir_alloc_bulk(pool, order, pages + got, n - got, flags);
-	if (err != 0)
-		weir_free_bulk(pool, order, pages, got);
-	return err;
+	err = weir_alloc_bulk(pool, order, pages + got, n - got,
+			      got > 0 ? flags | WEIR_NOWAIT : flags);
+	if (err == 0 || got == 0)
+		return err;
+	/* Nobody waits with a part in hand. */
+	weir_free_bulk(pool, order, pages, got);
+	return flags & WEIR_NOWAIT
+		       ? err
+		       : weir_alloc_bulk(pool, order, pages, n, flags);
 }
 
 /* As weir_free_bulk(). */

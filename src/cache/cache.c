@@ -359,6 +359,7 @@ struct need {
 	struct wi_cache *cache;
 	const struct wi_get *get; /* NULL: a drain for its own sake */
 	size_t got;
+	size_t part; /* what it had, and gave back before it drains */
 };
 
 /* May a token of whatever zone be handed to it? */
@@ -545,9 +546,40 @@ static int drain_in_need(struct need *need, bool last_word, uint64_t deadline,
 	bool taken_over;
 
 	if (!last_word && need->get->kind < cache->drain.nr_lists)
-		request.want_pages = (need->get->n - need->got) *
+		request.want_pages = (need->get->n - need->part) *
 				     cache->drain.weight[need->get->kind];
 	return drain_for(need, &request, outcome, &taken_over);
+}
+
+/*
+ * Gives back what a get of all or none has so far: of two that keep a part
+ * each, neither would find the rest, and both would say that there is none.
+ * Returns what this adds to the generation.
+ */
+static uint64_t give_part_back(struct need *need)
+{
+	const struct wi_backend *backend = &need->cache->backend;
+	const uint64_t *tokens = need->get->tokens;
+	uint64_t nr_puts = 0;
+
+	need->part = need->got;
+	if (need->get->flags & WI_GET_SOME)
+		return 0;
+	for (size_t i = 0, n; i < need->got; i += n, nr_puts++) {
+		unsigned zone = 0;
+
+		n = wi_min_u64(need->got - i, WI_BATCH_MAX);
+		if (backend->zone_of != NULL) {
+			zone = backend->zone_of(backend->ctx, tokens[i]);
+			for (size_t j = 1; j < n; j++)
+				if (backend->zone_of(backend->ctx,
+						     tokens[i + j]) != zone)
+					n = j;
+		}
+		backend_put(need->cache, zone, need->get->kind, tokens + i, n);
+	}
+	need->got = 0;
+	return nr_puts;
 }
 
 /*
@@ -570,6 +602,7 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 			need.got = get_from_zones(cache, get, need.got);
 			if (is_enough(get, need.got))
 				return need.got;
+			before += give_part_back(&need);
 			err = drain_in_need(&need, last_word, deadline,
 					    &outcome);
 			if (is_enough(get, need.got))
@@ -581,6 +614,7 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 		need.got = get_from_zones(cache, get, need.got);
 		if (is_enough(get, need.got))
 			return need.got;
+		before += give_part_back(&need);
 		if (outcome.nr_pending == 0 &&
 		    cache->backend.generation(cache->backend.ctx) == before)
 			return fail(cache, WI_FAIL_EMPTY, need.got, error);

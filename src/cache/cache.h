@@ -42,11 +42,14 @@ struct wi_backend {
 	/* Up to n tokens of a kind; how many. *cursor is the CPU's hint. */
 	size_t (*get)(void *ctx, unsigned zone, unsigned kind, uint64_t *tokens,
 		      size_t n, uint32_t *cursor);
-	/* Takes n tokens back; never fails, never waits. */
+	/* Takes n tokens back; never fails, never waits. Up to WI_BATCH_MAX of
+	 * them count as one in the generation. */
 	void (*put)(void *ctx, unsigned zone, unsigned kind,
 		    const uint64_t *tokens, size_t n);
 	/* Counts what came back, from whomever. */
 	uint64_t (*generation)(void *ctx);
+	/* The zone of a token; NULL: there is one. */
+	unsigned (*zone_of)(void *ctx, uint64_t token);
 	void *ctx;
 };
 

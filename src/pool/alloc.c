@@ -120,10 +120,16 @@ static uint64_t backend_generation(void *ctx)
 	return sum;
 }
 
+static unsigned backend_zone_of(void *ctx, uint64_t token)
+{
+	return wi_pool_zone_of(ctx, token);
+}
+
 const struct wi_backend wi_pool_backend = {
 	.get = backend_get,
 	.put = backend_put,
 	.generation = backend_generation,
+	.zone_of = backend_zone_of,
 };
 
 /* --- allocation -------------------------------------------------------- */

@@ -224,6 +224,49 @@ static void bulk(void)
 	destroy();
 }
 
+/* --- bulk against bulk ------------------------------------------------- */
+
+static event ready, done;
+static int said[2];
+
+/* Two pages into this CPU's list; then three, of four that there are. */
+static void want_three(void *arg)
+{
+	int *error = arg;
+	void *mine[3];
+
+	for (uint32_t i = 1; i <= 200; i++) {
+		CHECK_EQ(weir_alloc_bulk(pool, 0, mine, 2, 0), 0);
+		tell(&ready);
+		await(&ready, 4 * i - 2);
+		weir_free_bulk(pool, 0, mine, 2);
+		tell(&ready);
+		await(&ready, 4 * i);
+		*error = weir_alloc_bulk(pool, 0, mine, 3, 0);
+		CHECK(*error == 0 || *error == -EAGAIN || *error == -ENOMEM);
+		if (*error == 0)
+			weir_free_bulk(pool, 0, mine, 3);
+		tell(&done);
+		await(&done, 4 * i - 2);
+		CHECK_MSG(said[0] != -ENOMEM || said[1] != -ENOMEM,
+			  "round %u: both had a part and said ENOMEM", i);
+		tell(&done);
+		await(&done, 4 * i);
+	}
+}
+
+static void bulks(void)
+{
+	struct runner a, b;
+
+	create(4, 0, 2000000000);
+	start_on(&a, here, want_three, &said[0]);
+	start_on(&b, there, want_three, &said[1]);
+	finish(&a);
+	finish(&b);
+	destroy();
+}
+
 /* --- the last page ----------------------------------------------------- */
 
 static uint32_t owners, got[2];
@@ -305,6 +348,7 @@ int main(void)
 	pending();
 	deadline();
 	bulk();
+	bulks();
 	last_page(WEIR_MODE_ORDINARY);
 	last_page(WEIR_MODE_QUIET);
 	last_page(WEIR_MODE_OFF);
