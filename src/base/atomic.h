@@ -17,24 +17,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define wi_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
-#define wi_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define wi_load_full(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+/* Where another thread may come in between; a test build hands over to one here
+ * (tests/interleave). */
+#ifndef WI_AT
+#define WI_AT(p) (p)
+#endif
 
-#define wi_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define wi_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define wi_load_relaxed(p) __atomic_load_n(WI_AT(p), __ATOMIC_RELAXED)
+#define wi_load_acquire(p) __atomic_load_n(WI_AT(p), __ATOMIC_ACQUIRE)
+#define wi_load_full(p) __atomic_load_n(WI_AT(p), __ATOMIC_SEQ_CST)
 
-#define wi_xchg_full(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
-#define wi_xchg_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define wi_store_relaxed(p, v) __atomic_store_n(WI_AT(p), (v), __ATOMIC_RELAXED)
+#define wi_store_release(p, v) __atomic_store_n(WI_AT(p), (v), __ATOMIC_RELEASE)
 
-#define wi_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
-#define wi_add_full(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
-#define wi_sub_full(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
-#define wi_or_relaxed(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
-#define wi_or_acquire(p, v) __atomic_fetch_or((p), (v), __ATOMIC_ACQUIRE)
-#define wi_or_full(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
-#define wi_and_release(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELEASE)
-#define wi_and_full(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+#define wi_xchg_full(p, v) __atomic_exchange_n(WI_AT(p), (v), __ATOMIC_SEQ_CST)
+#define wi_xchg_acq_rel(p, v)                                                  \
+	__atomic_exchange_n(WI_AT(p), (v), __ATOMIC_ACQ_REL)
+
+#define wi_add_relaxed(p, v) __atomic_fetch_add(WI_AT(p), (v), __ATOMIC_RELAXED)
+#define wi_add_full(p, v) __atomic_fetch_add(WI_AT(p), (v), __ATOMIC_SEQ_CST)
+#define wi_sub_full(p, v) __atomic_fetch_sub(WI_AT(p), (v), __ATOMIC_SEQ_CST)
+#define wi_or_relaxed(p, v) __atomic_fetch_or(WI_AT(p), (v), __ATOMIC_RELAXED)
+#define wi_or_acquire(p, v) __atomic_fetch_or(WI_AT(p), (v), __ATOMIC_ACQUIRE)
+#define wi_or_full(p, v) __atomic_fetch_or(WI_AT(p), (v), __ATOMIC_SEQ_CST)
+#define wi_and_release(p, v) __atomic_fetch_and(WI_AT(p), (v), __ATOMIC_RELEASE)
+#define wi_and_full(p, v) __atomic_fetch_and(WI_AT(p), (v), __ATOMIC_SEQ_CST)
 
 #define wi_fence_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define wi_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
@@ -45,19 +52,21 @@
  * the full form.
  */
 #define wi_cas_acquire(p, expected, desired)                                   \
-	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
+	__atomic_compare_exchange_n(WI_AT(p), (expected), (desired), false,    \
 				    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
 #define wi_cas_release(p, expected, desired)                                   \
-	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
+	__atomic_compare_exchange_n(WI_AT(p), (expected), (desired), false,    \
 				    __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 #define wi_cas_full(p, expected, desired)                                      \
-	__atomic_compare_exchange_n((p), (expected), (desired), false,         \
+	__atomic_compare_exchange_n(WI_AT(p), (expected), (desired), false,    \
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 /* A hint to the CPU inside a loop that polls another CPU's word. */
 static inline void wi_cpu_relax(void)
 {
-#if defined(__x86_64__)
+#if defined(WI_RELAX_POINT)
+	WI_RELAX_POINT();
+#elif defined(__x86_64__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ __volatile__("yield" ::: "memory");
