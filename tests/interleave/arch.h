@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sequences of weir/arch/contract.h for a build in which threads are
+ * coroutines: sequences.c follows weir/arch/x86_64.h access by access.
+ */
+#ifndef WEIR_FAST_H
+#error "include <weir/fast.h>"
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum interleave_result { INTERLEAVE_DONE, INTERLEAVE_NONE, INTERLEAVE_AGAIN };
+
+struct interleave_op {
+	const struct weir_lists *lists;
+	unsigned list;
+	bool push;
+	uint64_t *tokens;
+	unsigned n; /* in: at most so many; out: how many, if done */
+};
+
+/* Operations committed since somebody made it 0. */
+extern uint64_t interleave_commits;
+
+enum interleave_result interleave_operate(struct interleave_op *op);
+void interleave_tick(const struct weir_lists *l);
+char *interleave_burst(const struct weir_lists *l);
+
+WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l, unsigned list)
+{
+	uint64_t token = WEIR_NONE;
+	struct interleave_op op = { l, list, false, &token, 1 };
+	enum interleave_result result = interleave_operate(&op);
+
+	return result == INTERLEAVE_AGAIN ? WEIR_AGAIN : token;
+}
+
+WEIR_INLINE int weir_seq_push(const struct weir_lists *l, unsigned list,
+			      uint64_t token)
+{
+	struct interleave_op op = { l, list, true, &token, 1 };
+	enum interleave_result result = interleave_operate(&op);
+
+	return result == INTERLEAVE_DONE   ? 1
+	       : result == INTERLEAVE_NONE ? 0
+					   : -1;
+}
+
+WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
+				       unsigned list, uint64_t *tokens,
+				       unsigned n)
+{
+	struct interleave_op op = { l, list, false, tokens, n };
+
+	return interleave_operate(&op) == INTERLEAVE_DONE ? op.n : 0;
+}
+
+WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
+					unsigned list, const uint64_t *tokens,
+					unsigned n)
+{
+	struct interleave_op op = { l, list, true,
+				    (uint64_t *)(uintptr_t)tokens, n };
+
+	return interleave_operate(&op) == INTERLEAVE_DONE ? op.n : 0;
+}
+
+WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
+{
+	interleave_tick(l);
+}
+
+WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
+{
+	return interleave_burst(l);
+}

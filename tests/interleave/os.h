@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What a scenario says of the virtual machine, and hears from it. */
+#ifndef WEIR_INTERLEAVE_OS_H
+#define WEIR_INTERLEAVE_OS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "interleave/sched.h"
+
+struct interleave_machine {
+	uint8_t mode[SCHED_CPUS]; /* enum wi_mode */
+	bool membarrier_fails;
+	bool no_interrupts[SCHED_CPUS]; /* a membarrier there is a failure */
+	void *mutex;			/* the last one made */
+	void (*locked_mutex)(void);	/* called as it was locked, */
+	void (*unlocking_mutex)(void);	/* and as it is about to be unlocked */
+};
+
+extern struct interleave_machine interleave_machine;
+
+void interleave_reset_memory(void);
+
+#endif

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: MIT */
+/* Plays the rows of lists.h, and knows where every token is. */
+#include "interleave/lists.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/cache.h>
+#include <weir/fast.h>
+#include <weir/stat.h>
+
+#include "cache/cache.h"
+#include "interleave/os.h"
+#include "pool/pool.h"
+#include "stat/stat.h"
+
+#define TOKENS_MAX 16
+#define BURSTS_MAX 4
+#define PAGE 4096
+#define PAGES 512
+#define REGION ((char *)0x40000000) /* never touched */
+#define WAIT_NS 8000		    /* one leap of the clock is longer */
+#define EVENTS_MAX 64
+
+/* Where a token is: with the back end, with weir, with a thread. */
+enum { BACK, IN, HELD };
+
+static struct {
+	const struct list_row *row;
+	struct weir_cache *cache;
+	struct weir_pool *pool;
+	struct wi_cache *lists; /* within either */
+	unsigned nr_tokens;
+	uint64_t first; /* token 0's number in the pool */
+
+	uint8_t place[TOKENS_MAX]; /* BACK, IN, HELD + thread */
+	uint64_t back[TOKENS_MAX];
+	unsigned nr_back;
+
+	struct {
+		uint64_t token[TOKENS_MAX];
+		unsigned n;
+		struct weir_burst burst[BURSTS_MAX];
+		unsigned nr_bursts;
+	} held[SCHED_THREADS_MAX];
+
+	/* For P2: complete drains that left nothing, and puts to the back end
+	 * by calls that returned; in steps. */
+	struct span {
+		uint64_t begin, end;
+	} drains[EVENTS_MAX], puts[EVENTS_MAX];
+	unsigned nr_drains, nr_puts;
+	uint64_t locked_at, begun_before;
+	uint64_t last_put[SCHED_THREADS_MAX]; /* by the call under way */
+} w;
+
+/* --- where tokens are --------------------------------------------------- */
+
+static unsigned index_of(uint64_t token)
+{
+	EXPECT(token >= w.first && token - w.first < w.nr_tokens);
+	return (unsigned)(token - w.first);
+}
+
+static void move(uint64_t token, unsigned from, unsigned to)
+{
+	uint8_t *place = &w.place[index_of(token)];
+
+	if (*place != from)
+		sched_fail("token %u goes from %u to %u, but is at %u",
+			   index_of(token), from, to, *place);
+	*place = (uint8_t)to;
+}
+
+/* A token was given to a thread. */
+static void hold(unsigned t, uint64_t token)
+{
+	move(token, IN, HELD + t);
+	w.held[t].token[w.held[t].n++] = token;
+}
+
+/* Its oldest, about to be given back. */
+static uint64_t let_go(unsigned t)
+{
+	uint64_t token = w.held[t].token[0];
+
+	w.held[t].n--;
+	memmove(w.held[t].token, w.held[t].token + 1,
+		w.held[t].n * sizeof(token));
+	move(token, HELD + t, IN);
+	return token;
+}
+
+static size_t back_end_get(void *context, unsigned list, uint64_t *tokens,
+			   size_t n)
+{
+	size_t got = 0;
+
+	(void)context, (void)list;
+	interleave_point((uintptr_t)&w.nr_back, "back end: get");
+	while (got < n && w.nr_back > 0) {
+		tokens[got] = w.back[--w.nr_back];
+		move(tokens[got++], BACK, IN);
+	}
+	return got;
+}
+
+static void back_end_put(void *context, unsigned list, const uint64_t *tokens,
+			 size_t n)
+{
+	(void)context, (void)list;
+	interleave_point((uintptr_t)&w.nr_back, "back end: put");
+	for (size_t i = 0; i < n; i++) {
+		move(tokens[i], IN, BACK);
+		w.back[w.nr_back++] = tokens[i];
+	}
+	if (sched_self() < SCHED_THREADS_MAX)
+		w.last_put[sched_self()] = sched_steps();
+}
+
+/* --- P2 ----------------------------------------------------------------- */
+
+static void on_lock(void)
+{
+	w.locked_at = sched_steps();
+	w.begun_before = w.lists->drain.begun;
+}
+
+static void on_unlock(void)
+{
+	const struct wi_drain *drain = &w.lists->drain;
+
+	if (drain->begun == w.begun_before || drain->last != drain->begun ||
+	    drain->last_request.cpus != NULL ||
+	    drain->last_outcome.nr_pending != 0 || w.nr_drains == EVENTS_MAX)
+		return;
+	w.drains[w.nr_drains++] = (struct span){ w.locked_at, sched_steps() };
+}
+
+/* ENOMEM, said by a call that began then, needs a complete drain in it during
+ * which no put began and returned. */
+static void check_empty(uint64_t begin)
+{
+	if (w.row->never_empty)
+		sched_fail("ENOMEM, and there was a token all the time");
+	for (unsigned i = 0; i < w.nr_drains; i++) {
+		const struct span *drain = &w.drains[i];
+		bool quiet = drain->begin >= begin;
+
+		for (unsigned k = 0; k < w.nr_puts; k++)
+			quiet &= w.puts[k].begin < drain->begin ||
+				 w.puts[k].end > drain->end;
+		if (quiet)
+			return;
+	}
+	sched_fail("ENOMEM without a complete drain during which nothing came "
+		   "back");
+}
+
+/* --- calls -------------------------------------------------------------- */
+
+static void *page_of(uint64_t token)
+{
+	return REGION + token * PAGE;
+}
+
+static uint64_t token_of(const void *page)
+{
+	return (uint64_t)((const char *)page - REGION) / PAGE;
+}
+
+static bool get_one(unsigned flags, uint64_t *token)
+{
+	if (w.row->door == CACHE) {
+		*token = weir_cache_get(w.cache, 0, flags);
+		return *token != WEIR_CACHE_NONE;
+	} else {
+		void *page = weir_fast_alloc(w.pool, 0, flags);
+
+		*token = token_of(page);
+		return page != NULL;
+	}
+}
+
+static void get(unsigned t, unsigned flags)
+{
+	const uint64_t begin = sched_steps();
+	uint64_t token;
+
+	if (get_one(flags, &token))
+		hold(t, token);
+	else if (errno == ENOMEM)
+		check_empty(begin);
+	else
+		EXPECT(errno == EAGAIN);
+}
+
+static void get_some(unsigned t)
+{
+	uint64_t tokens[3];
+	size_t got;
+
+	if (w.row->door == CACHE) {
+		got = weir_cache_get_upto(w.cache, 0, tokens, 3, WEIR_NOWAIT);
+	} else {
+		void *pages[3];
+
+		got = weir_alloc_upto(w.pool, 0, pages, 3, WEIR_NOWAIT);
+		for (size_t i = 0; i < got; i++)
+			tokens[i] = token_of(pages[i]);
+	}
+	for (size_t i = 0; i < got; i++)
+		hold(t, tokens[i]);
+}
+
+static void put(unsigned t, unsigned n)
+{
+	uint64_t tokens[TOKENS_MAX];
+	void *pages[TOKENS_MAX];
+
+	for (unsigned i = 0; i < n; i++) {
+		tokens[i] = let_go(t);
+		pages[i] = page_of(tokens[i]);
+	}
+	w.last_put[t] = 0;
+	if (n == 1 && w.row->door == CACHE)
+		weir_cache_put(w.cache, 0, tokens[0]);
+	else if (w.row->door == CACHE)
+		weir_cache_put_bulk(w.cache, 0, tokens, n);
+	else if (n == 1)
+		weir_fast_free(w.pool, pages[0], 0);
+	else
+		weir_fast_free_bulk(w.pool, 0, pages, n);
+	if (w.last_put[t] != 0 && w.nr_puts < EVENTS_MAX)
+		w.puts[w.nr_puts++] =
+			(struct span){ w.last_put[t], sched_steps() };
+}
+
+static int drain(uint64_t want_pages, uint64_t wait_ns)
+{
+	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
+	struct weir_drain_result result = { .size = sizeof(result) };
+
+	opts.want_pages = want_pages;
+	opts.wait_ns = wait_ns;
+	return w.row->door == CACHE ? weir_cache_drain(w.cache, &opts, &result)
+				    : weir_drain(w.pool, &opts, &result);
+}
+
+static int maintain(void)
+{
+	struct weir_drain_result result = { .size = sizeof(result) };
+
+	EXPECT(w.row->door == POOL);
+	return weir_maintain(w.pool, 0, &result);
+}
+
+static int set_mode(char letter)
+{
+	enum weir_mode mode = letter == 'o'   ? WEIR_MODE_ORDINARY
+			      : letter == 'q' ? WEIR_MODE_QUIET
+			      : letter == 'y' ? WEIR_MODE_POLLING
+					      : WEIR_MODE_OFF;
+
+	return w.row->door == CACHE ? weir_cache_set_mode(w.cache, "0", mode)
+				    : weir_set_mode(w.pool, "0", mode);
+}
+
+static void check_waited(int err)
+{
+	EXPECT(err == 0 || err == -EAGAIN || err == -ETIMEDOUT);
+}
+
+static void begin_burst(unsigned t)
+{
+	struct weir_burst *burst = &w.held[t].burst[w.held[t].nr_bursts++];
+
+	EXPECT(w.held[t].nr_bursts <= BURSTS_MAX);
+	if (w.row->door == CACHE)
+		weir_cache_burst_begin(w.cache, burst);
+	else
+		weir_burst_begin(w.pool, burst);
+}
+
+static void end_burst(unsigned t)
+{
+	struct weir_burst *burst = &w.held[t].burst[--w.held[t].nr_bursts];
+
+	if (w.row->door == CACHE)
+		weir_cache_burst_end(w.cache, burst);
+	else
+		weir_burst_end(w.pool, burst);
+}
+
+/* Gets without waiting, puts, bursts and ticks wait for nobody. */
+static void call_without_waiting(unsigned t, char letter)
+{
+	sched_forbid_waiting(true);
+	if (letter == 'g')
+		get(t, WEIR_NOWAIT);
+	else if (letter == 'B')
+		get_some(t);
+	else if (letter == 'p' && w.held[t].n > 0)
+		put(t, 1);
+	else if (letter == 'U' && w.held[t].n > 0)
+		put(t, w.held[t].n);
+	else if (letter == 'b')
+		begin_burst(t);
+	else if (letter == 'e')
+		end_burst(t);
+	else if (letter == 't' && w.row->door == CACHE)
+		weir_cache_tick(w.cache);
+	else if (letter == 't')
+		weir_fast_tick(w.pool);
+	sched_forbid_waiting(false);
+}
+
+static void play(unsigned t, const char *script)
+{
+	for (const char *at = script; *at != '\0'; at++) {
+		interleave_point(0, "between calls");
+		switch (*at) {
+		case 'G':
+			get(t, 0);
+			break;
+		case 'd':
+			check_waited(drain(0, 0));
+			break;
+		case 'w':
+			check_waited(drain(1, 0));
+			break;
+		case 'D':
+			EXPECT(drain(0, UINT64_MAX) == 0);
+			break;
+		case 'm':
+			check_waited(maintain());
+			break;
+		case 'q':
+		case 'o':
+		case 'y':
+		case 'x':
+			check_waited(set_mode(*at));
+			break;
+		case 'z':
+			sched_wait_for_others();
+			break;
+		case 'r':
+			interleave_relax();
+			if (!sched_others_done())
+				at = script - 1;
+			break;
+		default:
+			call_without_waiting(t, *at);
+		}
+	}
+}
+
+static void run_thread(unsigned t)
+{
+	play(t, strchr(w.row->thread[t], ' ') + 1);
+}
+
+static void run_handler(unsigned t)
+{
+	play(t, w.row->handler);
+}
+
+/* --- before ------------------------------------------------------------- */
+
+static void read_modes(void)
+{
+	struct interleave_machine *m = &interleave_machine;
+	bool may_be_ordinary = false;
+
+	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
+		may_be_ordinary |= w.row->thread[t] != NULL &&
+				   strpbrk(w.row->thread[t], "oqyx") != NULL;
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
+		char letter = w.row->modes[cpu];
+
+		m->mode[cpu] = letter == 'q'   ? WI_MODE_QUIET
+			       : letter == 'y' ? WI_MODE_POLLING
+					       : WI_MODE_ORDINARY;
+		m->no_interrupts[cpu] = strchr("qyl", letter) != NULL &&
+					(cpu != 0 || !may_be_ordinary);
+	}
+}
+
+static void make_cache(void)
+{
+	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
+
+	opts.backend.get = back_end_get;
+	opts.backend.put = back_end_put;
+	opts.limit[0] = w.row->limit ? w.row->limit : 4;
+	opts.batch = w.row->batch ? w.row->batch : 2;
+	opts.wait_ns = WAIT_NS;
+	opts.flags = w.row->modes[0] == 'l' ? WEIR_POOL_NO_RSEQ : 0;
+	EXPECT(weir_cache_create(&w.cache, &opts) == 0);
+	for (unsigned i = 0; i < w.nr_tokens; i++)
+		w.back[w.nr_back++] = i;
+}
+
+/* A pool of which all but a few pages are out. */
+static void make_pool(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	void *pages[PAGES];
+	const unsigned nr_out = PAGES - w.nr_tokens;
+
+	opts.capacity = PAGES * PAGE;
+	opts.backing = WEIR_BACKING_REGION;
+	opts.region = REGION;
+	opts.list_limit = w.row->limit ? w.row->limit : 4;
+	opts.batch = w.row->batch ? w.row->batch : 2;
+	opts.wait_ns = WAIT_NS;
+	opts.flags = w.row->modes[0] == 'l' ? WEIR_POOL_NO_RSEQ : 0;
+	EXPECT(weir_pool_create(&w.pool, &opts) == 0);
+	EXPECT(weir_alloc_upto(w.pool, 0, pages, nr_out, WEIR_NOWAIT) ==
+	       nr_out);
+	w.first = nr_out;
+	memset(w.place, IN, sizeof(w.place));
+}
+
+/* Words that are only counted with, or those of lists and places in line that
+ * no scenario uses. */
+static void skip_what_does_not_matter(void)
+{
+	struct wi_drain *d = &w.lists->drain;
+
+	sched_skip(w.lists->failures, sizeof(w.lists->failures));
+	sched_skip(&w.lists->waiters[0][2],
+		   sizeof(w.lists->waiters) - 2 * sizeof(struct wi_waiter));
+	sched_skip(&d->total, sizeof(d->total) + sizeof(d->total_membarriers));
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
+		struct wi_area *area = wi_drain_area(d, 0, cpu);
+
+		sched_skip(&d->units[cpu].drains, sizeof(uint64_t));
+		sched_skip(&d->units[cpu].in_force, 1);
+		sched_skip(&d->units[cpu].off, 1);
+		sched_skip(&area->null_set, sizeof(area->null_set));
+		sched_skip(&area->counters, sizeof(area->counters));
+		for (unsigned set = 0; set < 2; set++)
+			sched_skip(&area->header[set][1], 7 * sizeof(uint64_t));
+	}
+}
+
+static void fill(unsigned cpu, unsigned n)
+{
+	const unsigned nobody = SCHED_THREADS_MAX - 1;
+
+	sched_sit_on(cpu);
+	while (w.held[nobody].n < n)
+		if (w.row->door == CACHE) {
+			uint64_t token = 0;
+
+			EXPECT(back_end_get(NULL, 0, &token, 1) == 1);
+			hold(nobody, token);
+		} else {
+			get(nobody, 0);
+		}
+	while (w.held[nobody].n > 0)
+		put(nobody, 1);
+	sched_sit_on(0);
+}
+
+static void add_thread(const char *words)
+{
+	struct sched_thread_spec spec = {
+		.run = run_thread,
+		.handler = run_handler,
+		.cpu = (unsigned)(*words - '0'),
+	};
+
+	while (*++words != ' ')
+		spec.may |= *words == 'm'   ? SCHED_MOVES
+			    : *words == 's' ? SCHED_SIGNALS
+			    : *words == 'f' ? SCHED_FREEZES
+					    : SCHED_DIES;
+	sched_add(&spec);
+}
+
+void play_set_up(const void *row)
+{
+	memset(&w, 0, sizeof(w));
+	w.row = row;
+	w.nr_tokens = w.row->tokens ? w.row->tokens : 6;
+	memset(&interleave_machine, 0, sizeof(interleave_machine));
+	interleave_commits = 0;
+	read_modes();
+	sched_sit_on(0);
+	if (w.row->door == CACHE)
+		make_cache();
+	else
+		make_pool();
+	_Static_assert(offsetof(struct wi_cache, drain) == 0 &&
+			       offsetof(struct wi_drain, mutex) == 0,
+		       "the mutex stands at the cache's beginning");
+	w.lists = interleave_machine.mutex;
+	if (w.row->modes[0] == 'x')
+		EXPECT(set_mode('x') == 0);
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
+		fill(cpu, w.row->fill[cpu]);
+	skip_what_does_not_matter();
+	interleave_machine.membarrier_fails = w.row->membarrier_fails;
+	interleave_machine.locked_mutex = on_lock;
+	interleave_machine.unlocking_mutex = on_unlock;
+	for (unsigned t = 0; t < SCHED_THREADS_MAX && w.row->thread[t]; t++)
+		add_thread(w.row->thread[t]);
+}
+
+/* --- after -------------------------------------------------------------- */
+
+static bool may_die(const struct list_row *row)
+{
+	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++) {
+		const char *words = row->thread[t];
+
+		if (words != NULL &&
+		    memchr(words, 'k', strcspn(words, " ")) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Every CPU passes between operations, so that a drain misses nothing. */
+static void drain_all(void)
+{
+	interleave_machine.locked_mutex = NULL;
+	interleave_machine.unlocking_mutex = NULL;
+	interleave_machine.membarrier_fails = false;
+	check_waited(drain(0, 0));
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
+		sched_sit_on(cpu);
+		if (w.row->door == CACHE)
+			weir_cache_tick(w.cache);
+		else
+			weir_tick(w.pool);
+	}
+	EXPECT(drain(0, 0) == 0);
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
+		EXPECT(!wi_drain_is_pending(&w.lists->drain, 0, cpu));
+}
+
+/* Each operation was counted once. */
+static void check_operations(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
+		struct wi_stat_cpu its;
+
+		wi_stat_cpu(w.lists, 0, cpu, &its);
+		sum += its.operations[0];
+		EXPECT(its.cached == 0 && its.pending == 0);
+	}
+	if (w.row->modes[0] != 'l')
+		EXPECT(sum == interleave_commits);
+}
+
+static unsigned nr_at(unsigned place)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w.nr_tokens; i++)
+		n += w.place[i] == place;
+	return n;
+}
+
+static void check_pool(unsigned held)
+{
+	struct weir_stat stat = WEIR_STAT_INIT;
+
+	EXPECT(weir_stat_read(w.pool, &stat) == 0);
+	EXPECT(stat.out == w.first + held);
+	EXPECT(stat.free == w.nr_tokens - held);
+	EXPECT(wi_zone_is_valid(wi_pool_of(w.pool)->zone[0]));
+}
+
+void play_look(const void *row)
+{
+	unsigned held = 0;
+
+	(void)row;
+	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
+		held += w.held[t].n;
+	drain_all();
+	check_operations();
+	if (may_die(w.row)) /* what its call had is lost */
+		return;
+	if (w.row->door == POOL) {
+		EXPECT(nr_at(IN) == w.nr_tokens - held);
+		check_pool(held);
+		return;
+	}
+	EXPECT(nr_at(IN) == 0);
+	EXPECT(nr_at(BACK) == w.nr_back);
+	EXPECT(nr_at(BACK) + held == w.nr_tokens);
+}
+
+/* --- for traces --------------------------------------------------------- */
+
+static bool describe_area(uintptr_t address, unsigned cpu, char *buf)
+{
+	struct wi_area *area = wi_drain_area(&w.lists->drain, 0, cpu);
+	uint64_t at = address - (uintptr_t)area;
+	const char *name = at == WEIR_AREA_ACTIVE  ? "active"
+			   : at == WEIR_AREA_BUSY  ? "busy"
+			   : at == WEIR_AREA_SEEN  ? "seen"
+			   : at < WEIR_AREA_SET0   ? "area"
+			   : at < WEIR_AREA_SET1   ? "header of set 0"
+			   : at < WEIR_AREA_TOKENS ? "header of set 1"
+			   : at < 32768		   ? "token of set 0"
+						   : "token of set 1";
+
+	if (address < (uintptr_t)area || at >= WEIR_AREA_BYTES)
+		return false;
+	if (at >= WEIR_AREA_ACTIVE && at < WEIR_AREA_TOKENS)
+		snprintf(buf, 64, "%u: %s (%#llx)", cpu, name,
+			 *(unsigned long long *)address);
+	else
+		snprintf(buf, 64, "%u: %s", cpu, name);
+	return true;
+}
+
+void sched_describe(uintptr_t address, char *buf)
+{
+	if (w.lists != NULL &&
+	    (describe_area(address, 0, buf) || describe_area(address, 1, buf)))
+		return;
+	snprintf(buf, 64, "%s", address == 0 ? "" : "...");
+}
