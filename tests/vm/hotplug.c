@@ -244,17 +244,17 @@ static void late_default(void)
 
 /* --- in the middle of everything --------------------------------------- */
 
-static void toggle(struct torturer *self)
+static void toggle(struct member *self)
 {
 	uint64_t r = check_random(&self->random);
 	int cpu = 1 + (int)(r % 3);
 
 	plug(cpu, !guest_is_online(cpu));
-	torture_nap(r >> 40 & 0x1fffff);
+	crowd_nap(r >> 40 & 0x1fffff);
 }
 
 /* All but CPU 0 go, one by one, and come back. */
-static void ebb_and_flow(struct torturer *self)
+static void ebb_and_flow(struct member *self)
 {
 	static int cpu = 3;
 	static bool online;
@@ -265,7 +265,7 @@ static void ebb_and_flow(struct torturer *self)
 		online = !online;
 	else
 		cpu += online ? 1 : -1;
-	torture_nap(1000000);
+	crowd_nap(1000000);
 }
 
 static void crowds(void)

@@ -56,18 +56,21 @@ static void reshape(uint64_t r)
 static void enter(uint64_t r)
 {
 	pid_t tid = __atomic_load_n(
-		&crowd_worker[(r >> 16) % CROWD_WORKERS].tid, __ATOMIC_RELAXED);
+		&crowd_member[(r >> 16) % CROWD_WORKERS].tid, __ATOMIC_RELAXED);
 	char path[96], text[32];
+	int error;
 
 	if (tid == 0)
 		return;
 	group_path(path, (unsigned)(r >> 8) % GROUPS, "cgroup.threads");
 	snprintf(text, sizeof(text), "%d", (int)tid);
-	guest_must_write(path, text);
-	entered++;
+	error = guest_write(path, text);
+	CHECK_MSG(error == 0 || error == ESRCH, "%s: %s", path,
+		  strerror(error)); /* at the end it may have ended */
+	entered += error == 0;
 }
 
-static void disturb(struct torturer *self)
+static void disturb(struct member *self)
 {
 	uint64_t r = check_random(&self->random);
 
@@ -75,7 +78,7 @@ static void disturb(struct torturer *self)
 		reshape(r);
 	else
 		enter(r);
-	torture_nap(check_random(&self->random) & 0x7ffff);
+	crowd_nap(check_random(&self->random) & 0x7ffff);
 }
 
 int main(void)

@@ -311,10 +311,10 @@ static void late(void)
 	unmake();
 }
 
-static void nap(struct torturer *self)
+static void nap(struct member *self)
 {
 	(void)self;
-	torture_nap(1000000);
+	crowd_nap(1000000);
 }
 
 static void crowds(void)

@@ -8,7 +8,7 @@
 #ifndef WEIR_TESTS_VM_CROWD_H
 #define WEIR_TESTS_VM_CROWD_H
 
-#include "torture.h"
+#include "inject.h"
 
 #include <weir/fast.h>
 #include <weir/stat.h>
@@ -17,27 +17,34 @@
 #include "oracle.h"
 
 #define CROWD_WORKERS 5
+#define CROWD_MAX (CROWD_WORKERS + 4)
 #define CROWD_HELD 256
 
-struct crowd_run {
-	const char *name;
-	uint64_t pages;
-	const char *quiet, *polling; /* cpulists; the others are ordinary */
-	unsigned flags;		     /* of the pool */
-	void (*disturb)(struct torturer *); /* a thread's step */
-	double seconds;
-};
-
-struct crowd_worker {
+struct member {
+	pthread_t thread;
+	uint8_t id; /* from 1 */
+	bool works; /* is moved and interrupted */
+	pid_t tid;  /* 0: it has not begun */
+	uint64_t random, ops;
+	void (*step)(struct member *); /* called again and again */
+	/* A worker's own. */
 	struct {
 		char *page;
 		unsigned order;
 	} held[CROWD_HELD];
 	unsigned nr;
 	uint64_t pages;
-	pid_t tid; /* 0: it has not begun */
 	int cpu;
 	uint64_t moves; /* how often it found itself on another CPU */
+};
+
+struct crowd_run {
+	const char *name;
+	uint64_t pages;
+	const char *quiet, *polling; /* cpulists; the others are ordinary */
+	unsigned flags;		     /* of the pool */
+	void (*disturb)(struct member *); /* a thread's step */
+	double seconds;
 };
 
 /* What was counted over all runs of the program. */
@@ -50,7 +57,78 @@ static const struct crowd_run *crowd;
 static struct weir_pool *crowd_pool;
 static char *crowd_base;
 static struct oracle crowd_oracle;
-static struct crowd_worker crowd_worker[CROWD_WORKERS];
+static struct member crowd_member[CROWD_MAX]; /* workers first */
+static unsigned crowd_nr;
+static uint32_t crowd_stop, crowd_pausing, crowd_parked;
+static __thread struct member *crowd_self;
+
+/* --- threads ----------------------------------------------------------- */
+
+static inline void crowd_nap(uint64_t ns)
+{
+	const struct timespec t = { .tv_nsec = (long)ns };
+
+	nanosleep(&t, NULL);
+}
+
+/* Stands still until the pause is over; no handler runs meanwhile. */
+static inline void crowd_park(void)
+{
+	sigset_t set, before;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, &before);
+	tell(&crowd_parked);
+	while (happened(&crowd_pausing, 1))
+		crowd_nap(100000);
+	__atomic_sub_fetch(&crowd_parked, 1, __ATOMIC_ACQ_REL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static inline void *crowd_main(void *arg)
+{
+	struct member *self = arg;
+	const struct sched_param first = { .sched_priority = 1 };
+
+	crowd_self = self;
+	__atomic_store_n(&self->tid, gettid(), __ATOMIC_RELAXED);
+	/* Who disturbs the others comes before them. */
+	if (self == &crowd_member[CROWD_MAX - 1])
+		pthread_setschedparam(pthread_self(), SCHED_RR, &first);
+	while (!happened(&crowd_stop, 1)) {
+		if (happened(&crowd_pausing, 1))
+			crowd_park();
+		else
+			self->step(self);
+	}
+	return NULL;
+}
+
+static inline void crowd_add(void (*step)(struct member *), bool works)
+{
+	struct member *m = &crowd_member[crowd_nr++];
+
+	*m = (struct member){
+		.id = (uint8_t)crowd_nr, .works = works, .cpu = -1, .step = step
+	};
+	m->random = (UINT64_C(0x9e3779b97f4a7c15) * crowd_nr ^ now_ns()) | 1;
+}
+
+/* Every thread stands still, outside of calls and bursts. */
+static inline void crowd_pause(void)
+{
+	tell(&crowd_pausing);
+	while (!happened(&crowd_parked, crowd_nr))
+		crowd_nap(100000);
+}
+
+static inline void crowd_resume(void)
+{
+	__atomic_store_n(&crowd_pausing, 0, __ATOMIC_RELEASE);
+	while (happened(&crowd_parked, 1))
+		crowd_nap(100000);
+}
 
 /* --- working ----------------------------------------------------------- */
 
@@ -61,27 +139,24 @@ static inline unsigned crowd_order(uint64_t r)
 	return r % 128 == 127 ? 9 : order[r % 8];
 }
 
-static inline void crowd_take(struct torturer *self, char *page, unsigned order)
+static inline void crowd_take(struct member *self, char *page, unsigned order)
 {
-	struct crowd_worker *w = self->state;
-
 	oracle_take(&crowd_oracle, (uint64_t)(page - crowd_base) / 4096,
 		    UINT64_C(1) << order, self->id);
 	*(uint64_t *)(void *)page = self->id;
-	w->held[w->nr].page = page;
-	w->held[w->nr++].order = order;
-	w->pages += UINT64_C(1) << order;
+	self->held[self->nr].page = page;
+	self->held[self->nr++].order = order;
+	self->pages += UINT64_C(1) << order;
 }
 
-static inline void crowd_alloc(struct torturer *self, uint64_t r)
+static inline void crowd_alloc(struct member *self, uint64_t r)
 {
-	struct crowd_worker *w = self->state;
 	unsigned order = crowd_order(r >> 8);
 	unsigned flags = r % 64 ? WEIR_NOWAIT : 0;
 	char *page;
 
-	if (w->nr == CROWD_HELD ||
-	    w->pages > crowd->pages / (CROWD_WORKERS + 1))
+	if (self->nr == CROWD_HELD ||
+	    self->pages > crowd->pages / (CROWD_WORKERS + 1))
 		return;
 	if (order == 0 && r >> 4 & 1)
 		page = weir_fast_alloc(crowd_pool, 0, flags);
@@ -91,18 +166,17 @@ static inline void crowd_alloc(struct torturer *self, uint64_t r)
 		crowd_take(self, page, order);
 }
 
-static inline void crowd_free(struct torturer *self, uint64_t r)
+static inline void crowd_free(struct member *self, uint64_t r)
 {
-	struct crowd_worker *w = self->state;
-	unsigned at = w->nr == 0 ? 0 : (unsigned)(r >> 8) % w->nr, order;
+	unsigned at = self->nr == 0 ? 0 : (unsigned)(r >> 8) % self->nr, order;
 	char *page;
 
-	if (w->nr == 0)
+	if (self->nr == 0)
 		return;
-	page = w->held[at].page;
-	order = w->held[at].order;
-	w->held[at] = w->held[--w->nr];
-	w->pages -= UINT64_C(1) << order;
+	page = self->held[at].page;
+	order = self->held[at].order;
+	self->held[at] = self->held[--self->nr];
+	self->pages -= UINT64_C(1) << order;
 	CHECK_MSG(*(uint64_t *)(void *)page == self->id,
 		  "a page of %u has a word of %u", self->id,
 		  (unsigned)*(uint64_t *)(void *)page);
@@ -114,7 +188,7 @@ static inline void crowd_free(struct torturer *self, uint64_t r)
 		weir_free(crowd_pool, page, order);
 }
 
-static inline void crowd_drain(struct torturer *self)
+static inline void crowd_drain(struct member *self)
 {
 	static const uint64_t waits[] = { 1, 20000, 200000, 2000000, 0 };
 	uint64_t r = check_random(&self->random);
@@ -145,19 +219,16 @@ static inline void crowd_move(uint64_t r)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static inline void crowd_work(struct torturer *self)
+static inline void crowd_work(struct member *self)
 {
-	struct crowd_worker *w = self->state;
 	uint64_t r = check_random(&self->random);
 	unsigned n = 1 + (unsigned)(r >> 8) % 40;
 	bool burst = r % 8 < 2;
 	struct weir_burst in;
 	int cpu = sched_getcpu();
 
-	if (w->tid == 0)
-		__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELAXED);
-	w->moves += cpu != w->cpu;
-	w->cpu = cpu;
+	self->moves += cpu != self->cpu;
+	self->cpu = cpu;
 	if (burst)
 		weir_burst_begin(crowd_pool, &in);
 	for (; n > 0; n--, self->ops++) {
@@ -179,20 +250,44 @@ static inline void crowd_work(struct torturer *self)
 	if ((r >> 49) % 64 == 0)
 		crowd_drain(self);
 	if ((r >> 49) % 256 == 1)
-		torture_nap(r >> 40 & 0xffff);
+		crowd_nap(r >> 40 & 0xffff);
 }
 
-static inline void crowd_drain_step(struct torturer *self)
+static inline void crowd_drain_step(struct member *self)
 {
 	crowd_drain(self);
-	torture_nap(check_random(&self->random) & 0xfffff);
+	crowd_nap(check_random(&self->random) & 0xfffff);
 }
 
-static inline void crowd_in_handler(struct torturer *self)
+/* Moves and interrupts the workers. */
+static inline void crowd_perturb(struct member *self)
 {
-	int before = errno;
-	char *page = weir_fast_alloc(crowd_pool, 0, WEIR_NOWAIT);
+	uint64_t r = check_random(&self->random);
+	const struct member *victim = &crowd_member[r % CROWD_WORKERS];
+	cpu_set_t set;
 
+	CPU_ZERO(&set);
+	for (unsigned cpu = 0; cpu < guest_cpus(); cpu++)
+		if (r >> (8 + cpu % 8) & 1)
+			CPU_SET(cpu, &set);
+	/* It may fail, where a cpuset or an offline CPU is in the way. */
+	pthread_setaffinity_np(victim->thread, sizeof(set), &set);
+	for (unsigned i = 0; i < (r >> 20 & 3); i++)
+		pthread_kill(victim->thread, SIGUSR1);
+	inject_at_random(check_random(&self->random), 100);
+	crowd_nap(r >> 40 & 0x3ffff);
+}
+
+static inline void crowd_in_handler(int number)
+{
+	const struct member *self = crowd_self;
+	int before = errno;
+	char *page;
+
+	(void)number;
+	if (self == NULL || !self->works)
+		return;
+	page = weir_fast_alloc(crowd_pool, 0, WEIR_NOWAIT);
 	if (page != NULL) {
 		uint64_t i = (uint64_t)(page - crowd_base) / 4096;
 
@@ -274,10 +369,12 @@ static inline void crowd_end(void)
 	struct weir_stat stat = WEIR_STAT_INIT;
 
 	for (unsigned i = 0; i < CROWD_WORKERS; i++) {
-		while (crowd_worker[i].nr > 0)
-			crowd_free(&torture.t[i], 0);
-		crowd_sum.ops += (double)torture.t[i].ops;
-		crowd_sum.moves += crowd_worker[i].moves;
+		struct member *m = &crowd_member[i];
+
+		while (m->nr > 0)
+			crowd_free(m, 0);
+		crowd_sum.ops += (double)m->ops;
+		crowd_sum.moves += m->moves;
 	}
 	CHECK_EQ(oracle_out(&crowd_oracle), 0);
 	if (crowd->polling != NULL)
@@ -313,22 +410,47 @@ static inline void crowd_begin(const struct crowd_run *run)
 	oracle_init(&crowd_oracle, "page", run->pages);
 }
 
+/* Runs the threads for so long, and looks about every 100 ms. */
+static inline void crowd_run_for(double seconds)
+{
+	const uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
+
+	crowd_stop = crowd_pausing = crowd_parked = 0;
+	for (unsigned i = 0; i < crowd_nr; i++)
+		CHECK_EQ(pthread_create(&crowd_member[i].thread, NULL,
+					crowd_main, &crowd_member[i]),
+			 0);
+	while (now_ns() < end) {
+		guest_nap_ms(100);
+		crowd_pause();
+		crowd_look();
+		crowd_sum.looks++;
+		crowd_resume();
+	}
+	tell(&crowd_stop);
+	for (unsigned i = crowd_nr; i-- > 0;) /* who sends signals first */
+		CHECK_EQ(pthread_join(crowd_member[i].thread, NULL), 0);
+	inject_at_random(0, 0);
+}
+
 /* Five workers, two drainers, one who moves and interrupts the workers, one
  * who disturbs as the run says. */
 static inline void crowd_go(const struct crowd_run *run)
 {
+	const struct sigaction action = { .sa_handler = crowd_in_handler,
+					  .sa_flags = SA_RESTART };
+
 	guest_everywhere();
 	crowd_begin(run);
-	torture_init(crowd_in_handler);
-	for (unsigned i = 0; i < CROWD_WORKERS; i++) {
-		crowd_worker[i] = (struct crowd_worker){ .cpu = -1 };
-		torture_add(crowd_work, true, &crowd_worker[i]);
-	}
-	torture_add(crowd_drain_step, false, NULL);
-	torture_add(crowd_drain_step, false, NULL);
-	torture_add(torture_perturb, false, NULL);
-	torture_add(run->disturb, false, NULL);
-	crowd_sum.looks += torture_for(run->seconds, crowd_look);
+	sigaction(SIGUSR1, &action, NULL);
+	crowd_nr = 0;
+	for (unsigned i = 0; i < CROWD_WORKERS; i++)
+		crowd_add(crowd_work, true);
+	crowd_add(crowd_drain_step, false);
+	crowd_add(crowd_drain_step, false);
+	crowd_add(run->disturb, false);
+	crowd_add(crowd_perturb, false);
+	crowd_run_for(run->seconds);
 	crowd_end();
 	printf("  %s: %.0f operations so far, %" PRIu64 " moves, %" PRIu64
 	       " pages drained\n",
