@@ -78,8 +78,13 @@ static int without(void)
 		start_on(&runner[i], cpu >= 0 ? cpu : allowed_cpu(0), work,
 			 &id[i]);
 	}
-	for (unsigned i = 0; i < 50; i++)
-		CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
+	/* Who holds a CPU's lists may be preempted for longer than a drain
+	 * waits. */
+	for (unsigned i = 0; i < 50; i++) {
+		int err = weir_drain(pool, NULL, NULL);
+
+		CHECK(err == 0 || err == -EAGAIN);
+	}
 	for (unsigned i = 0; i < 4; i++)
 		finish(&runner[i]);
 	CHECK_EQ(oracle_out(&oracle), 0);
