@@ -93,26 +93,51 @@ static bool ends_with(const char *line, const char *words)
 	return n >= m && strcmp(line + n - m, words) == 0;
 }
 
-int interrupts_read(struct interrupts *in, struct interrupt_counts *counts)
+int interrupts_each(struct interrupts *in, interrupts_row *row, void *ctx)
 {
 	int err = read_text(in);
-	unsigned found = 0;
+	uint64_t number;
 
 	if (err != 0)
 		return err;
-	*counts = (struct interrupt_counts){ 0 };
 	for (char *line = in->text, *next; line; line = next) {
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
-		if (ends_with(line, "Function call interrupts"))
-			found += number_in_line(in, line, &counts->calls);
-		else if (ends_with(line, "Rescheduling interrupts"))
-			found += number_in_line(in, line, &counts->reschedules);
-		else if (ends_with(line, "TLB shootdowns"))
-			number_in_line(in, line, &counts->shootdowns);
+		if (number_in_line(in, line, &number))
+			row(ctx, line, number);
 	}
-	return found == 2 ? 0 : -ENODATA;
+	return 0;
+}
+
+struct reading {
+	struct interrupt_counts *counts;
+	unsigned found;
+};
+
+static void read_row(void *ctx, const char *line, uint64_t number)
+{
+	struct reading *reading = ctx;
+
+	if (ends_with(line, "Function call interrupts")) {
+		reading->counts->calls = number;
+		reading->found++;
+	} else if (ends_with(line, "Rescheduling interrupts")) {
+		reading->counts->reschedules = number;
+		reading->found++;
+	} else if (ends_with(line, "TLB shootdowns")) {
+		reading->counts->shootdowns = number;
+	}
+}
+
+int interrupts_read(struct interrupts *in, struct interrupt_counts *counts)
+{
+	struct reading reading = { counts, 0 };
+	int err;
+
+	*counts = (struct interrupt_counts){ 0 };
+	err = interrupts_each(in, read_row, &reading);
+	return err != 0 ? err : reading.found == 2 ? 0 : -ENODATA;
 }
 
 int interrupts_open(struct interrupts *in, unsigned cpu)

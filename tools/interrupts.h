@@ -39,6 +39,13 @@ void interrupts_close(struct interrupts *in);
 /* 0 or a negative errno. */
 int interrupts_read(struct interrupts *in, struct interrupt_counts *counts);
 
+/* Told of each row of the file that has a number for the CPU: its line, from
+ * the name to what it is. */
+typedef void interrupts_row(void *ctx, const char *line, uint64_t number);
+
+/* 0 or a negative errno. */
+int interrupts_each(struct interrupts *in, interrupts_row *row, void *ctx);
+
 /* Those sent by other CPUs between two readings. */
 static inline uint64_t interrupts_between(const struct interrupt_counts *from,
 					  const struct interrupt_counts *to)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who sent an interrupt to a CPU: probes in the kernel's functions that send
+ * them, which leave a line in the trace with the sender and the CPU aimed at.
+ * For the message of a test that failed; nothing is judged by it.
+ */
+#ifndef WEIR_VM_SENDER_H
+#define WEIR_VM_SENDER_H
+
+#include <stdint.h>
+
+/* Sets the probes, in a kernel that has them; else does nothing. */
+void sender_watch(void);
+
+/* Prints the last lines about that CPU since a time of CLOCK_MONOTONIC. */
+void sender_print(unsigned cpu, uint64_t since_ns);
+
+#endif
