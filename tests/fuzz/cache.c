@@ -13,7 +13,7 @@
 #define TOKENS 1500 /* of a list */
 #define LISTS WEIR_CACHE_LISTS_MAX
 #define BULK_MAX 700
-#define MOVES_MAX 2
+#define MOVES_MAX 4
 #define OPS_MAX 150
 
 enum place { BACKEND, INSIDE, OUT };

@@ -472,10 +472,12 @@ static void command_line(struct bytes *b)
 		"--quick",   "--usage", "1",	 "-1",	     "x",
 	};
 	static char store[8][64];
-	char *argv[10] = { store[0], NULL };
-	int argc = 1;
+	static char *argv[10]; /* these outlive a jump */
+	static int argc;
 
 	strcpy(store[0], "weir");
+	argv[0] = store[0];
+	argc = 1;
 	while (argc < 8 && bytes_left(b) > 0) {
 		const uint8_t how = take_u8(b);
 

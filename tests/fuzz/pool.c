@@ -21,7 +21,7 @@
 #define PAGE_MAX 4096
 #define SLOTS_MAX 8192
 #define BULK_MAX 600
-#define MOVES_MAX 2 /* in truth; each may cost a turn of the scheduler */
+#define MOVES_MAX 4 /* in truth; each may cost a turn of the scheduler */
 #define OPS_MAX 120
 
 static char *region;

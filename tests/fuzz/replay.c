@@ -47,6 +47,7 @@ static void run_path(const char *path)
 
 int main(int argc, char **argv)
 {
+	LLVMFuzzerInitialize(&argc, &argv);
 	for (int i = 1; i < argc; i++)
 		run_path(argv[i]);
 	printf("figures: %u inputs of the corpus run, nothing new tried "

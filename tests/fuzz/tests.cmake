@@ -41,7 +41,7 @@ if(WEIR_FUZZ_CLANG)
 endif()
 if(NOT fuzz_failed EQUAL 0)
   list(APPEND summary_off
-    "fuzzing (apt-get install clang libclang-rt-14-dev); its corpus is run")
+    "fuzzing (apt-get install clang libclang-rt-14-dev), its corpus is run")
   set(fuzz_compiler ${CMAKE_C_COMPILER})
   set(fuzz_uncovered "")
   set(fuzz_uncompared "")
