@@ -102,10 +102,10 @@ set_tests_properties(tree_install PROPERTIES
   LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 120)
 file(GLOB models_run CONFIGURE_DEPENDS models/run)
 if(models_run)
-  add_test(NAME tree_models COMMAND ${models_run} --quick
+  add_test(NAME tree_models COMMAND ${models_run} --quick -j 2
     WORKING_DIRECTORY ${root})
   set_tests_properties(tree_models PROPERTIES
-    LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 240)
+    LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 600)
 endif()
 if(WEIR_PROVE)
   include(cmake/prove.cmake)

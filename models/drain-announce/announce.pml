@@ -39,6 +39,11 @@
  *   NO_OWN_RULE      a drainer's own mark goes on protecting      hang
  *   OWN_CPU_EARLY    "I run there", asked before the exchange     violation
  *   BUSY_EARLY       busy read before the exchange                violation
+ *   PLAIN_BURST      a burst's mark is stored, not exchanged
+ *                    (ARCH-F2)                                  violation
+ *   END_RELAXED      a burst's end waits for no store (CACHE-R1) violation
+ *   RELAXED_CLEAR    nor an abort's clear, with PSO TOKENS and a
+ *                    signal (ARCH-R2, GRACE-A2)                 violation
  * DEATH 1: thread 0 exits inside its burst.  REUSE 1: thread 1 then gets the
  * same tid and lives on: a mark nobody clears (a known limit: hang).
  * DRAINER 1: thread 0's handler is the drainer.
@@ -178,6 +183,10 @@ proctype owner(byte c; byte t; byte nops)
 	:: (BURST >> c) & 1 ->
 		if
 		:: atomic { top[t] == c && on != t -> mine = 0 }
+#ifdef PLAIN_BURST
+		:: atomic { top[t] == c && on == t && nb < BUF && busy != BMARK(t) ->
+			PUT(BUSY, 0, BMARK(t), 0, 0); mine = 1 }
+#endif
 		:: atomic { top[t] == c && on == t && nb == 0 ->
 			if
 			:: busy == BMARK(t) -> mine = 0
@@ -254,7 +263,9 @@ again:		/* 1. arm; load active, load the header */
 #endif
 		goto next;
 aborted:
-#ifndef NO_ABORT_CLEAR
+#ifdef RELAXED_CLEAR
+		if :: m != 0 -> STEP(CAS_BUSY(m, 0)) :: else fi;
+#elif !defined(NO_ABORT_CLEAR)
 		if :: m != 0 -> LOCKED(CAS_BUSY(m, 0)) :: else fi;
 #endif
 		m = 0;
@@ -276,6 +287,8 @@ next:		atomic { a = 0; h = 0; x = 0; m = 0 }
 		:: atomic { top[t] == c && on == t && nb < BUF -> PUT(BUSY, 0, 0, 0, 0) }
 		:: atomic { top[t] == c && on != t -> busy = 0 }
 		fi
+#elif defined(END_RELAXED)
+		STEP(CAS_BUSY(BMARK(t), 0))
 #else
 		LOCKED(CAS_BUSY(BMARK(t), 0))
 #endif

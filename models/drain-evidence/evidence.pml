@@ -28,6 +28,8 @@
  *   OLD_HEADER      a header of the old set changed is evidence  violation
  *   PSO RELAXED_COMMIT  the header is stored without release     violation
  *   PSO RELAXED_SEEN    `seen` is stored without release         violation
+ *   EARLY_FLUSH     the old header is loaded before the evidence
+ *                   (GRACE-A1; with MEMBARRIER: GRACE-F1)        violation
  */
 #ifndef NDR
 #define NDR 2
@@ -152,7 +154,7 @@ next:		atomic { a = 0; h = 0; x = 0; pop = 0 }
 
 proctype drainer()
 {
-	byte k, o, n, h0, ho, c0, i;
+	byte k, o, n, h0, ho, c0, i, early;
 
 	do
 	:: k < NDR ->
@@ -162,6 +164,9 @@ proctype drainer()
 			owned[SET(n)] = 0; active_ = n; progressed = 0 };
 #ifdef SNAP_LATE
 		h0 = hdr[SET(n)];
+#endif
+#ifdef EARLY_FLUSH
+		early = hdr[SET(o)];
 #endif
 		if
 #if defined(PLAIN_COUNTER) || defined(SEQ_COUNTER)
@@ -186,6 +191,10 @@ proctype drainer()
 		owned[SET(o)] = 1;
 		/* 3. flush: read the slots below count */
 		h0 = hdr[SET(o)];
+#ifdef EARLY_FLUSH
+		assert(early == h0);	/* else a token is lost or given twice */
+		early = 0;
+#endif
 		i = 0;
 		do
 		:: i < CNT(h0) ->
