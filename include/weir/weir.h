@@ -120,7 +120,7 @@ struct weir_pool_opts {
 /* Flags of allocations. */
 #define WEIR_NOWAIT 0x1u   /* lists and zones only; fails with EAGAIN */
 #define WEIR_ZERO 0x2u	   /* the pages are filled with zeros */
-#define WEIR_THISNODE 0x4u /* from the node of this CPU only */
+#define WEIR_THISNODE 0x4u /* this node's zone only, if there are several */
 
 /* Flags of weir_pool_destroy(). */
 #define WEIR_DESTROY_FORCE 0x1u /* although pages are out */

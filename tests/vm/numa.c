@@ -286,6 +286,10 @@ static void all_near_one(void *arg)
 	CHECK(weir_alloc(pool, 0, 0) == NULL);
 	CHECK_EQ(errno, ENOMEM);
 	weir_free_bulk(pool, 0, pages, PAGES);
+	/* Of one zone: there is no other that the flag could exclude. */
+	CHECK((pages[0] = weir_alloc(pool, 0, WEIR_THISNODE)) != NULL);
+	expect_node(pages[0], 0, node);
+	weir_free(pool, pages[0], 0);
 	drain_all();
 }
 

@@ -241,7 +241,7 @@ static inline void crowd_work(struct member *self)
 		else
 			crowd_free(self, r >> 8);
 	}
-	if ((r >> 49) % 32 == 2)
+	if ((r >> 49) % 8 == 2)
 		crowd_move(r >> 56);
 	if (burst)
 		weir_burst_end(crowd_pool, &in);
