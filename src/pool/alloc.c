@@ -220,6 +220,9 @@ WI_COLD static void *alloc_slow(struct weir_pool *pool, unsigned order,
 	return NULL;
 }
 
+/* Of the orders above 0: no sequences that nobody reaches. */
+#define OTHER_LISTS(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+
 /* With flags, or of another order than 0. */
 __attribute__((noinline)) static void *
 alloc_other(struct weir_pool *pool, unsigned order, unsigned flags)
@@ -232,7 +235,10 @@ alloc_other(struct weir_pool *pool, unsigned order, unsigned flags)
 		token = weir_seq_pop(&pool->lists, list);                      \
 		break;
 	if (!(flags & ~WEIR_FAST_FLAGS))
-		WEIR_LIST_SWITCH(weir_list_of_order(order), CASE)
+		switch (weir_list_of_order(order)) {
+			CASE(0)
+			OTHER_LISTS(CASE)
+		}
 #undef CASE
 #endif
 	if (wi_likely(token < WEIR_AGAIN))
@@ -317,7 +323,9 @@ __attribute__((noinline)) static void free_other(struct weir_pool *pool,
 	int pushed = 0;
 
 	if (!(offset & mask) && offset + mask < pool->bytes)
-		WEIR_LIST_SWITCH(weir_list_of_order(order), CASE)
+		switch (weir_list_of_order(order)) {
+			OTHER_LISTS(CASE)
+		}
 	if (wi_likely(pushed > 0))
 		return;
 #undef CASE
