@@ -59,16 +59,45 @@ static void burst_turn(struct owner *owner)
 	__atomic_fetch_add(&owner->turns, 1, __ATOMIC_RELEASE); /* as above */
 }
 
-static void compute_until(struct owner *owner, uint64_t ns)
+static void compute(void)
 {
-	while (!wi_load_relaxed(&owner->end) && wi_os_now_ns() < ns)
-		for (unsigned i = 0; i < 50; i++)
-			wi_cpu_relax();
+	for (unsigned i = 0; i < 50; i++)
+		wi_cpu_relax();
+}
+
+static void rare_turn(struct owner *owner)
+{
+	const uint64_t next = wi_os_now_ns() + RARE_NS;
+
+	told_turn(owner);
+	while (!wi_load_relaxed(&owner->end) && wi_os_now_ns() < next)
+		compute();
+}
+
+/* Every other one only frees a page, which finds no list empty and so does not
+ * tick: the tick of the first turn stays what a drain finds. */
+static void asked_turn(struct owner *owner)
+{
+	if (wi_load_relaxed(&owner->asked) == wi_load_relaxed(&owner->turns)) {
+		compute();
+		return;
+	}
+	if (owner->held) {
+		weir_fast_free(owner->pool, owner->held, 0);
+		owner->held = NULL;
+	} else {
+		turn(owner);
+		owner->held = weir_fast_alloc(owner->pool, 0, WEIR_NOWAIT);
+	}
+	if (owner->turns == 0)
+		weir_fast_tick(owner->pool);
+	wi_store_release(&owner->turns, owner->turns + 1); /* as above */
 }
 
 /* Makes the turns, while another thread of this CPU may compute. */
 static void sleep_and_turn(struct owner *owner)
 {
+	wi_store_relaxed(&owner->tid, wi_os_tid());
 	while (!wi_load_relaxed(&owner->end)) {
 		told_turn(owner);
 		wi_os_sleep_ns(SLEEP_NS);
@@ -78,35 +107,21 @@ static void sleep_and_turn(struct owner *owner)
 static void *main_thread(void *arg)
 {
 	struct owner *owner = arg;
-	const bool sleeps = owner->scene == ASLEEP;
 
-	if (owner->scene != COMPUTING || !owner->helped)
-		wi_store_relaxed(&owner->tid, wi_os_tid());
-	if (sleeps)
+	if (owner->scene == ASLEEP)
 		sleep_and_turn(owner);
-	if (owner->scene == COMPUTING && !owner->helped)
-		told_turn(owner);
 	while (!wi_load_relaxed(&owner->end)) {
-		switch (owner->scene) {
-		case IN_BURSTS:
+		if (owner->scene == IN_BURSTS)
 			burst_turn(owner);
-			break;
-		case RARELY:
+		else if (owner->scene == RARELY)
+			rare_turn(owner);
+		else if (owner->scene == COMPUTING && owner->helped)
+			compute();
+		else if (owner->scene == COMPUTING)
+			asked_turn(owner);
+		else
 			told_turn(owner);
-			compute_until(owner, wi_os_now_ns() + RARE_NS);
-			break;
-		case COMPUTING:
-			compute_until(owner, UINT64_MAX);
-			break;
-		default:
-			told_turn(owner);
-			break;
-		}
 	}
-	if (owner->scene == COMPUTING && !owner->helped)
-		told_turn(owner);
-	while (wi_load_relaxed(&owner->end) < 2)
-		wi_cpu_relax();
 	return NULL;
 }
 
@@ -114,10 +129,8 @@ static void *second_thread(void *arg)
 {
 	struct owner *owner = arg;
 
-	if (owner->scene == COMPUTING) {
-		wi_store_relaxed(&owner->tid, wi_os_tid());
+	if (owner->helped)
 		sleep_and_turn(owner);
-	}
 	while (!wi_load_relaxed(&owner->end))
 		told_turn(owner);
 	return NULL;
@@ -167,6 +180,7 @@ static bool is_asleep(uint32_t tid)
 
 void owner_start(struct owner *owner)
 {
+	owner->asked = 1;
 	start(owner, main_thread);
 	if (owner->scene == TOGETHER || owner->helped)
 		start(owner, second_thread);
@@ -183,17 +197,18 @@ void owner_await_turn(struct owner *owner)
 		wi_cpu_relax();
 }
 
-void owner_last_turn(struct owner *owner)
+void owner_ask_turn(struct owner *owner)
 {
 	const uint32_t turns = wi_load_relaxed(&owner->turns);
 
-	wi_store_relaxed(&owner->end, 1);
+	wi_store_relaxed(&owner->asked, turns + 1);
 	await_turns(owner, turns, 1);
 }
 
 void owner_stop(struct owner *owner)
 {
-	wi_store_relaxed(&owner->end, 2);
+	wi_store_relaxed(&owner->end, true);
 	for (unsigned i = 0; i < owner->nr_threads; i++)
 		CHECK_EQ(pthread_join(owner->thread[i], NULL), 0);
+	weir_free(owner->pool, owner->held, 0);
 }

@@ -33,15 +33,17 @@ struct owner {
 	unsigned cpu;
 	enum scene scene;
 	/* COMPUTING: a second thread, else asleep, makes the turns. Without
-	 * it, one turn at the beginning and one at the end. */
+	 * it there are those asked for; the first ends with a tick. */
 	bool helped;
 
 	pthread_t thread[2];
 	unsigned nr_threads;
 	uint32_t tid;	  /* of who makes the turns */
+	void *held;	  /* by asked turns */
 	uint64_t nothing; /* allocations that found nothing */
 	_Alignas(64) uint32_t turns;
-	_Alignas(64) uint32_t end; /* 1: a last turn; 2: the end */
+	_Alignas(64) uint32_t asked; /* turns, COMPUTING without help */
+	bool end;
 };
 
 /* `owner` has pool, cpu, scene and helped. Returns after the first turn. */
@@ -51,8 +53,8 @@ void owner_start(struct owner *owner);
  * sleeps, until it sleeps again. The test fails after a minute. */
 void owner_await_turn(struct owner *owner);
 
-/* COMPUTING without help: a turn now. */
-void owner_last_turn(struct owner *owner);
+/* COMPUTING without help: a turn, now. */
+void owner_ask_turn(struct owner *owner);
 
 void owner_stop(struct owner *owner);
 
