@@ -66,6 +66,8 @@ const struct scenario list_scenarios[] = {
 	    .thread = { "0 bgpe", "0 bge", "1 dd" }),
 	ROW("burst-moves", "burst", 2, .modes = "qq", FULL,
 	    .thread = { "0m bgpe", "1 dd" }),
+	ROW("burst-ends-elsewhere", "burst", 3, .modes = "qq",
+	    .fill = { 2, 0 }, .thread = { "0m be", "0 g", "1 d" }),
 	ROW("burst-signal", "burst", 2, .modes = "qo", FULL,
 	    .thread = { "0s bgpe", "1 dd" }, .handler = "bpge"),
 	ROW("burst-left-open", "burst", 2, .modes = "qo", FULL,
@@ -125,6 +127,8 @@ const struct scenario list_scenarios[] = {
 	    .thread = { "0 gpg", "1 xq" }),
 	ROW("mode-two-change", "modes", 2, .modes = "oo", FULL,
 	    .thread = { "0 gp", "1 q", "1 o" }),
+	ROW("mode-same-twice", "modes", 2, .modes = "qo", FULL,
+	    .thread = { "0 gp", "1 qqd" }),
 	ROW("mode-burst", "modes", 2, .modes = "qo", FULL,
 	    .thread = { "0 bgpe", "1 oqd" }),
 
@@ -143,7 +147,7 @@ const struct scenario list_scenarios[] = {
 	ROW("need-in-line", "need", 2, .modes = "oo", .tokens = 2,
 	    .fill = { 0, 1 }, .thread = { "0 Gp", "0 Gp", "1 d" }),
 	ROW("need-came-back", "need", 2, .modes = "ox", .tokens = 2,
-	    .thread = { "0 G", "1 ggpgp" }),
+	    .thread = { "0 nG", "1 ggnpgnp" }),
 	ROW("need-came-back-too", "need", 2, .modes = "xo", .tokens = 2,
 	    .thread = { "0 gpgp", "0 gp", "1 G" }),
 	ROW("need-two-drainers", "need", 2, .modes = "oo", FULL,
@@ -185,7 +189,7 @@ const struct scenario list_scenarios[] = {
 	ROW("pool-locked", "pool", 2, .door = POOL, .modes = "ll", FULL,
 	    .thread = { "0 gp", "0 gp", "1 d" }),
 	ROW("pool-came-back", "pool", 2, .door = POOL, .modes = "ox",
-	    .tokens = 2, .thread = { "0 G", "1 ggpgp" }),
+	    .tokens = 2, .thread = { "0 nG", "1 ggnpgnp" }),
 };
 /* clang-format on */
 

@@ -223,7 +223,10 @@ static void put(unsigned t, unsigned n)
 		tokens[i] = let_go(t);
 		pages[i] = page_of(tokens[i]);
 	}
-	w.last_put[t] = 0;
+	/* A pool without lists there puts into the zone. */
+	w.last_put[t] = w.row->door == POOL && w.row->modes[sched_cpu()] == 'x'
+				? sched_steps()
+				: 0;
 	if (n == 1 && w.row->door == CACHE)
 		weir_cache_put(w.cache, 0, tokens[0]);
 	else if (w.row->door == CACHE)
@@ -256,15 +259,15 @@ static int maintain(void)
 	return weir_maintain(w.pool, 0, &result);
 }
 
-static int set_mode(char letter)
+static int set_mode(const char *cpu, char letter)
 {
 	enum weir_mode mode = letter == 'o'   ? WEIR_MODE_ORDINARY
 			      : letter == 'q' ? WEIR_MODE_QUIET
 			      : letter == 'y' ? WEIR_MODE_POLLING
 					      : WEIR_MODE_OFF;
 
-	return w.row->door == CACHE ? weir_cache_set_mode(w.cache, "0", mode)
-				    : weir_set_mode(w.pool, "0", mode);
+	return w.row->door == CACHE ? weir_cache_set_mode(w.cache, cpu, mode)
+				    : weir_set_mode(w.pool, cpu, mode);
 }
 
 static void check_waited(int err)
@@ -340,7 +343,10 @@ static void play(unsigned t, const char *script)
 		case 'o':
 		case 'y':
 		case 'x':
-			check_waited(set_mode(*at));
+			check_waited(set_mode("0", *at));
+			break;
+		case 'n':
+			interleave_relax();
 			break;
 		case 'z':
 			sched_wait_for_others();
@@ -499,7 +505,9 @@ void play_set_up(const void *row)
 		       "the mutex stands at the cache's beginning");
 	w.lists = interleave_machine.mutex;
 	if (w.row->modes[0] == 'x')
-		EXPECT(set_mode('x') == 0);
+		EXPECT(set_mode("0", 'x') == 0);
+	if (w.row->modes[1] == 'x')
+		EXPECT(set_mode("1", 'x') == 0);
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
 		fill(cpu, w.row->fill[cpu]);
 	skip_what_does_not_matter();
