@@ -13,6 +13,26 @@ function(weir_prove name timeout processors)
     ENVIRONMENT WEIR_PROVE=1)
 endfunction()
 
-weir_prove(models 900 2 ${root}/models/run --all -j 2)
-weir_prove(pool_torture 400 2 $<TARGET_FILE:stress_pool_torture> 180)
+weir_prove(models 900 2 ${root}/models/run --long -j 2)
+weir_prove(pool_torture 400 2 $<TARGET_FILE:stress_pool_torture> 150)
 weir_prove(cache_torture 200 2 $<TARGET_FILE:stress_cache_torture> 60)
+if(TARGET interleave)
+  weir_prove(interleave 300 1 $<TARGET_FILE:interleave> 120)
+  weir_prove(interleave_mutants 1500 1 ${root}/tests/interleave/mutants)
+endif()
+if(TARGET step_step)
+  weir_prove(step 900 2 $<TARGET_FILE:step_step> all)
+  weir_prove(step_mutants 1200 2 ${root}/tests/step/mutants)
+endif()
+foreach(name IN ITEMS pool cache zone parsers)
+  if(TARGET fuzz_${name})
+    weir_prove(fuzz_${name} 600 1 ${root}/tests/fuzz/run ${name}
+      ${fuzz_out}/fuzz_${name} ${root}/tests/fuzz/corpus/${name}
+      ${fuzz_out}/${name} 150)
+  endif()
+endforeach()
+foreach(scenario IN LISTS scenarios) # of tests/vm
+  get_filename_component(name ${scenario} NAME)
+  weir_prove(vm_${name} 1500 2 ${vm}/run --build ${CMAKE_CURRENT_BINARY_DIR}
+    --scenario ${scenario})
+endforeach()

@@ -123,11 +123,4 @@ foreach(name IN ITEMS pool cache zone parsers)
       ${fuzz_out}/${name})
   set_tests_properties(fuzz_${name} PROPERTIES
     LABELS fuzz SKIP_RETURN_CODE 77 TIMEOUT 36000)
-  if(WEIR_PROVE) # the long form
-    add_test(NAME prove_fuzz_${name}
-      COMMAND ${fuzz}/run ${name} ${program} ${fuzz}/corpus/${name}
-        ${fuzz_out}/${name} 240)
-    set_tests_properties(prove_fuzz_${name} PROPERTIES
-      LABELS prove TIMEOUT 600)
-  endif()
 endforeach()

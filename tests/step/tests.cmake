@@ -15,10 +15,4 @@ if(NOT WEIR_SANITIZE)
   add_test(NAME step_step COMMAND step_step)
   set_tests_properties(step_step PROPERTIES
     LABELS step SKIP_RETURN_CODE 77 TIMEOUT 240 PROCESSORS 2)
-  if(WEIR_PROVE)
-    add_test(NAME prove_step COMMAND step_step all)
-    add_test(NAME prove_step_mutants COMMAND ${root}/tests/step/mutants)
-    set_tests_properties(prove_step prove_step_mutants PROPERTIES
-      LABELS prove SKIP_RETURN_CODE 77 TIMEOUT 3000 PROCESSORS 2)
-  endif()
 endif()
