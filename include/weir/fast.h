@@ -21,12 +21,7 @@
 
 #include <weir/arch/contract.h>
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WEIR_NO_SEQUENCES 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#if !defined(__OPTIMIZE__)
 #define WEIR_NO_SEQUENCES 1
 #endif
 

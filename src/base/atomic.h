@@ -61,6 +61,22 @@
 	__atomic_compare_exchange_n(WI_AT(p), (expected), (desired), false,    \
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
+/* ThreadSanitizer does not know that this orders what released *p before. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WI_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define WI_TSAN 1
+#endif
+#ifdef WI_TSAN
+void __tsan_acquire(void *);
+#define WI_TSAN_SEES(p) __tsan_acquire(p)
+#else
+#define WI_TSAN_SEES(p) (void)(p)
+#endif
+
 /* A hint to the CPU inside a loop that polls another CPU's word. */
 static inline void wi_cpu_relax(void)
 {

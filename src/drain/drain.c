@@ -319,9 +319,13 @@ static void settle_zones(struct run *run, unsigned cpu)
 	const struct wi_drain_request *request = run->request;
 	const unsigned last_zone = request->first_zone + request->nr_zones;
 
-	for (unsigned zone = request->first_zone; zone < last_zone; zone++)
-		if (awaits_membarrier(run, unit_of(run->drain, zone, cpu)))
-			settle(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
+	for (unsigned zone = request->first_zone; zone < last_zone; zone++) {
+		if (!awaits_membarrier(run, unit_of(run->drain, zone, cpu)))
+			continue;
+		/* All that ran there before, as the kernel says (GRACE-F1). */
+		WI_TSAN_SEES(&wi_drain_area(run->drain, zone, cpu)->cpu);
+		settle(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
+	}
 }
 
 /* Ordinary CPUs: watch for progress, then ask the kernel. */

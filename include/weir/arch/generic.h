@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An architecture without sequences, a C library without rseq, and builds
- * under ThreadSanitizer, which cannot see into them: every sequence leaves at
- * once, and the slow paths work on the lists under the area's lock (locked
- * mode).
+ * An architecture without sequences, a C library without rseq: every sequence
+ * leaves at once, and the slow paths work on the lists under the area's lock
+ * (locked mode).
  */
 #ifndef WEIR_FAST_H
 #error "include <weir/fast.h>"

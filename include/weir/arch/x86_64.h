@@ -45,6 +45,8 @@
 #include <stddef.h>
 #include <sys/rseq.h>
 
+#include <weir/arch/tsan.h>
+
 #define WEIR_STR_(x) #x
 #define WEIR_STR(x) WEIR_STR_(x)
 
@@ -83,7 +85,8 @@
 	"	cmpl %[nr_cpus], %%r10d\n"                                     \
 	"	jae 6f\n"                                                      \
 	"	imulq $" WEIR_STR(WEIR_AREA_BYTES) ", %%r10, %%r10\n"          \
-	"	addq %[areas], %%r10\n"
+	"	addq %[areas], %%r10\n"                                       \
+	WEIR_TSAN_COMPARE("%%r10", "4f")
 
 #define WEIR_X86_ACTIVE WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10)"
 #define WEIR_X86_BUSY WEIR_STR(WEIR_AREA_BUSY) "(%%r10)"
@@ -207,7 +210,8 @@
 	[rseq] "r"(__rseq_offset), [nr_cpus] "m"((l)->nr_cpus),                \
 		[areas] "m"((l)->areas), [header] "i"(8 * (list)),             \
 		[quiet_header] "i"(8ll * (list)-0x80000000ll),                 \
-		[list_mark] "i"((uint64_t)(list) << WEIR_MARK_LIST_SHIFT)
+		[list_mark] "i"((uint64_t)(list) << WEIR_MARK_LIST_SHIFT)      \
+			WEIR_TSAN_INPUT
 
 /* Beside rcx, which is an output of some. */
 #define WEIR_X86_CLOBBERS                                                      \
@@ -306,18 +310,21 @@ WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
 {
 	uint64_t token;
 
+	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_POP,
 						WEIR_X86_FAIL(-1),
 						WEIR_X86_FAIL(-2))
 			     : [token] "=&c"(token)
 			     : WEIR_X86_INPUTS(l, list)
 			     : WEIR_X86_CLOBBERS);
+	WEIR_TSAN_END();
 	return token;
 }
 
 WEIR_INLINE int weir_seq_push(const struct weir_lists *l, const unsigned list,
 			      uint64_t token)
 {
+	WEIR_TSAN_BEGIN(l);
 	__asm__ goto(WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH,
 					WEIR_X86_GOTO(full),
 					WEIR_X86_GOTO(again))
@@ -339,12 +346,14 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 	uint64_t *moved = tokens;
 	uint64_t left = (uint64_t)n * 8;
 
+	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_POP_BULK,
 						WEIR_X86_GIVE_UP_BULK,
 						WEIR_X86_GIVE_UP_BULK)
 			     : [moved] "+&r"(moved), [left] "+&r"(left)
 			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
 			     : WEIR_X86_COPY_CLOBBERS);
+	WEIR_TSAN_END();
 	return (unsigned)(moved - tokens);
 }
 
@@ -355,24 +364,27 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 	const uint64_t *moved = tokens;
 	uint64_t left = (uint64_t)n * 8;
 
+	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH_BULK,
 						WEIR_X86_GIVE_UP_BULK,
 						WEIR_X86_GIVE_UP_BULK)
 			     : [moved] "+&r"(moved), [left] "+&r"(left)
 			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
 			     : WEIR_X86_COPY_CLOBBERS);
+	WEIR_TSAN_END();
 	return (unsigned)(moved - tokens);
 }
 
 #define WEIR_X86_PLAIN_INPUTS(l)                                               \
 	[rseq] "r"(__rseq_offset), [nr_cpus] "m"((l)->nr_cpus),                \
-		[areas] "m"((l)->areas)
+		[areas] "m"((l)->areas)WEIR_TSAN_INPUT
 
 /* clang-format off */
 WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 {
 	uint32_t tries = 64; /* one lost would be waited for */
 
+	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(
 		"70:\n"
 		WEIR_X86_ENTER
@@ -397,6 +409,7 @@ WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 {
 	char *area = NULL;
 
+	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(
 		WEIR_X86_ENTER
 		"	cmpl $0, " WEIR_X86_ACTIVE "\n"
@@ -413,5 +426,6 @@ WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 		: [area] "+&r"(area)
 		: WEIR_X86_PLAIN_INPUTS(l)
 		: "rax", "r8", "r10", "memory", "cc");
+	WEIR_TSAN_END();
 	return area;
 }
