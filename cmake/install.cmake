@@ -15,10 +15,26 @@ endif()
 install(DIRECTORY include/weir DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
 
+# A page of section 3 tells of several functions: each other one gets a page
+# that leads there, made when the pages change.
 file(GLOB man_pages CONFIGURE_DEPENDS docs/man/*.[1-9])
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${man_pages})
 foreach(page IN LISTS man_pages)
   string(REGEX MATCH "[1-9]$" section ${page})
   install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+  if(NOT section EQUAL 3)
+    continue()
+  endif()
+  get_filename_component(file ${page} NAME)
+  file(STRINGS ${page} names REGEX "^\\.Nm weir_")
+  foreach(line IN LISTS names)
+    string(REGEX MATCH "weir_[a-z0-9_]+" name "${line}")
+    set(alias ${CMAKE_CURRENT_BINARY_DIR}/man/${name}.3)
+    if(NOT file STREQUAL "${name}.3")
+      file(CONFIGURE OUTPUT ${alias} CONTENT ".so man3/${file}\n")
+      install(FILES ${alias} DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+    endif()
+  endforeach()
 endforeach()
 
 # The libraries' folder as pkg-config wants it: GNUInstallDirs may make it

@@ -95,6 +95,15 @@ foreach(check IN ITEMS labels includes format golden)
   set_tests_properties(tree_${check} PROPERTIES
     LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 60)
 endforeach()
+# With the command, its options too.
+set(man_tool)
+if(TARGET weir_tool)
+  set(man_tool $<TARGET_FILE:weir_tool>)
+endif()
+add_test(NAME tree_man COMMAND ${root}/scripts/check-man ${man_tool}
+  WORKING_DIRECTORY ${root})
+set_tests_properties(tree_man PROPERTIES
+  LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 120)
 # What `make install` leaves behind, as its users use it.
 add_test(NAME tree_install COMMAND ${root}/scripts/check-install
   ${CMAKE_CURRENT_BINARY_DIR} ${CMAKE_INSTALL_PREFIX})
