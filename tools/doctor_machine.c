@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUs and their modes; huge pages, nodes, what may be locked. */
 #include <dirent.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "doctor.h"
 #include "os/os.h"
 
 #define LIST_BYTES 512
-#define CAP_IPC_LOCK_BIT 14
 
 static const char *list(const struct wi_cpuset *set, char buf[LIST_BYTES])
 {
@@ -22,6 +24,12 @@ static const char *list(const struct wi_cpuset *set, char buf[LIST_BYTES])
 }
 
 /* ---- CPUs -------------------------------------------------------------- */
+
+/* A container or sandbox may show none of it. */
+static bool has_sysfs(void)
+{
+	return access("/sys/devices/system/cpu/possible", R_OK) == 0;
+}
 
 void doctor_cpus(struct doctor *d)
 {
@@ -35,6 +43,14 @@ void doctor_cpus(struct doctor *d)
 		   "possible %s; online %s; allowed here %s",
 		   list(&t->possible, possible), list(&t->online, online),
 		   list(&t->allowed, allowed));
+	if (!has_sysfs()) {
+		doctor_add(d, "isolation", "set aside", DOCTOR_NOTE,
+			   "Name CPUs that are set aside in a pool's "
+			   "quiet_cpus. All that is said here of CPUs, nodes "
+			   "and modes is a guess.",
+			   "cannot tell: /sys cannot be read");
+		return;
+	}
 	doctor_add(d, "isolation", "set aside", none ? DOCTOR_NOTE : DOCTOR_OK,
 		   none ? "To have quiet CPUs boot with nohz_full= and "
 			  "isolcpus=, make an isolated cpuset partition, or "
@@ -108,6 +124,12 @@ static void check_thp(struct doctor *d)
 	if (wi_os_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text,
 			    sizeof(text)) > 0)
 		word = strchr(text, '[');
+	if (!word && !has_sysfs()) {
+		doctor_add(d, "thp", "THP", DOCTOR_NOTE,
+			   "WEIR_BACKING_THP asks the kernel all the same.",
+			   "cannot tell: /sys cannot be read");
+		return;
+	}
 	if (!word) {
 		doctor_add(d, "thp", "THP", DOCTOR_NOTE,
 			   "The kernel has no transparent huge pages; "
@@ -171,6 +193,13 @@ static void check_hugetlb(struct doctor *d)
 	char text[LIST_BYTES] = "none", name[32];
 	size_t len = 0;
 
+	if (!has_sysfs()) {
+		doctor_add(d, "hugetlb", "hugetlb", DOCTOR_NOTE,
+			   "A pool with WEIR_BACKING_HUGETLB is refused when "
+			   "too few are free.",
+			   "cannot tell: /sys cannot be read");
+		return;
+	}
 	for (unsigned i = 0; i < nr && len < sizeof(text) - 64; i++) {
 		if (wi_os_huge_free((size_t)kib[i] << 10, &nr_free) != 0)
 			continue;
@@ -209,19 +238,16 @@ static void check_nodes(struct doctor *d)
 	doctor_add(d, "nodes", "NUMA", DOCTOR_OK, "", "%s", text);
 }
 
-/* May this process lock whatever it likes? */
+/* May this process lock whatever it likes? /proc may not be there to ask. */
 static bool may_lock_all(void)
 {
-	FILE *f = fopen("/proc/self/status", "re");
-	unsigned long long caps = 0;
-	char line[256];
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "CapEff: %llx", &caps) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return caps >> CAP_IPC_LOCK_BIT & 1;
+	return syscall(SYS_capget, &head, data) == 0 &&
+	       (data[0].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
 }
 
 static void check_memlock(struct doctor *d)

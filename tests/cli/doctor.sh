@@ -33,6 +33,40 @@ grep -q 'Start the program without' <<<"$text" ||
 	fail "without rseq: no advice"
 grep -q 'locked, for CPU' <<<"$text" || fail "without rseq: mode not locked"
 
+# In a sandbox that shows neither /sys nor /proc it says what it cannot tell.
+# shellcheck disable=SC2016 # the inner shell's
+hidden='mount --make-rprivate / && mount -t tmpfs none /sys &&
+	mount -t tmpfs none /proc || exit 77
+"$0" doctor "$@"'
+text=$(unshare -m bash -c "$hidden" "$weir" 2>&1)
+hidden_status=$?
+usual=$("$weir" doctor)
+usual_status=$?
+if [ $hidden_status = 77 ] || ! unshare -m true 2>/dev/null; then
+	echo "skipped: without /sys and /proc (hiding them takes root)"
+else
+	[ $hidden_status = $usual_status ] ||
+		fail "without /sys: exit status $hidden_status: $text"
+	for title in 'set aside' THP hugetlb; do
+		grep -qE "^note +$title +cannot tell: /sys cannot" \
+			<<<"$text" || fail "without /sys: $title: $text"
+	done
+	grep -q 'quiet_cpus' <<<"$text" || fail "without /sys: no advice"
+	# The rest does not depend on it.
+	for title in kernel rseq memlock; do
+		grep -qxF "$(grep -E "^[A-Za-z]+ +$title " <<<"$usual")" \
+			<<<"$text" || fail "without /sys: $title: $text"
+	done
+	for title in CPUs NUMA mode; do
+		grep -qE "^[A-Za-z]+ +$title +[a-z]+" <<<"$text" ||
+			fail "without /sys: no $title: $text"
+	done
+	tunable=glibc.pthread.rseq=0
+	GLIBC_TUNABLES=$tunable unshare -m bash -c "$hidden" "$weir" \
+		>/dev/null 2>&1
+	[ $? = 1 ] || fail "without /sys and rseq: exit status is not 1"
+fi
+
 # The same facts as JSON.
 json=$("$weir" doctor --json 2>&1)
 status=$?
