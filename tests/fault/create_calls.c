@@ -480,7 +480,7 @@ int main(int argc, char **argv)
 	}
 	CHECK(count.fallbacks > 0 && count.errors > 0);
 	printf("figures: %u system calls of %u pools, %u failures made, %u "
-	       "fallbacks, %u errors, %u kept by munmap, 0 leaks\n",
+	       "fallbacks, %u errors, %u kept by munmap\n",
 	       calls, nr_kinds, count.made, count.fallbacks, count.errors,
 	       count.kept);
 	return 0;

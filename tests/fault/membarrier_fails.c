@@ -223,6 +223,7 @@ static void start_without(void *error)
 int main(int argc, char **argv)
 {
 	static int errors[] = { EPERM, ENOSYS, EINVAL };
+	unsigned nr_errors = 0;
 	double seconds = argc > 1 ? atof(argv[1]) : 1;
 
 	self = argv[0];
@@ -233,13 +234,13 @@ int main(int argc, char **argv)
 	drains = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(drains != MAP_FAILED);
-	for (unsigned i = 0; i < 3; i++) {
-		in_child(refused_later, &errors[i]);
-		in_child(start_without, &errors[i]);
+	for (; nr_errors < sizeof(errors) / sizeof(errors[0]); nr_errors++) {
+		in_child(refused_later, &errors[nr_errors]);
+		in_child(start_without, &errors[nr_errors]);
 	}
 	in_child(refused_at_work, &seconds);
-	printf("figures: 3 errors of membarrier, later and from the start; "
+	printf("figures: %u errors of membarrier, later and from the start; "
 	       "%" PRIu64 " drains without, %" PRIu64 " pages\n",
-	       drains[0], drains[1]);
+	       nr_errors, drains[0], drains[1]);
 	return 0;
 }

@@ -33,49 +33,61 @@ static const char *const files[] = {
 struct content {
 	const char *text;
 	size_t bytes;
+	unsigned cpus; /* as a list, which of CPUs 0 and 1 it means: bits */
 };
 
 #define TEXT(words)                                                            \
 	{                                                                      \
-		words, sizeof(words) - 1                                       \
+		words, sizeof(words) - 1, 0                                    \
+	}
+#define LIST(words, cpus)                                                      \
+	{                                                                      \
+		words, sizeof(words) - 1, cpus                                 \
 	}
 
 static char zeros[4096], huge[1 << 20], long_line[8191], random_bytes[3000];
 
 static const struct content contents[] = {
-	{ "", 0 },
+	TEXT(""),
 	TEXT("\n"),
 	TEXT("\n\n\n"),
-	TEXT("0"),
-	TEXT("0\n"),
-	TEXT("0-1"),
-	TEXT("1\n"),
+	LIST("0", 1),
+	LIST("0\n", 1),
+	LIST("0-1", 3),
+	LIST("1\n", 2),
 	TEXT("0-"),
 	TEXT("-1\n"),
 	TEXT("1-0\n"),
 	TEXT("0,,1\n"),
+	TEXT("0;1\n"),
+	TEXT("0-1 isolated\n"),
 	TEXT("(null)\n"),
 	TEXT("isolated\n"),
 	TEXT("root\n"),
-	TEXT("0-8191\n"),
+	LIST("0-8191\n", 3),
 	TEXT("0-8192\n"),
 	TEXT("8191\n"),
 	TEXT("100-200\n"),
-	TEXT("0-63:1/2\n"),
+	LIST("0-63:1/2\n", 1),
 	TEXT("99999999999999999999\n"),
 	TEXT("10 20 30 40 50 60 70 80 90 100\n"),
 	TEXT("Node 0 MemTotal: -5 kB\n"),
-	TEXT("0\0001\n"),
-	{ zeros, sizeof(zeros) },
-	{ huge, sizeof(huge) },
-	{ long_line, sizeof(long_line) },
-	{ random_bytes, sizeof(random_bytes) },
-	{ NULL, 0 },
+	LIST("0\0001\n", 1),
+	{ zeros, sizeof(zeros), 0 },
+	{ huge, sizeof(huge), 0 },
+	{ long_line, sizeof(long_line), 1 },
+	{ random_bytes, sizeof(random_bytes), 0 },
+	{ NULL, 0, 0 },
 };
 
 #define NR_CONTENTS (sizeof(contents) / sizeof(contents[0]))
 
-static unsigned *made; /* pools, counted by children too */
+/* Told by children, too. */
+static struct {
+	unsigned pools; /* made */
+	unsigned asked; /* that were asked which CPUs are quiet */
+	unsigned row;	/* the one at hand */
+} * told;
 
 /* --- folders of one's own ---------------------------------------------- */
 
@@ -120,15 +132,31 @@ static void hide(const char *path)
 
 /* --- pools ------------------------------------------------------------- */
 
-static void one_pool(unsigned flags)
+#define ANY UINT32_MAX
+
+/* Those of CPUs 0 and 1 are quiet, and the others are not. */
+static void check_quiet(struct weir_pool *pool, unsigned cpus)
+{
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		int mode = weir_get_mode(pool, cpu);
+
+		CHECK_MSG((mode == WEIR_MODE_QUIET) == (cpus >> cpu & 1),
+			  "CPU %u has mode %d", cpu, mode);
+	}
+	told->asked++;
+}
+
+static void one_pool(unsigned flags, unsigned quiet)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	struct weir_pool *pool;
 	struct weir_stat stat = WEIR_STAT_INIT;
 
-	opts.capacity = 2048 * 4096;
+	opts.capacity = 1024 * 4096;
 	opts.flags = flags;
 	CHECK_MSG(weir_pool_create(&pool, &opts) == 0, "%s", weir_last_error());
+	if (quiet != ANY)
+		check_quiet(pool, quiet);
 	for (unsigned i = 0; allowed_cpu(i) >= 0 && i < 4; i++) {
 		pin(allowed_cpu(i));
 		weir_free(pool, weir_alloc(pool, 0, 0), 0);
@@ -139,13 +167,13 @@ static void one_pool(unsigned flags)
 	CHECK_EQ(weir_stat_read(pool, &stat), 0);
 	CHECK(stat.nr_cpus >= 1 && stat.nr_zones >= 1);
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
-	++*made;
+	told->pools++;
 }
 
 static void pools(void)
 {
-	one_pool(0);
-	one_pool(WEIR_POOL_NO_RSEQ);
+	one_pool(0, ANY);
+	one_pool(WEIR_POOL_NO_RSEQ, ANY);
 }
 
 /* What stands around a file: two nodes, of which the kernel knows one. */
@@ -166,29 +194,50 @@ static void take_away(const char *file)
 	CHECK(unlink(path) == 0 || rmdir(path) == 0);
 }
 
+static bool modes; /* CPUs can be quiet here */
+
+static const struct refusal bind = { .nr = SYS_mbind }; /* seems to work */
+
 static void bound_pools(void *unused)
 {
-	const struct refusal bind = { .nr = SYS_mbind }; /* seems to work */
-
 	(void)unused;
 	seccomp_refuse(&bind, 1);
-	one_pool(0);
+	one_pool(0, ANY);
+}
+
+/* The files that name quiet CPUs; a partition names its own elsewhere. */
+static bool names_quiet(const char *file)
+{
+	return strcmp(file, "devices/system/cpu/nohz_full") == 0 ||
+	       strcmp(file, "devices/system/cpu/isolated") == 0 ||
+	       strcmp(file, "fs/cgroup/cpuset.cpus.isolated") == 0;
+}
+
+static void rows_of_file(void *arg)
+{
+	const char *file = arg;
+
+	seccomp_refuse(&bind, 1);
+	for (told->row = 0; told->row < NR_CONTENTS; told->row++) {
+		const struct content *content = &contents[told->row];
+
+		put_others();
+		put_file(file, content, 0444);
+		one_pool(0, modes && names_quiet(file) ? content->cpus : ANY);
+		take_away(file);
+	}
 }
 
 static void all_rows(void)
 {
 	hide("/sys"); /* once: the kernel is slow to mount and to forget */
-	for (unsigned file = 0; file < NR_FILES; file++)
-		for (unsigned i = 0; i < NR_CONTENTS; i++) {
-			int status;
+	for (unsigned file = 0; file < NR_FILES; file++) {
+		int status = end_child(start_child(
+			rows_of_file, (void *)(uintptr_t)files[file]));
 
-			put_others();
-			put_file(files[file], &contents[i], 0444);
-			status = end_child(start_child(bound_pools, NULL));
-			CHECK_MSG(status == 0, "%s, content %u: ended with %d",
-				  files[file], i, status);
-			take_away(files[file]);
-		}
+		CHECK_MSG(status == 0, "%s, content %u: ended with %d",
+			  files[file], told->row, status);
+	}
 }
 
 static void nothing(void *arg)
@@ -235,15 +284,29 @@ static void may_mount(void *unused)
 		SKIP("a file system of one's own takes root");
 }
 
+static bool has_modes(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct weir_pool *pool;
+	bool has;
+
+	opts.capacity = 1 << 20;
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	has = weir_set_mode(pool, NULL, WEIR_MODE_ORDINARY) == 0;
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	return has;
+}
+
 int main(void)
 {
 	uint64_t state = 0x5deece66d;
 
 	in_child(may_mount, NULL);
 	warm_up();
-	made = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	modes = has_modes();
+	told = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(made != MAP_FAILED);
+	CHECK(told != MAP_FAILED);
 	memset(huge, '9', sizeof(huge));
 	memset(long_line, '0', sizeof(long_line));
 	for (size_t i = 0; i < sizeof(random_bytes); i++)
@@ -255,8 +318,8 @@ int main(void)
 		in_child(fixture, (void *)(uintptr_t)fixtures[i]);
 	CHECK(own_mounts());
 	all_rows();
-	printf("figures: %zu files of the kernel, %zu contents each; absent; "
-	       "unreadable; %u pools made\n",
-	       NR_FILES, NR_CONTENTS, *made);
+	printf("figures: %zu files of the kernel, %zu contents each; %u pools "
+	       "made, of %u it is known which CPUs are quiet\n",
+	       NR_FILES, NR_CONTENTS, told->pools, told->asked);
 	return 0;
 }
