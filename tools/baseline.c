@@ -11,14 +11,19 @@
  *                   As tcmalloc does.
  *   spinlock        a list under a lock for each CPU, which a drainer takes.
  *                   Linux since 6.0.
+ *   signal          the lists of weir; a drainer sends the owner's thread a
+ *                   signal, whose handler empties the list. Not in the demo.
  *
  * They share the zone, a stack under a lock, and differ from each other in
  * nothing but the lists and the drain. A drain here takes the pages of every
  * CPU whose list is not empty.
  */
+#include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "os/os.h"
 #include "pcplist/pcplist.h"
@@ -68,6 +73,12 @@ struct pool {
 	uint32_t *exchanges; /* of each CPU */
 	struct lock drain_lock;
 	uint64_t membarriers;
+	uint64_t aborts; /* of sequences; counted by all, roughly */
+
+	uint32_t owner_tid; /* signal: 0 while there is no owner */
+	uint32_t answered;  /* by the handler, which has put pages here: */
+	uint32_t nr_taken;
+	uint64_t taken[DEMO_LIST_LIMIT];
 
 	struct spin_list *spin; /* spinlock: one a CPU */
 	size_t spin_bytes;
@@ -181,27 +192,37 @@ static void *seq_setup(const struct demo_way *way,
 	return pool;
 }
 
-/* No thread uses the pool any more. */
-static bool seq_teardown(void *p)
+static bool seq_is_complete(void *p)
 {
-	struct pool *pool = p;
+	const struct pool *pool = p;
 	uint64_t there = pool->count;
-	bool complete;
 
 	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
 		there += pages_of(pool, cpu);
-	complete = there == DEMO_PAGES;
+	return there == DEMO_PAGES;
+}
+
+/* No thread uses the pool any more. */
+static bool seq_teardown(void *pool)
+{
+	bool complete = seq_is_complete(pool);
+
 	destroy(pool);
 	return complete;
+}
+
+static void count_abort(struct pool *pool)
+{
+	wi_add_relaxed(&pool->aborts, 1); /* a count */
 }
 
 static inline uint64_t seq_get_inline(struct pool *pool)
 {
 	uint64_t page;
 
-	do
-		page = weir_seq_pop(&pool->lists, 0);
-	while (wi_unlikely(page == WEIR_AGAIN));
+	while (wi_unlikely((page = weir_seq_pop(&pool->lists, 0)) ==
+			   WEIR_AGAIN))
+		count_abort(pool);
 	return wi_likely(page != WEIR_NONE) ? page : zone_get(pool);
 }
 
@@ -209,9 +230,8 @@ static inline void seq_put_inline(struct pool *pool, uint64_t page)
 {
 	int pushed;
 
-	do
-		pushed = weir_seq_push(&pool->lists, 0, page);
-	while (wi_unlikely(pushed < 0));
+	while (wi_unlikely((pushed = weir_seq_push(&pool->lists, 0, page)) < 0))
+		count_abort(pool);
 	if (wi_unlikely(pushed == 0))
 		zone_put(pool, &page, 1);
 }
@@ -240,28 +260,39 @@ static void seq_pairs(void *pool, unsigned n)
 
 /* The list of the CPU this thread has moved to, to the zone. A pop that was
  * aborted looks like one that found nothing. */
-static void flush_here(struct pool *pool, unsigned cpu)
+static uint64_t flush_here(struct pool *pool, unsigned cpu)
 {
-	uint64_t pages[64];
+	uint64_t pages[64], all = 0;
 
-	do
-		zone_put(pool, pages,
-			 weir_seq_pop_bulk(&pool->lists, 0, pages, 64));
-	while (pages_of(pool, cpu) > 0 && sched_getcpu() == (int)cpu);
+	do {
+		size_t n = weir_seq_pop_bulk(&pool->lists, 0, pages, 64);
+
+		zone_put(pool, pages, n);
+		all += n;
+	} while (pages_of(pool, cpu) > 0 && sched_getcpu() == (int)cpu);
+	return all;
+}
+
+static uint64_t scheduled_drain(void *p)
+{
+	struct pool *pool = p;
+	uint64_t n = 0;
+
+	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
+		if (pages_of(pool, cpu) > 0 && demo_go_to(cpu))
+			n += flush_here(pool, cpu);
+	demo_go_to(pool->machine.rescuer_cpu);
+	return n;
 }
 
 static uint64_t scheduled_rescue(void *p)
 {
-	struct pool *pool = p;
-	uint64_t page = seq_get_inline(pool);
+	uint64_t page = seq_get(p);
 
 	if (page != DEMO_NONE)
 		return page;
-	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
-		if (pages_of(pool, cpu) > 0 && demo_go_to(cpu))
-			flush_here(pool, cpu);
-	demo_go_to(pool->machine.rescuer_cpu);
-	return seq_get_inline(pool);
+	scheduled_drain(p);
+	return seq_get(p);
 }
 
 /* --- membarrier ---------------------------------------------------------- */
@@ -279,7 +310,7 @@ static void *membarrier_setup(const struct demo_way *way,
 
 /* Exchanges the set in use, waits out who may still write the old one, and
  * gives it to the zone. Under the drain lock. */
-static void exchange_and_flush(struct pool *pool, unsigned cpu)
+static uint64_t exchange_and_flush(struct pool *pool, unsigned cpu)
 {
 	struct wi_area *area = area_of(pool, cpu);
 	unsigned old = wi_active_set(wi_load_relaxed(&area->active));
@@ -296,26 +327,106 @@ static void exchange_and_flush(struct pool *pool, unsigned cpu)
 	pages = wi_pcplist_tokens(area, old, 0, &n);
 	zone_put(pool, pages, n);
 	wi_pcplist_reset(area, old, 0, DEMO_LIST_LIMIT);
+	return n;
+}
+
+static uint64_t membarrier_drain(void *p)
+{
+	struct pool *pool = p;
+	uint64_t n = 0;
+
+	lock(&pool->drain_lock);
+	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
+		if (pages_of(pool, cpu) > 0)
+			n += exchange_and_flush(pool, cpu);
+	unlock(&pool->drain_lock);
+	return n;
 }
 
 static uint64_t membarrier_rescue(void *p)
 {
-	struct pool *pool = p;
-	uint64_t page = seq_get_inline(pool);
+	uint64_t page = seq_get(p);
 
 	if (page != DEMO_NONE)
 		return page;
-	lock(&pool->drain_lock);
-	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
-		if (pages_of(pool, cpu) > 0)
-			exchange_and_flush(pool, cpu);
-	unlock(&pool->drain_lock);
-	return seq_get_inline(pool);
+	membarrier_drain(p);
+	return seq_get(p);
 }
 
-static void membarrier_count(void *p, struct demo_counts *counts)
+/* --- signal -------------------------------------------------------------- */
+
+static struct pool *signalled; /* by the drainer that waits for an answer */
+
+/* On the owner's thread, between any two of its instructions: it takes no
+ * lock, and gives the pages to the drainer. */
+static void take_all(int sig)
 {
-	counts->membarriers = ((struct pool *)p)->membarriers;
+	struct pool *pool = signalled;
+	const int error = errno;
+	uint32_t n = 0;
+
+	(void)sig;
+	do
+		n += weir_seq_pop_bulk(&pool->lists, 0, pool->taken + n,
+				       DEMO_LIST_LIMIT - n);
+	while (pages_of(pool, pool->machine.owner_cpu) > 0);
+	pool->nr_taken = n;
+	wi_store_release(&pool->answered, 1); /* to the drainer */
+	errno = error;
+}
+
+static void signal_enter(void *p)
+{
+	/* Relaxed: whoever drains before sees no owner. */
+	wi_store_relaxed(&((struct pool *)p)->owner_tid, wi_os_tid());
+}
+
+static void signal_leave(void *p)
+{
+	struct pool *pool = p;
+
+	lock(&pool->drain_lock); /* who waits gets its answer first */
+	wi_store_relaxed(&pool->owner_tid, 0); /* under the lock */
+	unlock(&pool->drain_lock);
+}
+
+static uint64_t signal_drain(void *p)
+{
+	struct pool *pool = p;
+	uint64_t n = 0;
+
+	lock(&pool->drain_lock);
+	signalled = pool;
+	wi_store_relaxed(&pool->answered, 0); /* nobody else is there yet */
+	if (wi_load_relaxed(&pool->owner_tid) != 0 &&
+	    tgkill(getpid(), (pid_t)pool->owner_tid, SIGUSR1) == 0) {
+		/* Acquires the pages. */
+		while (!wi_load_acquire(&pool->answered))
+			wi_cpu_relax();
+		n = pool->nr_taken;
+		zone_put(pool, pool->taken, n);
+	}
+	unlock(&pool->drain_lock);
+	return n;
+}
+
+static void *signal_setup(const struct demo_way *way,
+			  const struct demo_machine *machine, uint64_t wait_ns,
+			  const char **why)
+{
+	struct sigaction action = { .sa_handler = take_all,
+				    .sa_flags = SA_RESTART };
+
+	sigaction(SIGUSR1, &action, NULL);
+	return seq_setup(way, machine, wait_ns, why);
+}
+
+static void baseline_count(void *p, struct demo_counts *counts)
+{
+	const struct pool *pool = p;
+
+	counts->membarriers = pool->membarriers;
+	counts->aborts = wi_load_relaxed(&pool->aborts); /* a count */
 }
 
 /* --- spinlock ------------------------------------------------------------ */
@@ -339,15 +450,22 @@ static void *spin_setup(const struct demo_way *way,
 	return pool;
 }
 
-static bool spin_teardown(void *p)
+static bool spin_is_complete(void *p)
 {
-	struct pool *pool = p;
+	const struct pool *pool = p;
 	uint64_t there = pool->count;
 
 	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++)
 		there += pool->spin[cpu].count;
-	destroy(pool);
 	return there == DEMO_PAGES;
+}
+
+static bool spin_teardown(void *pool)
+{
+	bool complete = spin_is_complete(pool);
+
+	destroy(pool);
+	return complete;
 }
 
 static inline struct spin_list *spin_list_here(struct pool *pool)
@@ -404,34 +522,46 @@ static void spin_pairs(void *pool, unsigned n)
 	}
 }
 
-static uint64_t spin_rescue(void *p)
+static uint64_t spin_drain(void *p)
 {
 	struct pool *pool = p;
-	uint64_t page = spin_get_inline(pool);
+	uint64_t n = 0;
 
-	if (page != DEMO_NONE)
-		return page;
 	for (unsigned cpu = 0; cpu < pool->machine.nr_cpus; cpu++) {
 		struct spin_list *list = &pool->spin[cpu];
 
 		lock(&list->lock);
 		zone_put(pool, list->page, list->count);
+		n += list->count;
 		list->count = 0;
 		unlock(&list->lock);
 	}
-	return spin_get_inline(pool);
+	return n;
+}
+
+static uint64_t spin_rescue(void *p)
+{
+	uint64_t page = spin_get(p);
+
+	if (page != DEMO_NONE)
+		return page;
+	spin_drain(p);
+	return spin_get(p);
 }
 
 /* --- the table ----------------------------------------------------------- */
 
+#define SEQ_WAY                                                                \
+	.teardown = seq_teardown, .get = seq_get, .put = seq_put,              \
+	.pairs = seq_pairs, .count = baseline_count,                           \
+	.is_complete = seq_is_complete
+
 const struct demo_way baseline_scheduled_work = {
 	.name = "scheduled-work",
 	.setup = seq_setup,
-	.teardown = seq_teardown,
-	.get = seq_get,
-	.put = seq_put,
-	.pairs = seq_pairs,
+	SEQ_WAY,
 	.rescue = scheduled_rescue,
+	.drain = scheduled_drain,
 };
 
 const struct demo_way baseline_spinlock = {
@@ -442,15 +572,23 @@ const struct demo_way baseline_spinlock = {
 	.put = spin_put,
 	.pairs = spin_pairs,
 	.rescue = spin_rescue,
+	.drain = spin_drain,
+	.is_complete = spin_is_complete,
 };
 
 const struct demo_way baseline_membarrier = {
 	.name = "membarrier",
 	.setup = membarrier_setup,
-	.teardown = seq_teardown,
-	.get = seq_get,
-	.put = seq_put,
-	.pairs = seq_pairs,
+	SEQ_WAY,
 	.rescue = membarrier_rescue,
-	.count = membarrier_count,
+	.drain = membarrier_drain,
+};
+
+const struct demo_way baseline_signal = {
+	.name = "signal",
+	.setup = signal_setup,
+	SEQ_WAY,
+	.drain = signal_drain,
+	.enter = signal_enter,
+	.leave = signal_leave,
 };

@@ -32,6 +32,7 @@ struct demo_machine {
 struct demo_counts {
 	uint64_t pending;     /* pages in sets that wait for evidence, now */
 	uint64_t membarriers; /* so far */
+	uint64_t aborts;      /* of sequences, so far */
 };
 
 struct demo_way {
@@ -60,6 +61,15 @@ struct demo_way {
 	/* The owner is back: it is between operations. NULL: nothing to do. */
 	void (*tick)(void *pool);
 	void (*count)(void *pool, struct demo_counts *); /* or NULL */
+
+	/* For `weir bench`; NULL in weir's. What CPUs keep, to the zone; how
+	 * many. */
+	uint64_t (*drain)(void *pool);
+	/* No thread uses it: is every page there? */
+	bool (*is_complete)(void *pool);
+	/* The owner's thread begins or ends; NULL: nothing to do. */
+	void (*enter)(void *pool);
+	void (*leave)(void *pool);
 };
 
 /* Moves the calling thread to a CPU; false if it may not run there (demo.c). */
@@ -69,6 +79,6 @@ bool demo_go_to(unsigned cpu);
 extern const struct demo_way demo_none, demo_ordinary, demo_quiet, demo_polling;
 /* tools/baseline.c */
 extern const struct demo_way baseline_scheduled_work, baseline_spinlock,
-	baseline_membarrier;
+	baseline_membarrier, baseline_signal;
 
 #endif
