@@ -1,197 +1,119 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long it takes to drain a CPU that is busy: an owner, pinned there,
- * allocates and frees one page after the other, and this thread takes away
- * what its lists hold. In between the owner takes 50 pages and puts them back,
- * so that there are about 50 each time.
+ * How long it takes to take back what a CPU keeps: an owner, pinned there,
+ * fills its list and goes back to what it does, and this thread drains it.
  *
- * Only drains count that gave pages back and name the evidence they rested on.
- * The time is what the caller waits: weir_drain() from call to return, for
- * every CPU; the others' lists are empty. The modes take turns.
+ * The time is what the caller waits: from call to return, for every CPU; the
+ * others' lists are empty. Only drains count that gave pages back and name
+ * the evidence they rested on. Modes and ways take turns.
  *
  * Beside them stands what no evidence can undercut: the time in which a line
  * goes from this CPU to the owner's and back (line.c).
  */
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <weir/fast.h>
+#include "drain.h"
 
 #include "loop.h"
 #include "report.h"
-#include "workers.h"
 
-#define PAGES 50 /* in the owner's lists when a drain begins */
-#define CAPACITY (UINT64_C(64) << 20)
-#define PATIENCE_NS 30e9 /* for one round */
+#define DRAINS_MAX 1200
+#define QUICK_DRAINS 300
+/* A round is over then, as slow ways take milliseconds a drain. */
+#define ROUND_NS 120e6
+#define QUICK_ROUND_NS 40e6
+#define FAILURES_MAX 10 /* as many as count, before there is no hope */
 
-enum { ORDINARY, POLLING, QUIET, NR_MODES };
-
-struct owner {
-	/* All atomic, relaxed. The pool it works on; NULL: none yet. */
-	struct weir_pool *pool;
-	bool fill;   /* take 50 pages and put them back */
-	bool failed; /* it could not be where it should */
-	unsigned cpu __attribute__((aligned(128)));
-	pthread_t thread;
-};
-
-struct round {
-	double *ns; /* one a drain */
+struct drains {
+	double ns[DRAINS_MAX];
 	unsigned nr;
-	uint64_t pages;
-	unsigned by_progress, by_not_busy, by_membarrier;
-	unsigned unnamed; /* gave nothing back, or by no evidence */
+	uint64_t pages, by_progress, by_not_busy, by_membarrier;
+	unsigned pending, unnamed; /* those that do not count */
 };
 
-static void fill(struct weir_pool *pool)
+static bool drain_once(struct drains *d, struct bench_owner *o, unsigned pages)
 {
-	void *pages[PAGES];
-
-	for (unsigned i = 0; i < PAGES; i++)
-		pages[i] = weir_fast_alloc(pool, 0, 0);
-	for (unsigned i = 0; i < PAGES; i++)
-		if (pages[i] != NULL)
-			weir_fast_free(pool, pages[i], 0);
-}
-
-static void *work(void *arg)
-{
-	struct owner *o = arg;
-
-	if (!bench_pin(o->cpu)) {
-		__atomic_store_n(&o->failed, true, __ATOMIC_RELAXED);
-		return NULL;
-	}
-	for (;;) {
-		struct weir_pool *pool =
-			__atomic_load_n(&o->pool, __ATOMIC_RELAXED);
-		void *page;
-
-		if (pool == NULL)
-			continue;
-		if (__atomic_load_n(&o->fill, __ATOMIC_RELAXED)) {
-			fill(pool);
-			__atomic_store_n(&o->fill, false, __ATOMIC_RELAXED);
-		}
-		page = weir_fast_alloc(pool, 0, 0);
-		if (page != NULL)
-			weir_fast_free(pool, page, 0);
-	}
-	return NULL;
-}
-
-/* Waits until the owner's lists hold about 50 pages again. */
-static bool await_pages(struct owner *o)
-{
-	double end = bench_now_ns() + PATIENCE_NS;
-
-	__atomic_store_n(&o->fill, true, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&o->fill, __ATOMIC_RELAXED))
-		if (bench_now_ns() > end ||
-		    __atomic_load_n(&o->failed, __ATOMIC_RELAXED))
-			return false;
-	/* Let it be at its loop again. */
-	for (double until = bench_now_ns() + 1000; bench_now_ns() < until;)
-		;
-	return true;
-}
-
-static bool drain_once(struct round *r, struct owner *o)
-{
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct bench_drained drained = { 0 };
 	double start, ns;
+	bool named;
 
-	if (!await_pages(o))
+	if (!bench_owner_fill(o, pages))
 		return false;
 	start = bench_now_ns();
-	(void)weir_drain(o->pool, NULL, &result);
+	named = o->way->drain(o->context, &drained);
 	ns = bench_now_ns() - start;
-	if (result.pages == 0 ||
-	    result.by_progress + result.by_not_busy + result.by_membarrier !=
-		    1) {
-		r->unnamed++;
-		return true;
+	if (drained.pending) {
+		d->pending++;
+	} else if (!named || drained.pages == 0) {
+		d->unnamed++;
+	} else {
+		d->ns[d->nr++] = ns;
+		d->pages += drained.pages;
+		d->by_progress += drained.by_progress;
+		d->by_not_busy += drained.by_not_busy;
+		d->by_membarrier += drained.by_membarrier;
 	}
-	r->ns[r->nr++] = ns;
-	r->pages += result.pages;
-	r->by_progress += result.by_progress;
-	r->by_not_busy += result.by_not_busy;
-	r->by_membarrier += result.by_membarrier;
 	return true;
 }
 
-static struct weir_pool *make_pool(const struct bench_where *where,
-				   uintptr_t mode)
+static bool drain_for_a_round(struct drains *d, struct bench_owner *o,
+			      unsigned pages, bool quick)
 {
-	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
-	struct weir_pool *pool;
+	const unsigned wanted = quick ? QUICK_DRAINS : DRAINS_MAX;
+	double end;
 
-	opts.capacity = CAPACITY;
-	opts.batch = PAGES;
-	opts.quiet_cpus = mode == QUIET ? where->other_cpus : "";
-	opts.polling_cpus = mode == POLLING ? where->other_cpus : "";
-	opts.name = "bench drain";
-	return weir_pool_create(&pool, &opts) == 0 ? pool : NULL;
-}
-
-/* The owner works on that pool from now on; false: there is no owner. */
-static bool employ(struct owner *o, const struct bench_where *where,
-		   struct weir_pool *pool)
-{
-	if (o->thread == 0) {
-		o->cpu = (unsigned)where->other_cpu;
-		if (pthread_create(&o->thread, NULL, work, o) != 0)
+	/* The first one takes what an earlier row has left. */
+	if (!drain_once(d, o, pages))
+		return false;
+	*d = (struct drains){ .nr = 0 };
+	end = bench_now_ns() + (quick ? QUICK_ROUND_NS : ROUND_NS);
+	while (d->nr < wanted && (d->nr == 0 || bench_now_ns() < end)) {
+		if (!drain_once(d, o, pages))
 			return false;
+		if (d->pending > FAILURES_MAX * (d->nr + 1))
+			return bench_cannot("that CPU leaves no evidence: its "
+					    "pages stay pending");
+		if (d->unnamed > FAILURES_MAX * (d->nr + 1))
+			return bench_cannot("drains give nothing back");
 	}
-	__atomic_store_n(&o->pool, pool, __ATOMIC_RELAXED);
 	return true;
 }
 
-static bool run(const struct bench_row *row, const struct bench_where *where,
-		unsigned round, struct bench_result *result)
+bool bench_drain_run(const struct bench_row *row,
+		     const struct bench_where *where, unsigned round,
+		     struct bench_result *result)
 {
-	static struct owner owner; /* until the process ends */
-	static struct weir_pool *pools[NR_MODES];
-	const unsigned wanted = where->quick ? 300 : 1200;
-	double ns[1200];
-	struct round r = { .ns = ns };
+	static struct drains drains; /* too large for a stack */
+	const unsigned pages = (unsigned)(row->what >> 8);
+	struct bench_owner owner = {
+		.way = row->with,
+		.scene = (enum bench_scene)(row->what & 0xff),
+	};
+	struct drains *d = &drains;
+	bool done;
 
 	(void)round;
 	if (where->other_cpu < 0)
 		return bench_cannot("drains need a second CPU");
-	if (pools[row->what] == NULL)
-		pools[row->what] = make_pool(where, row->what);
-	if (pools[row->what] == NULL)
-		return bench_cannot("no pool: %s", weir_last_error());
-	if (!employ(&owner, where, pools[row->what]))
-		return bench_cannot("no thread");
-	while (r.nr < wanted)
-		if (!drain_once(&r, &owner) || r.unnamed > 10 * wanted)
-			return bench_cannot("the busy CPU does not take its "
-					    "pages up again, or drains give "
-					    "nothing back");
-	result->operations = wanted;
-	result->ns = bench_quantile(ns, wanted, 0.5);
-	bench_extra(result, "p99_ns", bench_quantile(ns, wanted, 0.99));
-	bench_extra(result, "pages", (double)r.pages / wanted);
-	bench_extra(result, "by_progress", r.by_progress);
-	bench_extra(result, "by_not_busy", r.by_not_busy);
-	bench_extra(result, "by_membarrier", r.by_membarrier);
+	owner.cpu = (unsigned)where->other_cpu;
+	owner.context = owner.way->open(owner.way, where, pages);
+	if (owner.context == NULL || !bench_owner_start(&owner))
+		return false;
+	*d = (struct drains){ .nr = 0 };
+	done = drain_for_a_round(d, &owner, pages, where->quick);
+	bench_owner_stop(&owner);
+	if (!done)
+		return false;
+	if (!owner.way->is_whole(owner.context))
+		return bench_cannot("pages were lost, or given twice");
+	result->operations = d->nr;
+	result->ns = bench_quantile(d->ns, d->nr, 0.5);
+	bench_extra(result, "p99_ns", bench_quantile(d->ns, d->nr, 0.99));
+	bench_extra(result, "pages", (double)d->pages / d->nr);
+	bench_extra(result, "ns_per_page",
+		    result->ns * d->nr / (double)d->pages);
+	if (d->by_progress + d->by_not_busy + d->by_membarrier > 0) {
+		bench_extra(result, "by_progress", (double)d->by_progress);
+		bench_extra(result, "by_not_busy", (double)d->by_not_busy);
+		bench_extra(result, "by_membarrier", (double)d->by_membarrier);
+	}
 	return true;
 }
-
-#define ROW(variant, what)                                                     \
-	{                                                                      \
-		"drain", variant, run, what, NULL, 15, 7,                      \
-			"a line there and back"                                \
-	}
-
-const struct bench_row bench_drain_rows[] = {
-	ROW("50 pages, ordinary", ORDINARY),
-	ROW("50 pages, polling", POLLING),
-	ROW("50 pages, quiet", QUIET),
-	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
-};

@@ -47,6 +47,7 @@ static const struct impl {
 } impls[] = {
 	{ "floor", "", "floor", NULL, NULL, NULL, "" },
 	{ "weir", "", "weir", NULL, NULL, NULL, "" },
+	{ "baseline", "", "baseline", NULL, NULL, NULL, "" },
 	{ "glibc", "bench_malloc", NULL, NULL, "libc6", NULL, "" },
 	{ "jemalloc", "bench_malloc", NULL, "libjemalloc.so.2", "libjemalloc2",
 	  NULL, "" },
@@ -331,7 +332,7 @@ static void take_answer(struct bench_series *s, char *line)
 	unsigned n = split(line, field);
 
 	if (n < 3 || strcmp(field[0], "ns") != 0) {
-		snprintf(s->why_not, sizeof(s->why_not), "%s",
+		snprintf(s->why_not, sizeof(s->why_not), "%.255s",
 			 strncmp(line, "no ", 3) == 0 ? line + 3
 						      : "it makes no sense");
 		return;
@@ -349,7 +350,7 @@ static void take_answer(struct bench_series *s, char *line)
 
 static void run_round(struct bench_series *s, struct worker *w, unsigned round)
 {
-	char line[256];
+	char line[512];
 	int len = snprintf(line, sizeof(line), "run %u %u\n", s->row, round);
 
 	if (w->pid == 0)

@@ -62,4 +62,30 @@ else
 		fail "the JSON is not what it should be: $json"
 fi
 
+# Drains are asked of all ways. Where one cannot be measured there is a reason,
+# and that is never a page that was lost.
+if command -v jq >/dev/null && [ "$(nproc)" -ge 2 ] && [ $failed = 0 ]; then
+	json=$("$weir" bench --quick --json --only drain,disturb --rounds 1 \
+		--impl weir,baseline 2>&1)
+	for way in ordinary polling quiet spinlock membarrier signal \
+		'affinity hop'; do
+		jq -e --arg way "$way" '
+			[.results[], .not_measured[]] | any(.bench == "drain"
+				and .variant == "50 pages, " + $way) and
+			any(.bench == "disturb" and
+				.variant == $way + ", 1000 Hz")' \
+			>/dev/null <<<"$json" || fail "no drains of $way"
+	done
+	jq -e 'all(.not_measured[]; (.why | length) > 0 and
+			(.why | test("lost|worker") | not)) and
+		all(.results[] | select(.variant | startswith("50 pages, "));
+			.pages > 40 and .pages < 80) and
+		all(.results[] | select(.bench == "drain" and .impl == "weir" and
+			(.variant | startswith("50 pages, quiet")));
+			.by_membarrier == 0)' >/dev/null <<<"$json" ||
+		fail "drains: $(jq -c '.not_measured,
+			(.results[] | select(.variant |
+			startswith("50 pages, ")))' <<<"$json")"
+fi
+
 exit $failed
