@@ -67,8 +67,8 @@ WEIR_API int weir_cache_create(struct weir_cache **cache,
  * Gives what the lists hold to the back end and unmaps the cache; no thread
  * may be using it. Returns 0; -EAGAIN when evidence of a CPU is missing (a
  * thread was still using it, or a burst was left open; without membarrier also
- * a polling CPU without a further operation): nothing was unmapped; -ESTALE in
- * a forked child.
+ * a polling CPU without a further operation), -ETIMEDOUT and -EDEADLK as
+ * weir_drain(): nothing was unmapped; -ESTALE in a forked child.
  * Threads: once. Signals: no. Calls: those of weir_cache_drain(), munmap.
  * Interrupts: yes, unmapping does.
  */
@@ -79,13 +79,15 @@ WEIR_API int weir_cache_destroy(struct weir_cache *cache);
  * had the lists of any CPU; EAGAIN: not now, as weir_alloc() says it; EINVAL:
  * no such list or flag; ESTALE. `flags`: WEIR_NOWAIT.
  * Threads: yes. Signals: with WEIR_NOWAIT. Calls and interrupts: those of
- * weir_drain() without WEIR_NOWAIT; with it none.
+ * weir_drain() without WEIR_NOWAIT; with it none (once a thread gettid). Beside
+ * them, here and below, what the back end does.
  */
 WEIR_API uint64_t weir_cache_get(struct weir_cache *cache, unsigned list,
 				 unsigned flags);
 
-/* Gives a token back. Threads: yes. Signals: yes. Calls: none. Interrupts:
- * none. Never waits. */
+/* Gives a token back. A list that is not there and a value that no token may be
+ * are fatal. Threads: yes. Signals: yes. Calls: none (once a thread gettid).
+ * Interrupts: none. Never waits. */
 WEIR_API void weir_cache_put(struct weir_cache *cache, unsigned list,
 			     uint64_t token);
 

@@ -149,8 +149,8 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
  * Returns 0; -EBUSY while pages are out, unless forced (weir_last_error()
  * tells how many; WEIR_DESTROY_LIST prints the first of them on standard
  * error); -EINVAL for unknown flags; -ESTALE in a forked child.
- * Threads: once. Signals: no. Calls: munmap. Interrupts: yes, unmapping
- * reaches every CPU that runs the process.
+ * Threads: once. Signals: no. Calls: those of weir_drain(), munmap.
+ * Interrupts: yes, unmapping reaches every CPU that runs the process.
  */
 WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
 
@@ -183,7 +183,8 @@ WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
  * ignored. Keeps errno. A pointer from elsewhere, or not aligned to its order,
  * is fatal; so are a second free and a wrong order where they are seen (at
  * once in a checked pool, else when the page reaches its zone).
- * Threads: yes. Signals: yes. Calls: none. Interrupts: none. Never waits.
+ * Threads: yes. Signals: yes. Calls: none (once a thread gettid). Interrupts:
+ * none. Never waits.
  */
 WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order);
 
@@ -270,7 +271,8 @@ struct weir_drain_result {
  * allocation or weir_maintain() collects them); -EINVAL (weir_last_error()
  * tells); -ETIMEDOUT when other drains took all of wait_ns; -EDEADLK from
  * inside a drain; -ESTALE. Threads: yes. Signals: no. Calls: futex, membarrier
- * (ordinary CPUs), tgkill with signal 0, nanosleep. Interrupts: at most one on
+ * (ordinary CPUs), nanosleep, to ask for a thread tgkill with signal 0 and a
+ * read of /proc/self/task, once a thread gettid. Interrupts: at most one on
  * each ordinary CPU on which a thread of this process runs and makes no
  * progress; quiet and polling CPUs: none.
  */
