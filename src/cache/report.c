@@ -18,6 +18,12 @@ void wi_report_nothing(void)
 	last_error[0] = '\0';
 }
 
+int wi_plain_error(int error)
+{
+	wi_report_nothing();
+	return error;
+}
+
 void wi_report(const char *format, ...)
 {
 	va_list args;

@@ -6,6 +6,9 @@
 /* weir_last_error() has nothing to tell of the call that begins. */
 void wi_report_nothing(void);
 
+/* Returns an error to which there is nothing to add. */
+int wi_plain_error(int error);
+
 /* Sets weir_last_error() for this thread. */
 __attribute__((format(printf, 1, 2))) void wi_report(const char *format, ...);
 

@@ -197,7 +197,8 @@ int weir_cache_destroy(struct weir_cache *cache)
 	int err;
 
 	if (cache->impl == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
+	wi_report_nothing();
 	request.deadline_ns = wi_deadline_ns(cache->impl->cache.wait_ns);
 	err = wi_cache_drain(&cache->impl->cache, &request, &outcome,
 			     &(bool){ 0 });
@@ -277,8 +278,8 @@ int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
 {
 	int error;
 
-	return get(cache, list, tokens, n, flags, false, &error) == n ? 0
-								      : -error;
+	get(cache, list, tokens, n, flags, false, &error);
+	return -error;
 }
 
 size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
@@ -333,7 +334,7 @@ int weir_cache_drain(struct weir_cache *cache,
 		     struct weir_drain_result *result)
 {
 	if (cache->impl == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	return wi_public_drain(&cache->impl->cache, opts, result);
 }
 
@@ -341,7 +342,7 @@ int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
 			enum weir_mode mode)
 {
 	if (cache->impl == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	return wi_public_set_mode(&cache->impl->cache, cpus, mode);
 }
 

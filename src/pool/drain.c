@@ -13,7 +13,7 @@ int weir_drain(struct weir_pool *handle, const struct weir_drain_opts *opts,
 	struct wi_pool *pool = wi_pool_of(handle);
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	return wi_public_drain(&pool->cache, opts, result);
 }
 
@@ -27,7 +27,8 @@ int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
 	int err;
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
+	wi_report_nothing();
 	err = wi_public_drain_idle(&pool->cache, &idle);
 	if (err == -EINVAL || err == -EDEADLK)
 		return err;
@@ -45,7 +46,7 @@ int weir_set_mode(struct weir_pool *handle, const char *cpus,
 	struct wi_pool *pool = wi_pool_of(handle);
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	return wi_public_set_mode(&pool->cache, cpus, mode);
 }
 
@@ -54,7 +55,7 @@ int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
 	const struct wi_pool *pool = wi_pool_of(handle);
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
 	if (cpu >= pool->cache.drain.nr_cpus) {
 		wi_report("cpu: %u cannot exist here, the last is %u", cpu,
@@ -70,7 +71,7 @@ int weir_pool_range(const struct weir_pool *handle, void **base, size_t *bytes,
 	const struct wi_pool *pool = wi_pool_of(handle);
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	if (base != NULL)
 		*base = pool->base;
 	if (bytes != NULL)

@@ -5,6 +5,7 @@
 #include <weir/stat.h>
 
 #include "cache/public.h"
+#include "cache/report.h"
 #include "pool/pool.h"
 #include "stat/stat.h"
 
@@ -15,9 +16,9 @@ int weir_stat_read(const struct weir_pool *handle, struct weir_stat *stat)
 	uint64_t in;
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	if (stat->size != sizeof(*stat))
-		return -EINVAL;
+		return wi_plain_error(-EINVAL);
 	wi_stat_drains(&pool->cache, &drains);
 	*stat = (struct weir_stat){
 		.size = sizeof(*stat),
@@ -63,9 +64,9 @@ int weir_stat_read_zone(const struct weir_pool *handle, unsigned zone,
 	const struct wi_pool *pool = wi_pool_of(handle);
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	if (stat->size != sizeof(*stat) || zone >= pool->nr_zones)
-		return -EINVAL;
+		return wi_plain_error(-EINVAL);
 	stat->pages = wi_zone_nr_pages(pool->zone[zone]);
 	stat->free = wi_zone_nr_free(pool->zone[zone]);
 	stat->node = pool->node[zone];
@@ -82,10 +83,10 @@ int weir_stat_read_cpu(const struct weir_pool *handle, unsigned zone,
 	struct wi_stat_cpu its;
 
 	if (pool == NULL)
-		return -ESTALE;
+		return wi_plain_error(-ESTALE);
 	if (stat->size != sizeof(*stat) || zone >= pool->nr_zones ||
 	    cpu >= pool->cache.drain.nr_cpus)
-		return -EINVAL;
+		return wi_plain_error(-EINVAL);
 	wi_stat_cpu(&pool->cache, zone, cpu, &its);
 	*stat = (struct weir_stat_cpu){
 		.size = sizeof(*stat),

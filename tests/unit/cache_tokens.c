@@ -163,6 +163,9 @@ static void out_and_back(unsigned flags)
 	CHECK_EQ(errno, EINVAL);
 	CHECK_EQ(weir_cache_get(cache, 0, 0x80), WEIR_CACHE_NONE);
 	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(weir_cache_get_bulk(cache, 2, tokens, 0, 0), -EINVAL);
+	CHECK_EQ(weir_cache_get_bulk(cache, 0, tokens, 0, 0x80), -EINVAL);
+	CHECK_EQ(weir_cache_get_bulk(cache, 0, tokens, 0, 0), 0);
 	/* The end gives all back. */
 	CHECK_EQ(weir_cache_destroy(cache), 0);
 	CHECK_EQ(height[0] + height[1], 2 * TOKENS);

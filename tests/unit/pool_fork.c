@@ -23,6 +23,16 @@ static struct weir_pool *make(unsigned flags)
 	return made;
 }
 
+/* It fails, and what an earlier call said is no reason of this one. */
+#define FAILS(call, error)                                                     \
+	do {                                                                   \
+		CHECK_EQ(weir_pool_create(&(struct weir_pool *){ NULL },       \
+					  NULL),                               \
+			 -EINVAL);                                             \
+		CHECK_EQ(call, error);                                         \
+		CHECK_EQ(strcmp(weir_last_error(), ""), 0);                    \
+	} while (0)
+
 /* Every call fails with ESTALE, or does nothing. */
 static void stale(void *page)
 {
@@ -52,21 +62,22 @@ static void stale(void *page)
 	weir_burst_end(pool, &burst);
 	weir_tick(pool);
 	weir_fast_tick(pool);
-	CHECK_EQ(weir_drain(pool, NULL, NULL), -ESTALE);
-	CHECK_EQ(weir_maintain(pool, 5, NULL), -ESTALE);
-	CHECK_EQ(weir_set_mode(pool, NULL, WEIR_MODE_OFF), -ESTALE);
-	CHECK_EQ(weir_get_mode(pool, 0), -ESTALE);
-	CHECK_EQ(weir_pool_range(pool, NULL, NULL, NULL), -ESTALE);
-	CHECK_EQ(weir_stat_read(pool, &stat), -ESTALE);
-	CHECK_EQ(weir_stat_read_zone(pool, 0, &zone), -ESTALE);
-	CHECK_EQ(weir_stat_read_cpu(pool, 0, 0, &cpu), -ESTALE);
-	CHECK_EQ(weir_pool_destroy(pool, WEIR_DESTROY_FORCE), -ESTALE);
+	FAILS(weir_drain(pool, NULL, NULL), -ESTALE);
+	FAILS(weir_maintain(pool, 5, NULL), -ESTALE);
+	FAILS(weir_set_mode(pool, NULL, WEIR_MODE_OFF), -ESTALE);
+	FAILS(weir_get_mode(pool, 0), -ESTALE);
+	FAILS(weir_pool_range(pool, NULL, NULL, NULL), -ESTALE);
+	FAILS(weir_stat_read(pool, &stat), -ESTALE);
+	FAILS(weir_stat_read_zone(pool, 0, &zone), -ESTALE);
+	FAILS(weir_stat_read_cpu(pool, 0, 0, &cpu), -ESTALE);
+	FAILS(weir_pool_destroy(pool, WEIR_DESTROY_FORCE), -ESTALE);
 }
 
 /* A pool of the child's own works, in all modes. */
 static void own(void)
 {
 	struct weir_pool *mine = make(0);
+	struct weir_stat_zone zone = WEIR_STAT_ZONE_INIT;
 	struct weir_burst burst;
 	void *pages[1001];
 
@@ -79,6 +90,7 @@ static void own(void)
 	CHECK(pages[0] != NULL);
 	weir_free(mine, pages[0], 2);
 	CHECK_EQ(weir_drain(mine, NULL, NULL), 0);
+	FAILS(weir_stat_read_zone(mine, 99, &zone), -EINVAL);
 	CHECK_EQ(weir_pool_destroy(mine, 0), 0);
 }
 
