@@ -40,8 +40,8 @@ clean: ## remove build/ and the test builds
 format: ## lay out every source file by .clang-format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-tidy: product ## let clang-tidy look at the library
-	@clang-tidy -p $(BUILD) --quiet src/*/*.c
+tidy: product ## clang-tidy must find nothing in the library
+	@scripts/check-tools tidy
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | \

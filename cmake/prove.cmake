@@ -25,9 +25,12 @@ if(TARGET interleave)
   weir_prove(interleave_mutants 1500 1 ${root}/tests/interleave/mutants)
 endif()
 if(TARGET step_step)
-  weir_prove(step 900 2 $<TARGET_FILE:step_step> all)
+  weir_prove(step 1800 2 $<TARGET_FILE:step_step> all)
   weir_prove(step_mutants 1200 2 ${root}/tests/step/mutants)
 endif()
+weir_prove(tidy 600 1 ${root}/scripts/check-tools tidy)
+weir_prove(valgrind 600 1 ${root}/scripts/check-tools valgrind
+  ${CMAKE_CURRENT_BINARY_DIR})
 foreach(name IN ITEMS pool cache zone parsers)
   if(TARGET fuzz_${name})
     weir_prove(fuzz_${name} 600 1 ${root}/tests/fuzz/run ${name}

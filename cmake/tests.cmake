@@ -104,6 +104,16 @@ add_test(NAME tree_man COMMAND ${root}/scripts/check-man ${man_tool}
   WORKING_DIRECTORY ${root})
 set_tests_properties(tree_man PROPERTIES
   LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 120)
+# What others' tools find; clang-tidy and all programs under valgrind take
+# longer, and stand in prove.cmake.
+if(NOT WEIR_SANITIZE)
+  foreach(tool IN ITEMS analyzer cppcheck memcheck)
+    add_test(NAME tree_${tool} COMMAND ${root}/scripts/check-tools ${tool}
+      ${CMAKE_CURRENT_BINARY_DIR} WORKING_DIRECTORY ${root})
+    set_tests_properties(tree_${tool} PROPERTIES
+      LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 240)
+  endforeach()
+endif()
 # What `make install` leaves behind, as its users use it.
 add_test(NAME tree_install COMMAND ${root}/scripts/check-install
   ${CMAKE_CURRENT_BINARY_DIR} ${CMAKE_INSTALL_PREFIX})

@@ -155,13 +155,15 @@ static bool in_request(const struct run *run, unsigned cpu)
 	return cpus == NULL || (cpus[cpu / 64] >> cpu % 64 & 1);
 }
 
-/* for each (zone, cpu, unit, area) of a request */
+/* for each (zone, cpu) of a request */
+/* NOLINTBEGIN(bugprone-macro-parentheses): it declares zone and cpu */
 #define FOR_EACH_UNIT(run, zone, cpu)                                          \
 	for (unsigned zone = (run)->request->first_zone;                       \
 	     zone < (run)->request->first_zone + (run)->request->nr_zones;     \
 	     zone++)                                                           \
 		for (unsigned cpu = 0; cpu < (run)->drain->nr_cpus; cpu++)     \
 			if (in_request(run, cpu))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static void settle(struct run *run, unsigned zone, unsigned cpu,
 		   enum wi_evidence evidence)

@@ -148,7 +148,7 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 		REFUSE("node: %d is not 0 or 1 + a node's number", o->node);
 	if (o->node != 0 || o->backing == WEIR_BACKING_REGION)
 		zones = 1;
-	while (zones > 1 && nr_pages / zones < 8 * 512)
+	while (zones > 1 && nr_pages / zones < UINT64_C(8) * 512)
 		zones--;
 	share = wi_div_round_up(nr_pages, zones);
 	while (unit < UINT64_C(1) << WEIR_ORDER_MAX && unit * 16 <= share)
