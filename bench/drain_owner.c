@@ -53,6 +53,7 @@ static void *own(void *arg)
 	struct bench_owner *o = arg;
 	double last_ns = bench_now_ns();
 	uint32_t done = o->done;
+	unsigned pages;
 
 	if (!bench_pin(o->cpu))
 		o->failed = !bench_cannot("the other CPU is not for this "
@@ -67,9 +68,10 @@ static void *own(void *arg)
 			play(o, done, &last_ns);
 			continue;
 		}
-		if (o->pages == 0)
+		pages = __atomic_load_n(&o->pages, __ATOMIC_RELAXED);
+		if (pages == 0)
 			break;
-		o->way->fill(o->context, o->pages);
+		o->way->fill(o->context, pages);
 		last_ns = bench_now_ns();
 		done = order;
 		/* To who waits for it. */
@@ -98,7 +100,7 @@ static bool start(struct bench_owner *o)
 
 static void order(struct bench_owner *o, unsigned pages)
 {
-	o->pages = pages;
+	__atomic_store_n(&o->pages, pages, __ATOMIC_RELAXED);
 	__atomic_store_n(&o->ordered, o->ordered + 1, __ATOMIC_RELEASE);
 	if (o->scene == BENCH_SLEEPING || o->scene == BENCH_ABSENT)
 		futex(&o->ordered, FUTEX_WAKE, INT_MAX);

@@ -39,7 +39,7 @@ static bool throw_balls(double *ns)
 {
 	for (unsigned i = 0; i < THROWS; i++) {
 		double start = bench_now_ns();
-		uint32_t odd = ball + 1;
+		uint32_t odd = __atomic_load_n(&ball, __ATOMIC_RELAXED) + 1;
 
 		__atomic_store_n(&ball, odd, __ATOMIC_RELAXED);
 		while (__atomic_load_n(&ball, __ATOMIC_RELAXED) == odd)

@@ -355,13 +355,16 @@ static uint64_t membarrier_rescue(void *p)
 
 /* --- signal -------------------------------------------------------------- */
 
+#define SIGNAL_NS UINT64_C(5000000000) /* then its pages are lost */
+
 static struct pool *signalled; /* by the drainer that waits for an answer */
 
 /* On the owner's thread, between any two of its instructions: it takes no
  * lock, and gives the pages to the drainer. */
 static void take_all(int sig)
 {
-	struct pool *pool = signalled;
+	/* Acquires what the drainer did before it sent the signal. */
+	struct pool *pool = wi_load_acquire(&signalled);
 	const int error = errno;
 	uint32_t n = 0;
 
@@ -396,14 +399,18 @@ static uint64_t signal_drain(void *p)
 	uint64_t n = 0;
 
 	lock(&pool->drain_lock);
-	signalled = pool;
 	wi_store_relaxed(&pool->answered, 0); /* nobody else is there yet */
+	wi_store_release(&signalled, pool);   /* to the handler */
 	if (wi_load_relaxed(&pool->owner_tid) != 0 &&
 	    tgkill(getpid(), (pid_t)pool->owner_tid, SIGUSR1) == 0) {
+		uint64_t until = wi_os_now_ns() + SIGNAL_NS;
+
 		/* Acquires the pages. */
-		while (!wi_load_acquire(&pool->answered))
+		while (!wi_load_acquire(&pool->answered) &&
+		       wi_os_now_ns() < until)
 			wi_cpu_relax();
-		n = pool->nr_taken;
+		if (wi_load_acquire(&pool->answered)) /* as above */
+			n = pool->nr_taken;
 		zone_put(pool, pool->taken, n);
 	}
 	unlock(&pool->drain_lock);
@@ -417,6 +424,10 @@ static void *signal_setup(const struct demo_way *way,
 	struct sigaction action = { .sa_handler = take_all,
 				    .sa_flags = SA_RESTART };
 
+#ifdef __SANITIZE_THREAD__
+	*why = "the thread sanitizer holds signals back";
+	return NULL;
+#endif
 	sigaction(SIGUSR1, &action, NULL);
 	return seq_setup(way, machine, wait_ns, why);
 }
