@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What weir should reach: times, and ratios to a floor or to another library
- * measured in the same run.
+ * What weir should reach: times, ratios to a floor or to another library
+ * measured in the same run, and shares of something that should be small.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,9 @@ static const char *const general[] = { "glibc", "jemalloc", "mimalloc",
 static const struct bar {
 	const char *name, *what;
 	const char *bench, *variant;	  /* weir's row */
-	const char *to_impl, *to_variant; /* NULL: none, the bar is a time */
+	const char *to_impl, *to_variant; /* NULL: none, the bar is a time;
+					   * in "%": of weir's row, the extra
+					   * named to_variant */
 	const char *unit;
 	double bar; /* in that unit */
 } bars[] = {
@@ -35,10 +37,29 @@ static const struct bar {
 	  "bulk 32, tokens, sequences", "DPDK", "bulk 32", "x", 0.8 },
 	{ "bulk_pages_dpdk", "bulk 32, pages, to DPDK", "pair", "bulk 32",
 	  "DPDK", "bulk 32", "x", 1.6 },
+	{ "bulk_dpdk", "262 144 pages in bulk, to DPDK", "bulk",
+	  "262 144 pages, bulk 32", "DPDK", "262 144 pages, bulk 32", "x",
+	  0.7 },
+	{ "cross_dpdk", "cross, single, to DPDK", "cross", "single", "DPDK",
+	  "single", "x", 1.0 },
+	{ "cross_bulk_ring", "cross, bulk 32, to DPDK's ring", "cross",
+	  "bulk 32", "DPDK", "bulk 32, ring", "x", 1.5 },
+	{ "cross_general", "cross, single, to the best malloc", "cross",
+	  "single", GENERAL, "single", "x", 0.1 },
 	{ "zone_claim_in_order", "zone, claim in order", "zone",
 	  "claim, in order", NULL, NULL, "ns", 1 },
 	{ "zone_release_in_order", "zone, release in order", "zone",
 	  "release, in order", NULL, NULL, "ns", 1 },
+	{ "churn_64gib", "churn, 64 GiB", "churn", "64 GiB", NULL, NULL, "ns",
+	  25 },
+	{ "churn_64gib_1gib", "churn, 64 GiB to 1 GiB", "churn", "64 GiB",
+	  "weir", "1 GiB", "x", 1.5 },
+	{ "churn_64gib_packed", "churn, 64 GiB, packed", "churn",
+	  "64 GiB, packed", NULL, NULL, "ns", 25 },
+	{ "churn_lost", "churn, 12 turnovers, whole blocks lost", "churn",
+	  "8 GiB, 12 turnovers", NULL, "lost_percent", "%", 5 },
+	{ "churn_lost_packed", "churn, packed, whole blocks lost", "churn",
+	  "64 GiB, packed", NULL, "lost_percent", "%", 5 },
 	{ "drain_ordinary", "drain, 50 pages, ordinary", "drain",
 	  "50 pages, ordinary", NULL, NULL, "ns", 450 },
 	{ "drain_polling", "drain, 50 pages, polling", "drain",
@@ -62,6 +83,8 @@ static const struct bar {
 	  "quiet, 1000 Hz", "weir", "quiet, undrained", "x", 1.01 },
 	{ "disturb_reader", "statistics read at 1 kHz", "disturb",
 	  "reader, 1000 Hz", "weir", "ordinary, undrained", "x", 1.01 },
+	{ "empty_failed", "allocations that fail though pages are free",
+	  "empty", "8192 pages", NULL, "failed_percent", "%", 0 },
 	{ "create_64gib", "a pool of 64 GiB", "create", "64 GiB", NULL, NULL,
 	  "us", 300 },
 };
@@ -93,7 +116,15 @@ best_general(const struct bench_report *report, const char *bench,
 	return best;
 }
 
-/* What it comes to here; 0: it was not measured. */
+static double extra_of(const struct bench_series *s, const char *name)
+{
+	for (unsigned i = 0; i < s->nr_extras; i++)
+		if (strcmp(s->extras[i].name, name) == 0)
+			return s->extras[i].median;
+	return -1;
+}
+
+/* What it comes to here; negative: it was not measured. */
 static double value_of(const struct bench_report *report, const struct bar *b,
 		       const char **to)
 {
@@ -103,7 +134,9 @@ static double value_of(const struct bench_report *report, const struct bar *b,
 
 	*to = NULL;
 	if (s == NULL)
-		return 0;
+		return -1;
+	if (strcmp(b->unit, "%") == 0)
+		return extra_of(s, b->to_variant);
 	if (b->to_impl == NULL)
 		return strcmp(b->unit, "us") == 0 ? s->median / 1000
 						  : s->median;
@@ -112,7 +145,7 @@ static double value_of(const struct bench_report *report, const struct bar *b,
 			: bench_find(report, b->bench, b->to_impl,
 				     b->to_variant);
 	if (other == NULL)
-		return 0;
+		return -1;
 	*to = other->impl;
 	return bench_ratio(s, other);
 }
@@ -124,7 +157,7 @@ void bench_judge(struct bench_report *report)
 		const char *to;
 		double value = value_of(report, &bars[i], &to);
 
-		if (value > 0)
+		if (value >= 0)
 			report->bars[report->nr_bars++] = (struct bench_bar){
 				.name = bars[i].name,
 				.what = bars[i].what,

@@ -4,9 +4,10 @@
  * size should not matter. The first pool of a process also sees whether the
  * kernel aborts sequences; it has a row of its own, which comes first.
  */
-#include <weir/weir.h>
+#include <weir/fast.h>
 
 #include "loop.h"
+#include "pool/pool.h"
 #include "workers.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -28,6 +29,9 @@ static bool run(const struct bench_row *row, const struct bench_where *where,
 	if (err != 0)
 		return bench_cannot("no pool of %u GiB: %s",
 				    (unsigned)row->what, weir_last_error());
+	bench_extra(result, "metadata_bytes_per_page",
+		    (double)wi_pool_of(pool)->meta_bytes /
+			    (double)(opts.capacity / 4096));
 	weir_pool_destroy(pool, 0);
 	return true;
 }

@@ -94,6 +94,18 @@ static bool start_eal(void)
 	return true;
 }
 
+static struct rte_mempool *make_mempool(const char *name, uint64_t pages)
+{
+	struct rte_mempool *pool =
+		rte_mempool_create(name, (unsigned)pages, PAGE_BYTES, CACHE, 0,
+				   NULL, NULL, NULL, NULL, SOCKET_ID_ANY,
+				   RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+
+	if (pool == NULL)
+		bench_cannot("no mempool: %s", rte_strerror(rte_errno));
+	return pool;
+}
+
 static void *open_mempool(const struct bench_where *where, uint64_t pages)
 {
 	static struct rte_mempool *pools[4];
@@ -111,16 +123,21 @@ static void *open_mempool(const struct bench_where *where, uint64_t pages)
 		abort();
 	snprintf(name, sizeof(name), "pool%u", i);
 	/* The caches of two lcores may hold some. */
-	pools[i] =
-		rte_mempool_create(name, (unsigned)pages + 4 * CACHE,
-				   PAGE_BYTES, CACHE, 0, NULL, NULL, NULL, NULL,
-				   SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
-	if (pools[i] == NULL) {
-		bench_cannot("no mempool: %s", rte_strerror(rte_errno));
-		return NULL;
-	}
-	sizes[i] = pages;
+	pools[i] = make_mempool(name, pages + 4 * CACHE);
+	if (pools[i])
+		sizes[i] = pages;
 	return pools[i];
+}
+
+/* No more than that: the row is about what caches hold. */
+static void *open_exact(const struct bench_where *where, uint64_t pages)
+{
+	static struct rte_mempool *pool;
+
+	(void)where;
+	if (pool == NULL && start_eal())
+		pool = make_mempool("exact", pages);
+	return pool;
 }
 
 /* Only lcores have a cache; a thread stays one until it ends. */
@@ -162,12 +179,44 @@ static const struct bench_peer ring = {
 	.give_bulk = ring_give_bulk,
 };
 
+static const struct bench_peer exact = {
+	.open = open_exact,
+	.enter = enter_lcore,
+	BENCH_PEER_CODE(dpdk),
+};
+
+/* How long it takes to make one of so many pages, and what it needs beside
+ * them: a header an object, and its place in the ring. */
+static bool create(const struct bench_row *row, const struct bench_where *where,
+		   unsigned round, struct bench_result *result)
+{
+	struct rte_mempool *pool;
+	double start;
+
+	(void)where, (void)round;
+	if (!start_eal())
+		return false;
+	start = bench_now_ns();
+	pool = make_mempool("created", row->what);
+	result->ns = bench_now_ns() - start;
+	if (pool == NULL)
+		return false;
+	bench_extra(result, "metadata_bytes_per_page",
+		    pool->header_size + pool->trailer_size +
+			    (double)sizeof(void *));
+	rte_mempool_free(pool);
+	return true;
+}
+
 static const struct bench_row rows[] = {
 	BENCH_PEER_PAIR_ROWS(&mempool),
 	BENCH_PEER_BULK_PAIR_ROWS(&mempool),
 	BENCH_PEER_ROWS(&mempool),
 	BENCH_PEER_BULK_ROWS(&mempool),
 	{ "cross", "bulk 32, ring", bench_peer_cross, 1, &ring, 15, 5, NULL },
+	{ "churn", "1 GiB", bench_peer_churn, 1, &mempool, 15, 5, "1 GiB" },
+	{ "empty", "8192 pages", bench_peer_empty, 0, &exact, 15, 5, NULL },
+	{ "create", "1 GiB", create, 262144, NULL, 9, 3, NULL },
 };
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 
 #include "floor.h"
 #include "loops.h"
+#include "peer.h"
 #include "workers.h"
 
 #define PAIRS 400000 /* a round: about a millisecond */
@@ -46,6 +47,10 @@ static const struct bench_row rows[] = {
 	ROW("single, thread's own list", floor_thread_single_places, NOTHING),
 	ROW("batch 16, thread's own list", floor_thread_batch_places, NOTHING),
 	ROW("bulk 32, memcpy", floor_copy_places, NOTHING),
+	{ "churn", "1 GiB", bench_churn_floor, 1, NULL, 15, 5, NULL },
+	{ "churn", "8 GiB", bench_churn_floor, 8, NULL, 15, 5, NULL },
+	{ "churn", "64 GiB", bench_churn_floor, 64, NULL, 15, 5, NULL },
+	BENCH_PEER_TOUCH_ROWS(&bench_mapping),
 	{ "drain", "a line there and back", bench_line, 0, NULL, 15, 7, NULL },
 };
 

@@ -44,6 +44,7 @@ static const struct bench_peer peer = { .open = open_malloc,
 static const struct bench_row rows[] = {
 	BENCH_PEER_PAIR_ROWS(&peer),
 	BENCH_PEER_ROWS(&peer),
+	BENCH_PEER_TOUCH_ROWS(&peer),
 };
 
 /* Is the library that should have been preloaded part of this process? */

@@ -13,8 +13,8 @@
 #define CROSSED (32 * 8192) /* pages of a round */
 #define THREADS_MAX 16
 
-static void *context_of(const struct bench_peer *peer,
-			const struct bench_where *where, uint64_t pages)
+void *bench_peer_context(const struct bench_peer *peer,
+			 const struct bench_where *where, uint64_t pages)
 {
 	void *context = peer->open(where, pages);
 
@@ -34,7 +34,7 @@ bool bench_peer_pair(const struct bench_row *row,
 		[BENCH_64] = peer->batch_64,
 		[BENCH_32_AT_ONCE] = peer->bulk,
 	};
-	void *context = context_of(peer, where, 16384);
+	void *context = bench_peer_context(peer, where, 16384);
 
 	if (context == NULL)
 		return false;
@@ -53,7 +53,7 @@ bool bench_peer_return(const struct bench_row *row,
 	const struct bench_peer *peer = row->with;
 	bench_move *take = row->what ? peer->take_bulk : peer->take;
 	bench_move *give = row->what ? peer->give_bulk : peer->give;
-	void *context = context_of(peer, where, RETURNED + 4096);
+	void *context = bench_peer_context(peer, where, RETURNED + 4096);
 	double start, middle, end;
 
 	(void)round;
@@ -129,7 +129,7 @@ bool bench_peer_cross(const struct bench_row *row,
 	(void)round;
 	if (where->other_cpu < 0)
 		return bench_cannot("this needs a second CPU");
-	c.context = context_of(peer, where, 16384);
+	c.context = bench_peer_context(peer, where, 16384);
 	if (c.context == NULL)
 		return false;
 	if (pthread_create(&thread, NULL, receive, &c) != 0)
@@ -162,8 +162,8 @@ bool bench_peer_rand(const struct bench_row *row,
 
 	(void)round;
 	if (held.context == NULL) {
-		held.context =
-			context_of(peer, where, BENCH_HELD + BENCH_HELD / 4);
+		held.context = bench_peer_context(peer, where,
+						  BENCH_HELD + BENCH_HELD / 4);
 		if (held.context == NULL)
 			return false;
 		for (unsigned i = 0; i < BENCH_HELD; i += BENCH_BULK)

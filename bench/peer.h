@@ -9,7 +9,7 @@
  *   void put(void *context, void **pages);
  *
  * all of them inline; BENCH_PEER() and BENCH_PEER_BULK() make the loops, the
- * same for all, and peer.c asks.
+ * same for all, and peer.c and peer_memory.c ask.
  */
 #ifndef WEIR_BENCH_PEER_H
 #define WEIR_BENCH_PEER_H
@@ -30,7 +30,12 @@ struct bench_peer {
 	bench_loop *change;		   /* of `rand` */
 	bench_move *take, *give;	   /* one by one */
 	bench_move *take_bulk, *give_bulk; /* all at once; NULL: it cannot */
+	void (*give_one)(void *context, void *page);
 };
+
+/* Opens for the calling thread, and enters; NULL after bench_cannot(). */
+void *bench_peer_context(const struct bench_peer *peer,
+			 const struct bench_where *where, uint64_t pages);
 
 /* What `change` works on. */
 #define BENCH_HELD 65536
@@ -69,6 +74,10 @@ struct bench_held {
 	{                                                                      \
 		for (unsigned i = 0; i < BENCH_BULK; i++)                      \
 			free(context, (uint64_t)(uintptr_t)pages[i]);          \
+	}                                                                      \
+	static void name##_give_one(void *context, void *page)                 \
+	{                                                                      \
+		free(context, (uint64_t)(uintptr_t)page);                      \
 	}
 
 #define BENCH_PEER_BULK(name, get, put)                                        \
@@ -85,7 +94,7 @@ struct bench_held {
 #define BENCH_PEER_CODE(name)                                                  \
 	.single = name##_single_places, .batch = name##_batch_places,          \
 	.batch_64 = name##_64_places, .change = name##_change,                 \
-	.take = name##_take, .give = name##_give
+	.take = name##_take, .give = name##_give, .give_one = name##_give_one
 #define BENCH_PEER_BULK_CODE(name)                                             \
 	.bulk = name##_bulk_places, .take_bulk = name##_take_bulk,             \
 	.give_bulk = name##_give_bulk
@@ -99,8 +108,26 @@ bench_run bench_peer_return; /* what: in bulk? */
 bench_run bench_peer_cross;  /* the same */
 bench_run bench_peer_rand;
 bench_run bench_peer_scale; /* what: threads */
+bench_run bench_peer_churn; /* what: GiB and flags; needs bulk moves */
+bench_run bench_peer_empty;
+bench_run bench_peer_touch; /* what: enum bench_peer_touch_what */
+
+/* What the pages of a row of bench_peer_churn() come from. */
+void *bench_churn_context(const struct bench_row *row);
 
 enum bench_peer_shape { BENCH_SINGLE, BENCH_16, BENCH_64, BENCH_32_AT_ONCE };
+
+/* Added to the GiB of `churn`: not a random half anew for each round, but one
+ * that has been changed long since; or the half that was taken first, in whole
+ * blocks. */
+#define BENCH_LONG 0x10000u
+#define BENCH_PACKED 0x20000u
+
+enum bench_peer_touch_what {
+	BENCH_COLD,
+	BENCH_WARM,
+	BENCH_HUGE = 2, /* added to one of them */
+};
 
 /* Rows of everybody; those of `pair`, which weir has more of, apart. */
 #define BENCH_PEER_PAIR_ROWS(peer)                                             \
@@ -128,6 +155,13 @@ enum bench_peer_shape { BENCH_SINGLE, BENCH_16, BENCH_64, BENCH_32_AT_ONCE };
 	{                                                                      \
 		"cross", "bulk 32", bench_peer_cross, 1, peer, 15, 5,          \
 			"a line there and back"                                \
+	}
+#define BENCH_PEER_TOUCH_ROWS(peer)                                            \
+	{ "touch", "4 KiB pages, cold", bench_peer_touch, BENCH_COLD, peer, 5, \
+	  1,	   "4 KiB pages, cold" },                                      \
+	{                                                                      \
+		"touch", "4 KiB pages, warm", bench_peer_touch, BENCH_WARM,    \
+			peer, 5, 1, "4 KiB pages, warm"                        \
 	}
 #define BENCH_PEER_BULK_PAIR_ROWS(peer)                                        \
 	{                                                                      \

@@ -44,7 +44,7 @@ struct bench_series {
 struct bench_bar {
 	const char *name; /* for machines: [a-z0-9_] */
 	const char *what; /* for people */
-	const char *unit; /* "x" for a ratio, "ns", "us" */
+	const char *unit; /* "x" for a ratio, "ns", "us", "%" */
 	const char *to;	  /* what the ratio is to; NULL: it is none */
 	double value, bar;
 };

@@ -48,11 +48,19 @@ elif ! command -v jq >/dev/null; then
 else
 	[ $status = 0 ] || fail "--json: exit status $status: $json"
 	# Each question has figures of weir, but what needs a second CPU.
-	for question in pair zone create; do
+	for question in pair bulk rand zone churn create touch; do
 		jq -e --arg q "$question" 'any(.results[]; .bench == $q and
 			.impl == "weir" and .ns > 0)' >/dev/null <<<"$json" ||
 			fail "nothing measured of $question"
 	done
+	jq -e '[.results[] | select(.impl == "weir")] |
+		all(.[] | select(.bench == "churn"); .blocks_possible > 0 and
+			(.kept_percent + .lost_percent - 100 | fabs) < 0.01) and
+		all(.[] | select(.bench == "empty"); .failed_percent == 0) and
+		all(.[] | select(.bench == "create");
+			.metadata_bytes_per_page > 0.13) and
+		any(.[]; .bench == "touch" and .faults > 0)' \
+		>/dev/null <<<"$json" || fail "what else was seen: $json"
 	jq -e 'all(.results[]; (.bench | length) > 0 and
 			(.impl | IN("floor", "weir")) and
 			.min <= .ns and .ns <= .max and .n > 0) and
