@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# bench: measures everything it should; says so where it cannot. Figures are
-# not judged here.
+# bench: measures everything it should; says so where it cannot. Times are
+# not judged here; whole blocks that a churn loses are.
 set -u
 weir=$1
 failed=0
@@ -30,16 +30,35 @@ if ! "$weir" doctor >/dev/null; then
 	exit 1
 fi
 
-text=$("$weir" bench --quick --impl weir,floor --rounds 1 2>/dev/null)
+# Everything; but a sanitizer would take minutes for 64 GiB.
+questions=$("$weir" bench --help | awk '/^Questions:/ { on = 1; next }
+	!NF { on = 0 } on { print $1 }')
+if grep -qE '__(asan|tsan)_init' "$weir"; then
+	questions=$(grep -vxE 'churn|touch' <<<"$questions")
+fi
+quick() { # option...
+	"$weir" bench --quick --impl weir,floor --rounds 1 \
+		--only "$(paste -sd, <<<"$questions")" "$@"
+}
+
+# One run for the text and the JSON, if this build has it.
+json=$("$weir" bench --quick --json --impl weir,floor --rounds 1 \
+	--only zone 2>&1)
 status=$?
-[ $status = 0 ] || fail "exit status $status: $text"
+file=$(mktemp)
+trap 'rm -f "$file"' EXIT
+if grep -q 'built without JSON' <<<"$json"; then
+	text=$(quick 2>/dev/null)
+else
+	text=$(quick --output "$file" 2>/dev/null)
+fi
+text_status=$?
+[ $text_status = 0 ] || fail "exit status $text_status: $text"
 grep -qE '^[0-9]+ of [0-9]+ bars met$' <<<"$text" || fail "no sum: $text"
 if expand <<<"$text" | grep -E '.{81}'; then
 	fail "that line has more than 80 columns"
 fi
 
-json=$("$weir" bench --quick --json --impl weir,floor --rounds 1 2>&1)
-status=$?
 if grep -q 'built without JSON' <<<"$json"; then
 	[ $status = 2 ] || fail "--json without JSON: exit status $status"
 	echo "skipped: bench --json (this build has no jansson)"
@@ -47,19 +66,27 @@ elif ! command -v jq >/dev/null; then
 	echo "skipped: bench --json (apt-get install jq)"
 else
 	[ $status = 0 ] || fail "--json: exit status $status: $json"
+	jq -e '.results | length > 0' >/dev/null <<<"$json" ||
+		fail "--json: $json"
+	json=$(cat "$file")
 	# Each question has figures of weir, but what needs a second CPU.
-	for question in pair bulk rand zone churn create touch; do
+	for question in $questions; do
+		case $question in cross | drain | disturb | empty | scale)
+			continue ;;
+		esac
 		jq -e --arg q "$question" 'any(.results[]; .bench == $q and
 			.impl == "weir" and .ns > 0)' >/dev/null <<<"$json" ||
 			fail "nothing measured of $question"
 	done
 	jq -e '[.results[] | select(.impl == "weir")] |
 		all(.[] | select(.bench == "churn"); .blocks_possible > 0 and
-			(.kept_percent + .lost_percent - 100 | fabs) < 0.01) and
+			(.kept_percent >= 95 or
+			 (.variant | test("turnovers|packed") | not))) and
 		all(.[] | select(.bench == "empty"); .failed_percent == 0) and
 		all(.[] | select(.bench == "create");
 			.metadata_bytes_per_page > 0.13) and
-		any(.[]; .bench == "touch" and .faults > 0)' \
+		all(.[] | select(.bench == "touch" and
+			(.variant | test("cold"))); .faults > 0)' \
 		>/dev/null <<<"$json" || fail "what else was seen: $json"
 	jq -e 'all(.results[]; (.bench | length) > 0 and
 			(.impl | IN("floor", "weir")) and
