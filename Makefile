@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 
 configure = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 
-.PHONY: all demo test prove bench install clean format tidy help product
+.PHONY: all demo test prove bench plots install clean format tidy help product
 
 all: ## build the library and the weir command into build/
 	@scripts/deps build
@@ -30,6 +30,10 @@ bench: ## measure weir beside other libraries; under 15 minutes
 	@$(MAKE) --no-print-directory product
 	@cmake --build $(BUILD) --parallel $(JOBS) --target weir_bench
 	@$(BUILD)/weir bench --output $(BUILD)/bench.json $(BENCH)
+
+plots: ## draw what `make bench` measured, and write docs/performance.md's tables
+	@scripts/deps bench
+	@scripts/plots $(BUILD)/bench.json
 
 install: product ## install below PREFIX (/usr/local), staged by DESTDIR
 	@cmake --install $(BUILD)
