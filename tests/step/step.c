@@ -11,8 +11,9 @@
  * looks whether all is in order. Every instruction must have been stopped at.
  *
  *   step         each instruction, of the first list in each mode; acts in turn
- *   step all     all scenarios, each instruction in each; of the first list
- *                each act, of the others acts in turn
+ *   step all     after that all scenarios, each instruction in each; of the
+ *                first list each act, of the others acts in turn
+ *   step SECONDS the same, in an order that mixes them, as far as that goes
  */
 #include "step.h"
 
@@ -36,6 +37,7 @@ int cpu_owner, cpu_other;
 
 static bool all;
 static uint64_t nr_cases, nr_paused, nr_missed;
+static unsigned nr_scenarios; /* that were gone through */
 
 /* An instruction that a scenario meets: at once (way_in is 0), or after an
  * abort at `way_in`, or one whenever the owner comes there. */
@@ -375,15 +377,16 @@ static bool makes_sense(const struct scenario *s)
 		s->fill == (s->op == PUT || s->op == PUT_BULK ? FULL : EMPTY));
 }
 
-static void run_scenarios(struct trace *t)
+static void run_scenarios(struct trace *t, uint64_t end_ns)
 {
 	struct scenario s = { 0 };
 	unsigned lists = WEIR_CACHE_LISTS_MAX;
+	unsigned nr = NR_OPS * NR_WAYS * lists * NR_MODES * NR_FILLS * 2;
 
-	/* One loop over all that there is, as the digits of a number. */
-	for (unsigned i = 0;
-	     i < NR_OPS * NR_WAYS * lists * NR_MODES * NR_FILLS * 2; i++) {
-		unsigned rest = i;
+	/* One loop over all that there is, as the digits of a number; with an
+	 * end in steps of a prime, which meets all kinds before it. */
+	for (unsigned i = 0; i < nr && now_ns() < end_ns; i++) {
+		unsigned rest = end_ns == UINT64_MAX ? i : i * 4999 % nr;
 
 		s.set = rest % 2, rest /= 2;
 		s.fill = (enum fill)(rest % NR_FILLS), rest /= NR_FILLS;
@@ -391,8 +394,10 @@ static void run_scenarios(struct trace *t)
 		s.list = rest % lists, rest /= lists;
 		s.way = (enum way)(rest % NR_WAYS), rest /= NR_WAYS;
 		s.op = (enum op)rest;
-		if (makes_sense(&s))
-			run_scenario(t, &s);
+		if (!makes_sense(&s))
+			continue;
+		run_scenario(t, &s);
+		nr_scenarios++;
 	}
 }
 
@@ -473,8 +478,8 @@ static void report(void)
 	CHECK_MSG(missing == 0, "%u instructions of %u were never stopped at",
 		  missing, nr_insns);
 	printf("figures: %u sequences, %u instructions all covered, %" PRIu64
-	       " cases\n",
-	       nr_seqs, nr_insns, nr_cases);
+	       " cases of %u scenarios\n",
+	       nr_seqs, nr_insns, nr_cases, nr_scenarios);
 }
 
 /* Before others on this machine, if we may say so: a case is a matter of
@@ -489,8 +494,8 @@ static void hurry(void)
 int main(int argc, char **argv)
 {
 	struct trace t;
+	uint64_t seconds = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
 
-	all = argc > 1 && strcmp(argv[1], "all") == 0;
 	need_two_cpus();
 	cpu_owner = allowed_cpu(0);
 	cpu_other = allowed_cpu(1);
@@ -505,7 +510,11 @@ int main(int argc, char **argv)
 	hurry();
 	atexit(tell_case);
 	trace_begin(&t, tracee_main);
-	run_scenarios(&t);
+	run_scenarios(&t, UINT64_MAX);
+	all = argc > 1;
+	if (all)
+		run_scenarios(&t, seconds ? now_ns() + seconds * 1000000000
+					  : UINT64_MAX);
 	trace_end(&t);
 	run_creations();
 	report();
