@@ -31,7 +31,7 @@ bench: ## measure weir beside other libraries; under 15 minutes
 	@cmake --build $(BUILD) --parallel $(JOBS) --target weir_bench
 	@$(BUILD)/weir bench --output $(BUILD)/bench.json $(BENCH)
 
-plots: ## draw what `make bench` measured, and write docs/performance.md's tables
+plots: ## draw what was measured, and write the tables of docs/performance.md
 	@scripts/deps bench
 	@scripts/plots $(BUILD)/bench.json
 
