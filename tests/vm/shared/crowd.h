@@ -379,7 +379,11 @@ static inline void crowd_end(void)
 	CHECK_EQ(oracle_out(&crowd_oracle), 0);
 	if (crowd->polling != NULL)
 		crowd_visit_all(crowd_pool);
+	/* Moved on by the scheduler, it would leave pages in the list of a
+	 * CPU that nobody polls on any more: EAGAIN, as documented. */
+	pin(0);
 	crowd_get_all(crowd_pool, crowd->pages);
+	guest_everywhere();
 	CHECK_EQ(weir_stat_read(crowd_pool, &stat), 0);
 	CHECK_EQ(stat.out, 0);
 	crowd_sum.aborts += stat.aborts;
