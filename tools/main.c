@@ -19,6 +19,7 @@ static const struct command {
 	{ "doctor", cmd_doctor, "tell what this machine offers weir" },
 	{ "bench", cmd_bench,
 	  "measure weir beside floors and other libraries" },
+	{ "size", cmd_size, "tell how many pages a pool needs" },
 	{ "bench-worker", cmd_bench_worker, NULL }, /* for bench alone */
 };
 
@@ -133,7 +134,7 @@ static char *list_commands(int key, const char *text, void *input)
 	fputs("Commands:\n", f);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		if (commands[i].what)
-			fprintf(f, "  %-8s%s\n", commands[i].name,
+			fprintf(f, "  %-11s%s\n", commands[i].name,
 				commands[i].what);
 	fputs("\n'weir COMMAND --help' tells more of each.", f);
 	fclose(f);

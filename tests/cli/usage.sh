@@ -24,12 +24,14 @@ expect 0 '^Usage: weir' --help
 expect 0 '^  demo' --help
 expect 0 '^  doctor' --help
 expect 0 '^  bench' --help
+expect 0 '^  size' --help
 expect 0 '^weir [0-9]+\.[0-9]+\.[0-9]+' --version
 expect 0 '^Usage: weir' help
 expect 0 '^Usage: weir doctor' help doctor
 expect 0 '^Usage: weir doctor' doctor --help
 expect 0 '^Usage: weir bench' bench --help
 expect 0 '^Usage: weir demo' demo --help
+expect 0 '^Usage: weir size' size --help
 expect 0 'Exit status' doctor --help
 expect 0 '^weir [0-9]' doctor --version
 
@@ -45,6 +47,24 @@ expect 2 "number from .* not 'x'" bench --cpu x
 expect 2 "number from .* not '-1'" bench --cpu=-1
 expect 2 'may not run on CPU 8191' bench --cpu 8191
 expect 2 'number from 1 to' bench --rounds 0
+expect 2 'Say --in-use' size
+expect 2 'Say --in-use' size --in-use 0
+expect 2 'Too many arguments' size 9
+for amount in x -1 5X 5KK 99999999999999999999 16777216T ''; do
+	expect 2 "K, M, G or T for bytes, not '$amount'" size --in-use="$amount"
+done
+expect 1 'more than a pool may have' size --in-use 64T --burst 1
+expect 2 'power of two from 256 to 1G' size --in-use 1 --page-size 3K
+expect 2 'power of two from 256 to 1G' size --in-use 1 --page-size 2G
+expect 2 'the largest order is 18' size --in-use 1 --orders 19
+expect 2 'takes a list as 0-3,9' size --in-use 1 --orders ''
+expect 2 'number from 0 to 511' size --in-use 1 --list-limit 512
+expect 2 'number from 1 to' size --in-use 1 --cpus 0
+expect 2 'number from 1 to' size --in-use 1 --cpus 8192
+expect 2 'CPU 8191 is not online' size --in-use 1 --cpus 8191-8191
+expect 2 'CPU 8191 is not online' size --in-use 1 --polling 8191
+expect 2 'the list is empty' size --in-use 1 --cpus ' '
+expect 2 'waits drains' size --in-use 1 --wait --no-drains
 
 # Nothing is lost when nobody can take the output.
 if [ -w /dev/full ]; then
@@ -55,7 +75,8 @@ if [ -w /dev/full ]; then
 fi
 
 # No line is wider than a terminal.
-for args in --help 'doctor --help' 'bench --help' 'demo --help' doctor; do
+for args in --help 'doctor --help' 'bench --help' 'demo --help' \
+	'size --help' doctor; do
 	# shellcheck disable=SC2086
 	if "$weir" $args 2>&1 | expand | grep -nE '.{81}'; then
 		echo "weir $args: that line has more than 80 columns"
