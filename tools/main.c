@@ -20,6 +20,7 @@ static const struct command {
 	{ "bench", cmd_bench,
 	  "measure weir beside floors and other libraries" },
 	{ "size", cmd_size, "tell how many pages a pool needs" },
+	{ "watch-cpu", cmd_watch_cpu, "tell what interrupts a CPU, and why" },
 	{ "bench-worker", cmd_bench_worker, NULL }, /* for bench alone */
 };
 

@@ -29,6 +29,7 @@ int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_size(int argc, char **argv);
+int cmd_watch_cpu(int argc, char **argv);
 int cmd_bench_worker(int argc, char **argv);
 
 /* Keys of options without a letter; a command's own begin at FIRST. */

@@ -25,6 +25,7 @@ expect 0 '^  demo' --help
 expect 0 '^  doctor' --help
 expect 0 '^  bench' --help
 expect 0 '^  size' --help
+expect 0 '^  watch-cpu' --help
 expect 0 '^weir [0-9]+\.[0-9]+\.[0-9]+' --version
 expect 0 '^Usage: weir' help
 expect 0 '^Usage: weir doctor' help doctor
@@ -32,6 +33,7 @@ expect 0 '^Usage: weir doctor' doctor --help
 expect 0 '^Usage: weir bench' bench --help
 expect 0 '^Usage: weir demo' demo --help
 expect 0 '^Usage: weir size' size --help
+expect 0 '^Usage: weir watch-cpu' watch-cpu --help
 expect 0 'Exit status' doctor --help
 expect 0 '^weir [0-9]' doctor --version
 
@@ -65,6 +67,16 @@ expect 2 'CPU 8191 is not online' size --in-use 1 --cpus 8191-8191
 expect 2 'CPU 8191 is not online' size --in-use 1 --polling 8191
 expect 2 'the list is empty' size --in-use 1 --cpus ' '
 expect 2 'waits drains' size --in-use 1 --wait --no-drains
+expect 2 'which CPUs' watch-cpu
+expect 2 'which CPUs' watch-cpu ''
+expect 2 "'x' is no list of CPUs" watch-cpu x
+expect 2 "a range has no end" watch-cpu 1-
+expect 2 'one list of CPUs' watch-cpu 0 1
+expect 2 'CPU 8191 cannot exist here, the last is' watch-cpu 8191
+expect 2 'number from 1 to' watch-cpu 0 -n 0
+expect 2 'seconds from 0.01' watch-cpu 0 -i 0
+expect 2 'seconds from 0.01' watch-cpu 0 -i nan
+expect 2 'seconds from 0.01' watch-cpu 0 --interval=1s
 
 # Nothing is lost when nobody can take the output.
 if [ -w /dev/full ]; then
@@ -76,7 +88,7 @@ fi
 
 # No line is wider than a terminal.
 for args in --help 'doctor --help' 'bench --help' 'demo --help' \
-	'size --help' doctor; do
+	'size --help' 'watch-cpu --help' doctor; do
 	# shellcheck disable=SC2086
 	if "$weir" $args 2>&1 | expand | grep -nE '.{81}'; then
 		echo "weir $args: that line has more than 80 columns"

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/* weir watch-cpu: what interrupts some CPUs, interval by interval. */
+#include "watch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "os/os.h"
+#include "table.h"
+#include "tool.h"
+#include "topology/topology.h"
+
+struct watch {
+	const char *list;
+	uint64_t interval_ns, count; /* count 0: until it is told to end */
+	bool json, colours;
+	struct wi_topology topology;
+	struct wi_cpuset cpus;
+	unsigned nr_cpus;
+	struct watch_rows *before, *now; /* of each, in order */
+};
+
+static volatile sig_atomic_t told_to_end;
+
+static void end(int signal)
+{
+	(void)signal;
+	told_to_end = 1;
+}
+
+/* ---- CPUs --------------------------------------------------------------- */
+
+static void read_cpus(struct argp_state *state, struct watch *w)
+{
+	const struct wi_topology *t = &w->topology;
+	const char *why;
+	unsigned cpu;
+
+	if (wi_cpuset_parse(&w->cpus, w->list, &why) != 0)
+		argp_error(state, "'%s' is no list of CPUs: %s", w->list, why);
+	w->nr_cpus = wi_cpuset_count(&w->cpus);
+	if (w->nr_cpus == 0)
+		argp_error(state, "which CPUs? The list is empty");
+	for (cpu = wi_cpuset_next(&w->cpus, 0); cpu < WI_CPUS_MAX;
+	     cpu = wi_cpuset_next(&w->cpus, cpu + 1))
+		if (!wi_cpuset_test(&t->possible, cpu))
+			argp_error(state,
+				   "CPU %u cannot exist here, the last is %u",
+				   cpu, t->nr_cpus - 1);
+		else if (!wi_cpuset_test(&t->online, cpu))
+			argp_error(state, "CPU %u is not online", cpu);
+}
+
+/* Goes where it does not disturb what it watches. False: it cannot. */
+static bool leave_cpus(const struct watch *w)
+{
+	const size_t bytes = CPU_ALLOC_SIZE(WI_CPUS_MAX);
+	cpu_set_t *cpus = CPU_ALLOC(WI_CPUS_MAX);
+	struct wi_cpuset rest = w->topology.allowed, ordinary;
+	bool done = false;
+
+	wi_cpuset_andnot(&rest, &w->cpus);
+	ordinary = rest;
+	for (unsigned cpu = 0; cpu < w->topology.nr_cpus; cpu++)
+		if (wi_topology_quiet_reason(&w->topology, cpu) != 0)
+			wi_cpuset_clear(&ordinary, cpu);
+	if (!wi_cpuset_is_empty(&ordinary))
+		rest = ordinary;
+	if (cpus && !wi_cpuset_is_empty(&rest)) {
+		CPU_ZERO_S(bytes, cpus);
+		for (unsigned cpu = wi_cpuset_next(&rest, 0); cpu < WI_CPUS_MAX;
+		     cpu = wi_cpuset_next(&rest, cpu + 1))
+			CPU_SET_S(cpu, bytes, cpus);
+		done = sched_setaffinity(0, bytes, cpus) == 0;
+	}
+	CPU_FREE(cpus);
+	return done;
+}
+
+/* All of them, into w->now. */
+static int read_all(struct watch *w)
+{
+	unsigned cpu = 0;
+
+	for (unsigned i = 0; i < w->nr_cpus; i++, cpu++) {
+		int err;
+
+		cpu = wi_cpuset_next(&w->cpus, cpu);
+		err = watch_read(&w->now[i], cpu);
+		if (err == -ENODATA)
+			return tool_error("/proc/interrupts does not tell of "
+					  "CPU %u: it is not online, or the "
+					  "kernel does not count",
+					  cpu);
+		if (err != 0)
+			return tool_error("/proc/interrupts: %s",
+					  strerror(-err));
+	}
+	return TOOL_OK;
+}
+
+/* ---- as text ------------------------------------------------------------ */
+
+#define INDENT 10
+
+static const char *colour(const struct watch *w, const char *sequence)
+{
+	return w->colours ? sequence : "";
+}
+
+static void print_row(const struct watch *w, const struct watch_row *row,
+		      uint64_t moved, double seconds)
+{
+	const struct watch_meaning *m = watch_meaning(row->name, row->words);
+	char text[512];
+
+	printf("  %-6s  %s%s%s, %" PRIu64 ", %.1f/s", row->name,
+	       colour(w, "\33[1m"), m->what, colour(w, "\33[0m"), moved,
+	       (double)moved / seconds);
+	/* Where the kernel's words say more than ours. */
+	if (m->words[0] == '\0')
+		printf(": %s", row->words);
+	printf("\n%*s", INDENT, "");
+	if (m->step)
+		snprintf(text, sizeof(text), "%s (docs/tuning.md, step %u)",
+			 m->hint, m->step);
+	else
+		snprintf(text, sizeof(text), "%s", m->hint);
+	table_text(INDENT, text);
+}
+
+static void print_text(const struct watch *w, double seconds)
+{
+	unsigned cpu = 0;
+
+	for (unsigned i = 0; i < w->nr_cpus; i++, cpu++) {
+		unsigned rows = 0;
+
+		cpu = wi_cpuset_next(&w->cpus, cpu);
+		printf("CPU %u, %.2f s:", cpu, seconds);
+		for (unsigned r = 0; r < w->now[i].nr; r++) {
+			const struct watch_row *row = &w->now[i].row[r];
+			uint64_t moved = watch_moved(&w->before[i], row);
+
+			if (moved == 0)
+				continue;
+			if (rows++ == 0)
+				putchar('\n');
+			print_row(w, row, moved, seconds);
+		}
+		if (rows == 0)
+			printf(" %squiet%s, nothing interrupted it\n",
+			       colour(w, "\33[32m"), colour(w, "\33[0m"));
+	}
+}
+
+/* ---- as JSON ------------------------------------------------------------ */
+
+#ifdef WEIR_HAVE_JANSSON
+
+static json_t *cpu_json(const struct watch *w, unsigned i, unsigned cpu,
+			double seconds)
+{
+	json_t *rows = json_array();
+
+	for (unsigned r = 0; r < w->now[i].nr; r++) {
+		const struct watch_row *row = &w->now[i].row[r];
+		const struct watch_meaning *m =
+			watch_meaning(row->name, row->words);
+		uint64_t moved = watch_moved(&w->before[i], row);
+
+		if (moved == 0)
+			continue;
+		json_array_append_new(
+			rows,
+			json_pack("{ss ss ss sI sf ss si}", "name", row->name,
+				  "words", row->words, "what", m->what, "count",
+				  (json_int_t)moved, "per_second",
+				  (double)moved / seconds, "hint", m->hint,
+				  "tuning_step", (int)m->step));
+	}
+	return json_pack("{si sb so}", "cpu", (int)cpu, "quiet",
+			 json_array_size(rows) == 0, "rows", rows);
+}
+
+/* One line an interval, for who reads a stream. */
+static int print_json(const struct watch *w, double seconds)
+{
+	json_t *cpus = json_array(), *object;
+	unsigned cpu = 0;
+	int err;
+
+	for (unsigned i = 0; i < w->nr_cpus; i++, cpu++) {
+		cpu = wi_cpuset_next(&w->cpus, cpu);
+		json_array_append_new(cpus, cpu_json(w, i, cpu, seconds));
+	}
+	object = json_pack("{sf so}", "seconds", seconds, "cpus", cpus);
+	err = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	json_decref(object);
+	putchar('\n');
+	return err;
+}
+
+#else
+
+static int print_json(const struct watch *w, double seconds)
+{
+	(void)w, (void)seconds;
+	return -1; /* tool_need_json() came first */
+}
+
+#endif
+
+static int print(const struct watch *w, double seconds)
+{
+	int err = 0;
+
+	if (w->json)
+		err = print_json(w, seconds);
+	else
+		print_text(w, seconds);
+	if (fflush(stdout) != 0 || err != 0)
+		return tool_error("cannot write the output");
+	return TOOL_OK;
+}
+
+/* ---- intervals ---------------------------------------------------------- */
+
+/* Sleeps until then, or until it is told to end; `others` is the mask with
+ * which a signal may come. */
+static void sleep_until(uint64_t ns, const sigset_t *others)
+{
+	for (;;) {
+		uint64_t now = wi_os_now_ns();
+		struct timespec left;
+
+		if (told_to_end || now >= ns)
+			return;
+		left.tv_sec = (time_t)((ns - now) / 1000000000);
+		left.tv_nsec = (long)((ns - now) % 1000000000);
+		ppoll(NULL, 0, &left, others);
+	}
+}
+
+/* The last interval may be cut short; it is shown as long as it was. */
+static int run(struct watch *w, const sigset_t *others)
+{
+	uint64_t from = wi_os_now_ns(), next = from;
+
+	if (read_all(w) != TOOL_OK)
+		return TOOL_FAILED;
+	if (!w->json)
+		printf("watching CPU %s, every %.2f s\n", w->list,
+		       (double)w->interval_ns / 1e9);
+	fflush(stdout);
+	for (uint64_t n = 0; !told_to_end && (w->count == 0 || n < w->count);
+	     n++) {
+		struct watch_rows *before = w->before;
+		uint64_t now;
+
+		next += w->interval_ns;
+		sleep_until(next, others);
+		w->before = w->now;
+		w->now = before;
+		now = wi_os_now_ns();
+		if (read_all(w) != TOOL_OK ||
+		    print(w, (double)(now - from) / 1e9) != TOOL_OK)
+			return TOOL_FAILED;
+		from = now;
+		if (now > next) /* it was stopped, or the machine is slow */
+			next = now - (now - next) % w->interval_ns;
+	}
+	return TOOL_OK;
+}
+
+/* ---- the command -------------------------------------------------------- */
+
+static void read_interval(struct argp_state *state, const char *arg,
+			  struct watch *w)
+{
+	char *rest;
+	double seconds = strtod(arg, &rest);
+
+	if (rest == arg || *rest || !(seconds >= 0.01 && seconds <= 86400))
+		argp_error(state,
+			   "--interval takes seconds from 0.01 to 86400, not "
+			   "'%s'",
+			   arg);
+	w->interval_ns = (uint64_t)(seconds * 1e9);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct watch *w = state->input;
+
+	switch (key) {
+	case 'i':
+		read_interval(state, arg, w);
+		return 0;
+	case 'n':
+		w->count = tool_number(state, "count", arg, 1, UINT32_MAX);
+		return 0;
+	case TOOL_KEY_JSON:
+		tool_need_json();
+		w->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (w->list)
+			argp_error(state, "one list of CPUs, as 2-5,9");
+		w->list = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!w->list)
+			argp_error(state, "which CPUs? A list, as 2-5,9");
+		read_cpus(state, w);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int watch(struct watch *w)
+{
+	const struct sigaction action = { .sa_handler = end };
+	sigset_t ours, others;
+	int status = TOOL_FAILED;
+
+	w->before = calloc(w->nr_cpus, sizeof(*w->before));
+	w->now = calloc(w->nr_cpus, sizeof(*w->now));
+	if (!w->before || !w->now) {
+		tool_error("no memory");
+		goto out;
+	}
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ours, &others);
+	sigdelset(&others, SIGINT);
+	sigdelset(&others, SIGTERM);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	if (!leave_cpus(w))
+		fputs("weir: it runs on a CPU that it watches, and shows "
+		      "itself; no other is allowed\n",
+		      stderr);
+	status = run(w, &others);
+out:
+	for (unsigned i = 0; w->before && w->now && i < w->nr_cpus; i++) {
+		watch_free(&w->before[i]);
+		watch_free(&w->now[i]);
+	}
+	free(w->before);
+	free(w->now);
+	return status;
+}
+
+int cmd_watch_cpu(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "interval", 'i', "SECONDS", 0,
+		  "How long an interval is; default: 1", 0 },
+		{ "count", 'n', "N", 0,
+		  "End after so many; default: at a signal", 0 },
+		TOOL_OPTION_JSON,
+		{ NULL, 0, NULL, 0, NULL, 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "CPULIST",
+		.doc = "Tell what interrupts CPUs: the rows of "
+		       "/proc/interrupts that move, what they are, and what "
+		       "helps. Runs on other CPUs than those, if it may. Ends "
+		       "at control-C; --json prints an object a line, one for "
+		       "each interval.\v"
+		       "Exit status: 0; 1 when /proc/interrupts does not tell; "
+		       "2 for wrong usage.",
+	};
+	static struct watch w;
+
+	w.interval_ns = 1000000000;
+	wi_topology_read(&w.topology, NULL);
+	if (argp_parse(&argp, argc, argv, 0, NULL, &w) != 0)
+		return TOOL_USAGE;
+	w.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	return watch(&w);
+}
