@@ -91,6 +91,7 @@ END
 }
 mount --make-rprivate / && write 0 &&
 	mount --bind "$scratch/interrupts" /proc/interrupts || exit 77
+: >"$scratch/seen" # nothing of the last one, while the next one starts
 "$weir" watch-cpu "$a,$b" -i 1000 >"$scratch/seen" 2>/dev/null &
 pid=$!
 for _ in $(seq 200); do
@@ -214,6 +215,7 @@ fi
 # before the command to after it the most.
 seen=0 sum=0
 for signal in INT TERM; do
+	: >"$scratch/text"
 	first=$(calls)
 	"$weir" watch-cpu "$cpu" -i 1000 >"$scratch/text" 2>"$scratch/errors" &
 	pid=$!
