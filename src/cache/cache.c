@@ -664,6 +664,7 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 {
 	struct wi_drain *drain = &cache->drain;
 
+	wi_assert(config->nr_zones == 1 || config->backend.zone_of != NULL);
 	drain->areas = config->areas;
 	drain->nr_cpus = config->nr_cpus;
 	drain->nr_zones = config->nr_zones;

@@ -124,8 +124,10 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 		.locked = impl->machine.locked,
 		.batch = o->batch,
 		.wait_ns = o->wait_ns,
-		.backend = { backend_get, backend_put, backend_generation, NULL,
-			     impl },
+		.backend = { .get = backend_get,
+			     .put = backend_put,
+			     .generation = backend_generation,
+			     .ctx = impl },
 	};
 	int err;
 

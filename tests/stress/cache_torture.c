@@ -100,6 +100,12 @@ static void zone_put(void *ctx, unsigned zone, unsigned kind,
 	wi_add_full(&came_back, 1);
 }
 
+static unsigned zone_of(void *ctx, uint64_t token)
+{
+	(void)ctx;
+	return (unsigned)((token ^ TOKEN_SALT) / TOKENS / KINDS);
+}
+
 static uint64_t generation(void *ctx)
 {
 	(void)ctx;
@@ -386,7 +392,10 @@ static void create_internal(void)
 		.weight = { 1, 1, 1 },
 		.batch = 16,
 		.wait_ns = WAIT_NS,
-		.backend = { zone_get, zone_put, generation, NULL },
+		.backend = { .get = zone_get,
+			     .put = zone_put,
+			     .generation = generation,
+			     .zone_of = zone_of },
 	};
 
 	memset(modes, config.locked ? WI_MODE_LOCKED : (int)variant->mode,
