@@ -95,6 +95,18 @@ enum bench_disturbance { BENCH_NOBODY, BENCH_DRAINER, BENCH_READER };
 		"drain", variant, bench_drain_run, BENCH_DRAIN(pages, scene),  \
 			way, 9, 3, "a line there and back"                     \
 	}
+/* What every way is asked. */
+#define BENCH_DRAIN_ROWS(name, way)                                            \
+	BENCH_DRAIN_ROW("50 pages, " name, way, 50, BENCH_ALLOCATING),         \
+		BENCH_DRAIN_ROW("50 pages, " name ", computing", way, 50,      \
+				BENCH_COMPUTING),                              \
+		BENCH_DRAIN_ROW("50 pages, " name ", sleeping", way, 50,       \
+				BENCH_SLEEPING),                               \
+		BENCH_DRAIN_ROW("50 pages, " name ", absent", way, 50,         \
+				BENCH_ABSENT),                                 \
+		BENCH_DRAIN_ROW("1 page, " name, way, 1, BENCH_ALLOCATING),    \
+		BENCH_DRAIN_ROW("250 pages, " name, way, 250,                  \
+				BENCH_ALLOCATING)
 #define BENCH_DISTURB_ROW(variant, way, what, hz, rounds, quick_rounds)        \
 	{                                                                      \
 		"disturb", variant, bench_disturb_run,                         \

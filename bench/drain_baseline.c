@@ -126,23 +126,11 @@ static const struct bench_way membarrier = { WAY(baseline_membarrier),
 					     .aborted = count_aborted };
 static const struct bench_way spinlock = { WAY(baseline_spinlock) };
 
-#define DRAIN_ROWS(name, way)                                                  \
-	BENCH_DRAIN_ROW("50 pages, " name, way, 50, BENCH_ALLOCATING),         \
-		BENCH_DRAIN_ROW("50 pages, " name ", computing", way, 50,      \
-				BENCH_COMPUTING),                              \
-		BENCH_DRAIN_ROW("50 pages, " name ", sleeping", way, 50,       \
-				BENCH_SLEEPING),                               \
-		BENCH_DRAIN_ROW("50 pages, " name ", absent", way, 50,         \
-				BENCH_ABSENT),                                 \
-		BENCH_DRAIN_ROW("1 page, " name, way, 1, BENCH_ALLOCATING),    \
-		BENCH_DRAIN_ROW("250 pages, " name, way, 250,                  \
-				BENCH_ALLOCATING)
-
 static const struct bench_row rows[] = {
-	DRAIN_ROWS("affinity hop", &hop),
-	DRAIN_ROWS("signal", &sent),
-	DRAIN_ROWS("spinlock", &spinlock),
-	DRAIN_ROWS("membarrier", &membarrier),
+	BENCH_DRAIN_ROWS("affinity hop", &hop),
+	BENCH_DRAIN_ROWS("signal", &sent),
+	BENCH_DRAIN_ROWS("spinlock", &spinlock),
+	BENCH_DRAIN_ROWS("membarrier", &membarrier),
 	BENCH_DISTURB_ROWS("affinity hop", &hop, 7),
 	BENCH_DISTURB_ROWS("signal", &sent, 7),
 	BENCH_DISTURB_ROWS("spinlock", &spinlock, 7),

@@ -158,18 +158,8 @@ static const struct bench_way quiet = WAY(WEIR_MODE_QUIET);
 
 /* A list may hold 511 here. */
 #define DRAIN_ROWS(name, way)                                                  \
-	BENCH_DRAIN_ROW("50 pages, " name, way, 50, BENCH_ALLOCATING),         \
-		BENCH_DRAIN_ROW("50 pages, " name ", computing", way, 50,      \
-				BENCH_COMPUTING),                              \
-		BENCH_DRAIN_ROW("50 pages, " name ", sleeping", way, 50,       \
-				BENCH_SLEEPING),                               \
-		BENCH_DRAIN_ROW("50 pages, " name ", absent", way, 50,         \
-				BENCH_ABSENT),                                 \
-		BENCH_DRAIN_ROW("1 page, " name, way, 1, BENCH_ALLOCATING),    \
-		BENCH_DRAIN_ROW("250 pages, " name, way, 250,                  \
-				BENCH_ALLOCATING),                             \
-		BENCH_DRAIN_ROW("full list, " name, way, 500,                  \
-				BENCH_ALLOCATING)
+	BENCH_DRAIN_ROWS(name, way), BENCH_DRAIN_ROW("full list, " name, way,  \
+						     500, BENCH_ALLOCATING)
 
 const struct bench_row bench_drain_rows[] = {
 	DRAIN_ROWS("ordinary", &ordinary),

@@ -15,6 +15,7 @@
 #include <weir/stat.h>
 #include <weir/weir.h>
 
+#include "child.h"
 #include "helpers.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -26,33 +27,6 @@
 #endif
 
 /* --- children ---------------------------------------------------------- */
-
-/* A child that runs body and ends; its pid. */
-static inline pid_t start_child(void (*body)(void *), void *arg)
-{
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		body(arg);
-		fflush(NULL);
-		_exit(0);
-	}
-	return pid;
-}
-
-/* Waits for it: its exit status, or 1000 + the signal that ended it. */
-static inline int end_child(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) != pid)
-		CHECK_EQ(errno, EINTR);
-	return WIFEXITED(status) ? WEXITSTATUS(status)
-				 : 1000 + WTERMSIG(status);
-}
 
 /* The child must end well; one that skipped (it said why) skips the test. */
 static inline void in_child(void (*body)(void *), void *arg)

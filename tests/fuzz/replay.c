@@ -5,6 +5,9 @@
 
 #include <dirent.h>
 
+/* A target may have none. */
+extern int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
+
 static unsigned nr_runs;
 
 static void run_file(const char *path)
@@ -47,7 +50,8 @@ static void run_path(const char *path)
 
 int main(int argc, char **argv)
 {
-	LLVMFuzzerInitialize(&argc, &argv);
+	if (LLVMFuzzerInitialize)
+		LLVMFuzzerInitialize(&argc, &argv);
 	for (int i = 1; i < argc; i++)
 		run_path(argv[i]);
 	printf("figures: %u inputs of the corpus run, nothing new tried "

@@ -220,7 +220,7 @@ int main(void)
 	check_refusals();
 	check_unbacked();
 	check_prefault();
-	status = system_in_child(on_old_kernel, NULL);
+	status = end_child(start_child(on_old_kernel, NULL));
 	CHECK_MSG(status == 0 || status == 77, "on an old kernel: %d", status);
 	check_fd();
 	check_huge();

@@ -158,7 +158,7 @@ int main(void)
 
 	CHECK_EQ(wi_os_mutex_init(&m), 0);
 	check_alone(&m);
-	status = system_in_child(on_old_kernel, &m);
+	status = end_child(start_child(on_old_kernel, &m));
 	CHECK_MSG(status == 0 || status == 77, "on an old kernel: %d", status);
 	check_deadline(&m);
 	check_inheritance(&m);

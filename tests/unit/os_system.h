@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 
 /*
  * From now on the system call fails with this errno when (its second or third
@@ -45,24 +46,6 @@ static inline bool system_refuse(unsigned nr, unsigned arg, unsigned mask,
 
 	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
 	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-}
-
-/* Runs body in a child; its exit status, or -1 for any other end. */
-static inline int system_in_child(void (*body)(void *), void *arg)
-{
-	int status;
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		body(arg);
-		fflush(NULL);
-		_exit(0);
-	}
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* A thread that stays on one CPU and keeps it busy. */

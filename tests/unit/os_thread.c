@@ -79,7 +79,7 @@ int main(void)
 	CHECK(tid != wi_os_tid());
 	CHECK(is_gone_soon(tid));
 	CHECK(!wi_os_thread_exists(1)); /* exists, but not here */
-	CHECK_EQ(system_in_child(end_first, NULL), 42);
+	CHECK_EQ(end_child(start_child(end_first, NULL)), 42);
 	check_cpus();
 	check_clock();
 	return 0;
