@@ -58,6 +58,8 @@ struct weir_stat_cpu {
 	enum weir_mode mode;
 	uint64_t cached, pending, operations, refills, flushes, direct, aborts;
 	uint64_t drains;
+	uint64_t by_progress, by_not_busy, by_membarrier; /* of them */
+	uint64_t parked; /* drains whose evidence did not come in time */
 	struct weir_stat_list list[WEIR_STAT_LISTS];
 };
 

@@ -82,6 +82,7 @@ enum weir_mode {
 #define WEIR_POOL_PREFAULT 0x2u /* back the pages at creation */
 #define WEIR_POOL_LOCK 0x4u    /* mlock pages and metadata (implies prefault) */
 #define WEIR_POOL_NO_RSEQ 0x8u /* locked mode, as on machines without rseq */
+#define WEIR_POOL_HIDDEN 0x10u /* not to be watched from outside */
 
 /*
  * Options of a pool; begin with WEIR_POOL_OPTS_INIT and set what matters.

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools of other processes, read from outside: which there are, and what
+ * weir/stat.h tells of each. The process that is watched does nothing for it
+ * and notices nothing: no message, no lock, no signal, no interrupt.
+ *
+ * A pool can be watched by the user its process runs as and by the superuser,
+ * unless it was made with WEIR_POOL_HIDDEN or the system refused it a memfd.
+ * Which pools there are is read in /proc, so the watcher must see that process
+ * there: the same PID namespace, or one above it.
+ *
+ * What a process shares is taken for what any process may have written: wrong
+ * numbers come out wrong, and nothing else happens.
+ */
+#ifndef WEIR_WATCH_H
+#define WEIR_WATCH_H
+
+#include <stdbool.h>
+
+#include <weir/stat.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_watch; /* a pool of some process, opened for reading */
+
+/* A pool that can be watched. */
+struct weir_watch_id {
+	int pid;
+	uint64_t number; /* tells pools of one process apart */
+	char name[32];
+};
+
+enum weir_watch_state {
+	WEIR_WATCH_LIVE,
+	WEIR_WATCH_DESTROYED, /* by its process */
+	WEIR_WATCH_DEAD,      /* its process is gone */
+};
+
+struct weir_watch_info {
+	size_t size; /* set by the caller, WEIR_WATCH_INFO_INIT */
+	int pid;
+	uint64_t number;
+	char name[32];
+	enum weir_watch_state state;
+	uint64_t bytes, page_size;
+	unsigned nr_cpus, nr_zones;
+	unsigned batch; /* pages moved from zone to list at once */
+	unsigned flags; /* WEIR_POOL_... */
+	bool locked;	/* locked mode: no restartable sequences */
+};
+
+#define WEIR_WATCH_INFO_INIT                                                   \
+	{                                                                      \
+		.size = sizeof(struct weir_watch_info)                         \
+	}
+
+/*
+ * Calls each() for every pool of that process that can be watched, or, with
+ * pid 0, of every process that the caller may look into, in order of pid and
+ * number. Pools that are being created are left out, and so are files that
+ * only look like pools.
+ * Returns what each() returned if that was not 0, which ends the list; else 0,
+ * or -ESRCH (no such process), -EPERM (the caller may not look into it), or
+ * the error of a system call.
+ * Threads: yes. Signals: no. Calls: getdents64, readlink, openat, fstat,
+ * fcntl, pread, close. Interrupts: none.
+ */
+WEIR_API int
+weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
+		void *ctx);
+
+/*
+ * Opens a pool that weir_watch_list() told of; its name is not looked at.
+ * `*watch` is set on success.
+ * Returns 0; -ENOENT: there is no such pool any more; -EPROTO: this library
+ * does not understand it (made by another version, or no pool at all);
+ * -EPERM or -EACCES: the caller may not look into that process; -ENOMEM; or
+ * the error of a system call.
+ * Threads: yes. Signals: no. Calls: those of weir_watch_list(), pidfd_open,
+ * mmap, poll. Interrupts: none, in the process that is watched.
+ */
+WEIR_API int weir_watch_open(struct weir_watch **watch,
+			     const struct weir_watch_id *id);
+
+/* Ends a watch, of which no thread makes use. NULL is ignored. Threads: once.
+ * Signals: no. Calls: munmap, close. Interrupts: none in the process that is
+ * watched. */
+WEIR_API void weir_watch_close(struct weir_watch *watch);
+
+/*
+ * What is known of the pool, and whether it still exists.
+ * Returns 0, or -EINVAL (the size is not one this library knows).
+ * Threads: yes. Signals: yes. Calls: poll. Interrupts: none.
+ */
+WEIR_API int weir_watch_info(const struct weir_watch *watch,
+			     struct weir_watch_info *info);
+
+/*
+ * As weir_stat_read() and its kin. Of a pool that is gone: its last numbers.
+ * Return 0 or -EINVAL.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API int weir_watch_read(const struct weir_watch *watch,
+			     struct weir_stat *stat);
+WEIR_API int weir_watch_read_zone(const struct weir_watch *watch, unsigned zone,
+				  struct weir_stat_zone *stat);
+WEIR_API int weir_watch_read_cpu(const struct weir_watch *watch, unsigned zone,
+				 unsigned cpu, struct weir_stat_cpu *stat);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
