@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "base/trace.h"
+
 /* Sequences that are aborted this many times in a row leave for the back end:
  * a debugger that steps through one never finishes it. */
 #define TRIES_MAX 64
@@ -230,7 +232,9 @@ static void flush_half(struct wi_cache *cache, unsigned zone, unsigned list)
 {
 	uint64_t newer[WEIR_LIST_MAX / 2 + 1], older[WI_BATCH_MAX];
 	const size_t keep = cache->drain.limits[list] / 2;
+	struct wi_area *area = area_here(cache, zone);
 	size_t kept = list_pop(cache, zone, list, newer, keep);
+	size_t given = 0;
 	size_t left = cache->drain.limits[list] - keep;
 
 	while (left > 0) {
@@ -240,12 +244,14 @@ static void flush_half(struct wi_cache *cache, unsigned zone, unsigned list)
 		if (n == 0)
 			break;
 		backend_put(cache, zone, list, older, n);
+		given += n;
 		left -= n;
 	}
 	left = list_push(cache, zone, list, newer, kept);
 	backend_put(cache, zone, list, newer + left, kept - left);
-	wi_add_relaxed(&area_here(cache, zone)->counters.flushes,
-		       1); /* count */
+	given += kept - left;
+	wi_add_relaxed(&area->counters.flushes, 1); /* a count */
+	WI_TRACE(flush, &cache->drain, zone, area->cpu, list, given);
 }
 
 void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
@@ -281,14 +287,18 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 	const size_t n = get->n - got;
 	const size_t batch =
 		has_list(cache, zone, get->kind) ? cache->batch[get->kind] : 1;
-	struct wi_area_counters *counters = &area_here(cache, zone)->counters;
+	struct wi_area *area = area_here(cache, zone);
+	struct wi_area_counters *counters = &area->counters;
 	size_t have, taken, pushed;
 
 	if (n >= batch) {
 		wi_add_relaxed(&counters->direct, 1); /* a count */
-		return cache->backend.get(cache->backend.ctx, zone, get->kind,
+		have = cache->backend.get(cache->backend.ctx, zone, get->kind,
 					  get->tokens + got, n,
 					  &counters->cursor);
+		WI_TRACE(direct, &cache->drain, zone, area->cpu, get->kind, n,
+			 have);
+		return have;
 	}
 	have = cache->backend.get(cache->backend.ctx, zone, get->kind, tokens,
 				  batch, &counters->cursor);
@@ -309,6 +319,8 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 	backend_put(cache, zone, get->kind, tokens + taken + pushed,
 		    have - taken - pushed);
 	wi_add_relaxed(&counters->refills, 1); /* a count */
+	WI_TRACE(refill, &cache->drain, zone, area->cpu, get->kind, have,
+		 pushed);
 	return taken;
 }
 
@@ -523,12 +535,15 @@ int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
 	return drain_for(&need, request, outcome, taken_over);
 }
 
-static size_t fail(struct wi_cache *cache, enum wi_failure why, size_t got,
-		   int *error)
+static size_t fail(const struct need *need, enum wi_failure why, int *error)
 {
+	struct wi_cache *cache = need->cache;
+
 	wi_add_relaxed(&cache->failures[why], 1); /* a count */
+	WI_TRACE(exhausted, &cache->drain, why, need->get->kind, need->get->n,
+		 need->got);
 	*error = why == WI_FAIL_EMPTY ? ENOMEM : EAGAIN;
-	return got;
+	return need->got;
 }
 
 /* One drain in need: first of the local zone, for what is missing; then, as
@@ -608,8 +623,7 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 			if (is_enough(get, need.got))
 				return need.got;
 			if (err == -ETIMEDOUT || err == -EDEADLK)
-				return fail(cache, WI_FAIL_LOST, need.got,
-					    error);
+				return fail(&need, WI_FAIL_LOST, error);
 		}
 		need.got = get_from_zones(cache, get, need.got);
 		if (is_enough(get, need.got))
@@ -617,13 +631,13 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 		before += give_part_back(&need);
 		if (outcome.nr_pending == 0 &&
 		    cache->backend.generation(cache->backend.ctx) == before)
-			return fail(cache, WI_FAIL_EMPTY, need.got, error);
+			return fail(&need, WI_FAIL_EMPTY, error);
 		if (wi_os_now_ns() >= deadline)
 			break;
 	}
-	return fail(cache,
+	return fail(&need,
 		    outcome.nr_pending != 0 ? WI_FAIL_PENDING : WI_FAIL_LOST,
-		    need.got, error);
+		    error);
 }
 
 /* Parked sets of this CPU, which has just been seen between operations. */
@@ -654,7 +668,8 @@ size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 	if (is_enough(get, got))
 		return got;
 	if (get->flags & WI_GET_NOWAIT)
-		return fail(cache, WI_FAIL_NOWAIT, got, error);
+		return fail(&(struct need){ cache, get, got, 0 },
+			    WI_FAIL_NOWAIT, error);
 	return get_in_need(cache, get, got, error);
 }
 

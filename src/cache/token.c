@@ -5,6 +5,7 @@
 
 #include <weir/cache.h>
 
+#include "base/trace.h"
 #include "cache/machine.h"
 #include "cache/public.h"
 #include "cache/report.h"
@@ -186,6 +187,7 @@ int weir_cache_create(struct weir_cache **cache,
 		return err;
 	}
 	*cache = impl->handle;
+	WI_TRACE(cache_create, &impl->cache.drain, impl->handle);
 	return 0;
 }
 
@@ -207,6 +209,7 @@ int weir_cache_destroy(struct weir_cache *cache)
 	if (err != 0)
 		return err;
 	wi_cache_fini(&cache->impl->cache);
+	WI_TRACE(cache_destroy, &cache->impl->cache.drain);
 	unmake(cache->impl);
 	return 0;
 }

@@ -2,6 +2,8 @@
 /* Exchange, wait, flush: see drain.h. */
 #include "drain/drain.h"
 
+#include "base/trace.h"
+
 /* How long progress is watched for before a membarrier: half of what one costs
  * that finds the CPU busy, so that an owner that is in its slow path or misses
  * its caches is still waited for; and how often a drainer that waits for a
@@ -70,7 +72,7 @@ static uint64_t ops_of(const struct wi_drain *drain, struct wi_area *area)
 /* Publishes the unit's spare set, or the null set when it has none or caching
  * is off; what was in use is parked. */
 static void exchange(struct wi_drain *drain, struct wi_unit *unit,
-		     struct wi_area *area)
+		     struct wi_area *area, unsigned zone)
 {
 	unsigned next = unit->off ? WI_SET_NULL : spare_set(unit);
 	uint64_t word;
@@ -83,11 +85,12 @@ static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 	while (word == wi_load_relaxed(&area->seen));
 	wi_grace_exchange(&unit->grace, area, word);
 	if (unit->set != WI_SET_NULL) {
+		uint64_t pages = pages_in(drain, area, unit->set);
+
 		unit->parked |= (uint8_t)(1u << unit->set);
 		/* Relaxed: for statistics; made exact as the set is flushed. */
-		wi_store_relaxed(&unit->pending,
-				 unit->pending +
-					 pages_in(drain, area, unit->set));
+		wi_store_relaxed(&unit->pending, unit->pending + pages);
+		WI_TRACE(exchange, drain, zone, area->cpu, unit->number, pages);
 	}
 	unit->set = (uint8_t)next;
 }
@@ -118,7 +121,7 @@ static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
 	wi_store_relaxed(&unit->pending, 0);		   /* likewise */
 	wi_store_relaxed(&unit->drains, unit->drains + 1); /* likewise */
 	if (unit->set == WI_SET_NULL && !unit->off)
-		exchange(drain, unit, area);
+		exchange(drain, unit, area, zone);
 	return pages;
 }
 
@@ -170,10 +173,11 @@ static void settle(struct run *run, unsigned zone, unsigned cpu,
 {
 	struct wi_drain *drain = run->drain;
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
+	uint64_t pages = flush(drain, unit, wi_drain_area(drain, zone, cpu),
+			       zone, run->request->ctx);
 
-	run->outcome->pages +=
-		flush(drain, unit, wi_drain_area(drain, zone, cpu), zone,
-		      run->request->ctx);
+	WI_TRACE(evidence, drain, zone, cpu, evidence, pages, unit->chosen);
+	run->outcome->pages += pages;
 	run->outcome->by[evidence]++;
 	run->outcome->drained += unit->chosen;
 	unit->chosen = false;
@@ -254,7 +258,7 @@ static void take(struct run *run, unsigned zone, unsigned cpu)
 		if (!unit->off)
 			unit->mode = (uint8_t)run->request->mode;
 	}
-	exchange(drain, unit, area);
+	exchange(drain, unit, area, zone);
 	if (unit->in_flight == 0)
 		settle(run, zone, cpu, WI_EVIDENCE_NONE); /* none is needed */
 }
@@ -341,6 +345,7 @@ static void membarrier_chosen(struct run *run)
 	FOR_EACH_UNIT(run, zone, cpu)
 	{
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
+		int err;
 
 		if (!awaits_membarrier(run, unit))
 			continue;
@@ -354,7 +359,9 @@ static void membarrier_chosen(struct run *run)
 		if (!unit->chosen)
 			continue;
 		wi_add_relaxed(&drain->total_membarriers, 1); /* a count */
-		if (wi_grace_membarrier(cpu) == 0)
+		err = wi_grace_membarrier(cpu);
+		WI_TRACE(membarrier, drain, cpu, err);
+		if (err == 0)
 			settle_zones(run, cpu);
 		else
 			run->outcome->membarriers_failed++;
@@ -453,6 +460,7 @@ void wi_drain_run(struct wi_drain *drain,
 	/* DRAIN-F3 (partner DRAIN-F2): the number before the survey's loads.
 	 * Who still reads the old one after this has its pages surveyed. */
 	wi_add_full(&drain->begun, 1);
+	WI_TRACE(drain_begin, drain, drain->begun, request->want_pages);
 	survey(&run);
 	while (!is_satisfied(&run) &&
 	       (request->want_pages != 0 ? choose_fullest(&run)
@@ -477,8 +485,13 @@ void wi_drain_run(struct wi_drain *drain,
 		const struct wi_unit *unit = unit_of(drain, zone, cpu);
 
 		outcome->pending += unit->pending;
-		outcome->nr_pending += unit->parked != 0;
+		if (unit->parked == 0)
+			continue;
+		outcome->nr_pending++;
+		WI_TRACE(parked, drain, zone, cpu, unit->pending);
 	}
+	WI_TRACE(drain_end, drain, drain->begun, outcome->pages,
+		 outcome->drained, outcome->pending);
 	add_up(drain, outcome);
 	remember(drain, request, outcome);
 }
@@ -505,6 +518,8 @@ void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
 		struct wi_drain_outcome outcome = { .drained = 1 };
 
 		outcome.pages = flush(drain, unit, area, zone, ctx);
+		WI_TRACE(evidence, drain, zone, cpu, evidence, outcome.pages,
+			 true);
 		outcome.by[evidence] = 1;
 		add_up(drain, &outcome);
 	}
@@ -582,7 +597,7 @@ int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes)
 			unit->mode = unit->in_force = modes[cpu];
 			area->cpu = cpu;
 			wi_pcplist_init(area, drain->limits);
-			exchange(drain, unit, area);
+			exchange(drain, unit, area, zone);
 		}
 	return wi_os_mutex_init(&drain->mutex);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "cache/report.h"
 
 /* Tokens moved at once through the stack. */
@@ -191,6 +192,8 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 	if (runs == 0 || (n > runs && !some)) {
 		/* Relaxed: a count. */
 		wi_add_relaxed(&pool->cache.failures[WI_FAIL_EMPTY], 1);
+		WI_TRACE(exhausted, &pool->cache.drain, WI_FAIL_EMPTY, kind, n,
+			 0);
 		*error = ENOMEM;
 		return 0;
 	}

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/trace.h"
 #include "cache/report.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -486,6 +487,8 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 		return err;
 	}
 	*out = pool->handle;
+	WI_TRACE(pool_create, &pool->cache.drain, pool->name, pool->handle,
+		 pool->bytes, pool->page_size);
 	return 0;
 }
 
@@ -553,6 +556,7 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
 		wi_assert_whole(wi_zone_is_valid(pool->zone[zone]));
 	wi_cache_fini(&pool->cache);
+	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	unmake(pool);
 	return 0;
 }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Trace points. weir-trace(7) lists them with their arguments.
+ *
+ * WI_TRACE(name, pool, ...) marks a place of the slow paths that a tracer may
+ * stop at. The first argument tells pools and caches apart: it is the address
+ * of their struct wi_drain.
+ *
+ * A host may define WI_TRACE before this. Where the build found <sys/sdt.h>,
+ * which needs no C library, it is a probe of provider "weir": a nop, and a
+ * note in the file that says where it is and which registers hold what. No
+ * semaphore, so nothing is tested. Elsewhere it is nothing. Arguments are
+ * values that are at hand: they are computed whether or not anybody looks.
+ */
+#ifndef WI_BASE_TRACE_H
+#define WI_BASE_TRACE_H
+
+#ifndef WI_TRACE
+#ifdef WI_TRACE_SDT
+#define SDT_USE_VARIADIC
+#include <sys/sdt.h>
+#define WI_TRACE(name, ...) STAP_PROBEV(weir, name, __VA_ARGS__)
+#else
+static inline void wi_trace_nothing(const void *pool, ...)
+{
+	(void)pool;
+}
+#define WI_TRACE(name, ...)                                                    \
+	do {                                                                   \
+		if (0)                                                         \
+			wi_trace_nothing(__VA_ARGS__);                         \
+	} while (0)
+#endif
+#endif
+
+#endif
