@@ -19,6 +19,9 @@
 #ifdef WI_TRACE_SDT
 #define SDT_USE_VARIADIC
 #include <sys/sdt.h>
+#ifdef __clang__ /* its macros are expanded here, and end in empty "..." */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
 #define WI_TRACE(name, ...) STAP_PROBEV(weir, name, __VA_ARGS__)
 #else
 static inline void wi_trace_nothing(const void *pool, ...)
