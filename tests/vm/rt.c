@@ -109,7 +109,8 @@ static void nap_us(unsigned us)
 static event stop, started;
 
 /* Works without end, half the time in bursts; with `naps` lower ones get to
- * run. */
+ * run, of many lengths: on a slow machine a short one is over before they do,
+ * and if all were short they would starve. */
 static void own(void *naps)
 {
 	struct weir_burst burst;
@@ -121,7 +122,7 @@ static void own(void *naps)
 		for (unsigned n = 0; n < 20; n++)
 			operate(1);
 		if (naps != NULL && i % 4 >= 2)
-			nap_us(50);
+			nap_us(20u << i / 4 % 8);
 		if (i & 1)
 			weir_burst_end(pool, &burst);
 		weir_fast_tick(pool);
