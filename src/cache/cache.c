@@ -539,7 +539,7 @@ static size_t fail(const struct need *need, enum wi_failure why, int *error)
 {
 	struct wi_cache *cache = need->cache;
 
-	wi_add_relaxed(&cache->failures[why], 1); /* a count */
+	wi_add_relaxed(&cache->drain.total->failures[why], 1); /* a count */
 	WI_TRACE(exhausted, &cache->drain, why, need->get->kind, need->get->n,
 		 need->got);
 	*error = why == WI_FAIL_EMPTY ? ENOMEM : EAGAIN;

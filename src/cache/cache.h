@@ -53,15 +53,6 @@ struct wi_backend {
 	void *ctx;
 };
 
-/* Why gets failed. */
-enum wi_failure {
-	WI_FAIL_NOWAIT,
-	WI_FAIL_EMPTY,
-	WI_FAIL_PENDING,
-	WI_FAIL_LOST,
-	WI_NR_FAILURES
-};
-
 /* One get in need of a token of a list: WEIR_NONE waits to be replaced. */
 struct wi_waiter {
 	uint64_t token;
@@ -78,7 +69,6 @@ struct wi_cache {
 
 	uint64_t tickets;
 	struct wi_waiter waiters[WEIR_NR_LISTS][WI_NR_WAITERS];
-	uint64_t failures[WI_NR_FAILURES]; /* relaxed, for statistics */
 };
 
 struct wi_cache_config {

@@ -15,7 +15,8 @@
 
 size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones)
 {
-	return (size_t)nr_cpus * nr_zones * sizeof(struct wi_unit) +
+	return sizeof(struct wi_totals) +
+	       (size_t)nr_cpus * nr_zones * sizeof(struct wi_unit) +
 	       wi_round_up(nr_cpus, 64) / 8;
 }
 
@@ -95,6 +96,12 @@ static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 	unit->set = (uint8_t)next;
 }
 
+/* Relaxed: for statistics; only the mutex holder writes. */
+static void count(uint64_t *what)
+{
+	wi_store_relaxed(what, *what + 1);
+}
+
 /* With evidence: gives the tokens of all parked sets to the sink. */
 static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
 		      struct wi_area *area, unsigned zone, void *ctx)
@@ -117,9 +124,8 @@ static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
 	}
 	unit->parked = 0;
 	unit->in_flight = 0;
-	wi_store_relaxed(&unit->in_force, unit->mode);	   /* for statistics */
-	wi_store_relaxed(&unit->pending, 0);		   /* likewise */
-	wi_store_relaxed(&unit->drains, unit->drains + 1); /* likewise */
+	wi_store_relaxed(&unit->in_force, unit->mode); /* for statistics */
+	wi_store_relaxed(&unit->pending, 0);	       /* likewise */
 	if (unit->set == WI_SET_NULL && !unit->off)
 		exchange(drain, unit, area, zone);
 	return pages;
@@ -177,6 +183,7 @@ static void settle(struct run *run, unsigned zone, unsigned cpu,
 			       zone, run->request->ctx);
 
 	WI_TRACE(evidence, drain, zone, cpu, evidence, pages, unit->chosen);
+	count(&unit->by[evidence]);
 	run->outcome->pages += pages;
 	run->outcome->by[evidence]++;
 	run->outcome->drained += unit->chosen;
@@ -358,7 +365,7 @@ static void membarrier_chosen(struct run *run)
 		} while (wi_os_now_ns() < until);
 		if (!unit->chosen)
 			continue;
-		wi_add_relaxed(&drain->total_membarriers, 1); /* a count */
+		count(&drain->total->membarriers);
 		err = wi_grace_membarrier(cpu);
 		WI_TRACE(membarrier, drain, cpu, err);
 		if (err == 0)
@@ -416,7 +423,7 @@ static void wait_for_chosen(struct run *run)
 
 static void add_up(struct wi_drain *drain, struct wi_drain_outcome *outcome)
 {
-	struct wi_drain_outcome *total = &drain->total;
+	struct wi_drain_outcome *total = &drain->total->drains;
 
 	/* Relaxed, all: statistics; only the mutex holder writes. */
 	wi_store_relaxed(&total->pages, total->pages + outcome->pages);
@@ -482,12 +489,13 @@ void wi_drain_run(struct wi_drain *drain,
 	}
 	FOR_EACH_UNIT(&run, zone, cpu)
 	{
-		const struct wi_unit *unit = unit_of(drain, zone, cpu);
+		struct wi_unit *unit = unit_of(drain, zone, cpu);
 
 		outcome->pending += unit->pending;
 		if (unit->parked == 0)
 			continue;
 		outcome->nr_pending++;
+		count(&unit->late);
 		WI_TRACE(parked, drain, zone, cpu, unit->pending);
 	}
 	WI_TRACE(drain_end, drain, drain->begun, outcome->pages,
@@ -521,6 +529,7 @@ void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
 		WI_TRACE(evidence, drain, zone, cpu, evidence, outcome.pages,
 			 true);
 		outcome.by[evidence] = 1;
+		count(&unit->by[evidence]);
 		add_up(drain, &outcome);
 	}
 }
@@ -587,7 +596,8 @@ int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes)
 {
 	const size_t nr_units = (size_t)drain->nr_cpus * drain->nr_zones;
 
-	drain->units = memory;
+	drain->total = memory;
+	drain->units = (struct wi_unit *)(drain->total + 1);
 	drain->last_cpus = (uint64_t *)(drain->units + nr_units);
 	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
 		for (unsigned cpu = 0; cpu < drain->nr_cpus; cpu++) {

@@ -22,7 +22,8 @@
  *
  * Invariants (beside those of pcplist.h)
  *   I1  Everything in struct wi_drain but the areas is the mutex holder's;
- *       words that others read for statistics are stored relaxed.
+ *       words that others read for statistics are stored relaxed. Areas,
+ *       units and totals hold no addresses: other processes may read them.
  *   I2  in_flight has the modes of all words published since the last
  *       evidence, the newest excepted, whose sets can be committed to. Which
  *       evidence suffices follows from it alone, so a change of mode is
@@ -74,7 +75,10 @@ struct wi_unit {
 	bool chosen;	   /* by the drain that runs */
 	uint64_t pending;  /* pages in parked sets, relaxed */
 	uint64_t idle_ops; /* operations at the last maintenance */
-	uint64_t drains;   /* relaxed, for statistics */
+	/* Drains by evidence, and those that had none in time; relaxed, for
+	 * statistics. */
+	uint64_t by[WI_NR_EVIDENCE];
+	uint64_t late;
 };
 
 struct wi_drain_request {
@@ -97,6 +101,22 @@ struct wi_drain_outcome {
 	uint64_t membarriers_failed;
 };
 
+/* Why gets of the cache above failed. */
+enum wi_failure {
+	WI_FAIL_NOWAIT,
+	WI_FAIL_EMPTY,
+	WI_FAIL_PENDING,
+	WI_FAIL_LOST,
+	WI_NR_FAILURES
+};
+
+/* Since creation; relaxed, read by anyone, other processes too. */
+struct wi_totals {
+	struct wi_drain_outcome drains; /* the mutex holder writes */
+	uint64_t membarriers;
+	_Alignas(64) uint64_t failures[WI_NR_FAILURES]; /* any thread */
+};
+
 struct wi_drain {
 	struct wi_os_mutex mutex;
 	uint64_t begun; /* drains, ever; read by who is about to ask */
@@ -116,12 +136,11 @@ struct wi_drain {
 	struct wi_drain_outcome last_outcome;
 	uint64_t *last_cpus; /* nr_cpus bits */
 
-	/* Since creation; relaxed, read by anyone. */
-	struct wi_drain_outcome total;
-	uint64_t total_membarriers;
+	struct wi_totals *total;
 };
 
-/* Bytes of zeroed memory for the units and the bitmap. */
+/* Bytes of zeroed memory, aligned to 64, for the totals, the units and the
+ * bitmap. */
 size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones);
 
 /*

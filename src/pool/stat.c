@@ -97,8 +97,13 @@ int weir_stat_read_cpu(const struct weir_pool *handle, unsigned zone,
 		.flushes = its.flushes,
 		.direct = its.direct,
 		.aborts = its.aborts,
-		.drains = its.drains,
+		.by_progress = its.by[WI_EVIDENCE_PROGRESS],
+		.by_not_busy = its.by[WI_EVIDENCE_NOT_BUSY],
+		.by_membarrier = its.by[WI_EVIDENCE_MEMBARRIER],
+		.parked = its.late,
 	};
+	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
+		stat->drains += its.by[i];
 	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
 		stat->operations += its.operations[list];
 		stat->list[list] = (struct weir_stat_list){

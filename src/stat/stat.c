@@ -27,8 +27,10 @@ void wi_stat_cpu(const struct wi_cache *cache, unsigned zone, unsigned cpu,
 		.flushes = read_word(&area->counters.flushes),
 		.direct = read_word(&area->counters.direct),
 		.aborts = read_word(&area->counters.aborts),
-		.drains = read_word(&unit->drains),
+		.late = read_word(&unit->late),
 	};
+	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
+		stat->by[i] = read_word(&unit->by[i]);
 	for (unsigned list = 0; list < drain->nr_lists; list++) {
 		uint64_t header[2] = { read_word(&area->header[0][list]),
 				       read_word(&area->header[1][list]) };
@@ -47,17 +49,17 @@ void wi_stat_cpu(const struct wi_cache *cache, unsigned zone, unsigned cpu,
 void wi_stat_drains(const struct wi_cache *cache, struct wi_stat_drains *stat)
 {
 	const struct wi_drain *drain = &cache->drain;
-	const struct wi_drain_outcome *total = &drain->total;
+	const struct wi_drain_outcome *total = &drain->total->drains;
 
 	*stat = (struct wi_stat_drains){
 		.drained = read_word(&total->drained),
 		.pages = read_word(&total->pages),
 		.parked = read_word(&total->nr_pending),
-		.membarriers = read_word(&drain->total_membarriers),
+		.membarriers = read_word(&drain->total->membarriers),
 		.membarriers_failed = read_word(&total->membarriers_failed),
 	};
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
 		stat->by[i] = read_word(&total->by[i]);
 	for (unsigned i = 0; i < WI_NR_FAILURES; i++)
-		stat->failures[i] = read_word(&cache->failures[i]);
+		stat->failures[i] = read_word(&drain->total->failures[i]);
 }

@@ -8,7 +8,8 @@
 
 struct wi_stat_cpu {
 	uint64_t cached, pending; /* in pages */
-	uint64_t refills, flushes, direct, aborts, drains;
+	uint64_t refills, flushes, direct, aborts;
+	uint64_t by[WI_NR_EVIDENCE], late; /* drains; those parked */
 	unsigned count[WEIR_NR_LISTS], high[WEIR_NR_LISTS]; /* in tokens */
 	uint64_t operations[WEIR_NR_LISTS];
 };

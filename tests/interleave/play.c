@@ -435,14 +435,14 @@ static void skip_what_does_not_matter(void)
 {
 	struct wi_drain *d = &w.lists->drain;
 
-	sched_skip(w.lists->failures, sizeof(w.lists->failures));
 	sched_skip(&w.lists->waiters[0][2],
 		   sizeof(w.lists->waiters) - 2 * sizeof(struct wi_waiter));
-	sched_skip(&d->total, sizeof(d->total) + sizeof(d->total_membarriers));
+	sched_skip(d->total, sizeof(*d->total));
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
 		struct wi_area *area = wi_drain_area(d, 0, cpu);
 
-		sched_skip(&d->units[cpu].drains, sizeof(uint64_t));
+		sched_skip(d->units[cpu].by, sizeof(d->units[cpu].by));
+		sched_skip(&d->units[cpu].late, sizeof(uint64_t));
 		sched_skip(&d->units[cpu].in_force, 1);
 		sched_skip(&d->units[cpu].off, 1);
 		sched_skip(&area->null_set, sizeof(area->null_set));

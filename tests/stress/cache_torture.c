@@ -405,9 +405,11 @@ static void create_internal(void)
 	areas = aligned_alloc(
 		4096,
 		wi_round_up(wi_cache_areas_bytes(config.nr_cpus, 2), 4096));
-	units = calloc(1, wi_drain_bytes(config.nr_cpus, 2));
+	units = aligned_alloc(64, wi_round_up(wi_drain_bytes(config.nr_cpus, 2),
+					      64));
 	CHECK(areas != NULL && units != NULL);
 	memset(areas, 0, wi_cache_areas_bytes(config.nr_cpus, 2));
+	memset(units, 0, wi_drain_bytes(config.nr_cpus, 2));
 	config.areas = areas;
 	config.memory = units;
 	memset(&internal, 0, sizeof(internal));

@@ -47,6 +47,12 @@ static void read_all(void)
 			of_cpus.refills += its.refills;
 			of_cpus.flushes += its.flushes;
 			of_cpus.direct += its.direct;
+			CHECK_EQ(its.drains, its.by_progress + its.by_not_busy +
+						     its.by_membarrier);
+			of_cpus.by_progress += its.by_progress;
+			of_cpus.by_not_busy += its.by_not_busy;
+			of_cpus.by_membarrier += its.by_membarrier;
+			of_cpus.parked += its.parked;
 		}
 	}
 	CHECK_EQ(zones_free, sum.free);
@@ -57,6 +63,10 @@ static void read_all(void)
 	CHECK_EQ(of_cpus.refills, sum.refills);
 	CHECK_EQ(of_cpus.flushes, sum.flushes);
 	CHECK_EQ(of_cpus.direct, sum.direct);
+	CHECK_EQ(of_cpus.by_progress, sum.by_progress);
+	CHECK_EQ(of_cpus.by_not_busy, sum.by_not_busy);
+	CHECK_EQ(of_cpus.by_membarrier, sum.by_membarrier);
+	CHECK_EQ(of_cpus.parked, sum.parked);
 }
 
 int main(void)
