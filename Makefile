@@ -5,7 +5,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 
-configure = cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+configure = cmake -S . -B '$(BUILD)' -DCMAKE_INSTALL_PREFIX='$(PREFIX)'
 
 .PHONY: all demo test prove bench plots install clean format tidy help product
 
@@ -36,7 +36,7 @@ plots: ## draw what was measured, and write the tables of docs/performance.md
 	@scripts/plots $(BUILD)/bench.json
 
 install: product ## install below PREFIX (/usr/local), staged by DESTDIR
-	@cmake --install $(BUILD)
+	@cmake --install '$(BUILD)'
 
 clean: ## remove build/ and the test builds
 	rm -rf $(BUILD) build-asan build-tsan build-clang
@@ -54,4 +54,4 @@ help: ## this list
 # As `all`, without looking for packages first.
 product:
 	@$(configure)
-	@cmake --build $(BUILD) --parallel $(JOBS) --target weir_product
+	@cmake --build '$(BUILD)' --parallel $(JOBS) --target weir_product

@@ -46,7 +46,15 @@ foreach(dir IN ITEMS LIBDIR INCLUDEDIR)
     set(PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
   endif()
 endforeach()
-configure_file(cmake/weir.pc.in weir.pc @ONLY)
+# Written when it is installed, since `cmake --install --prefix` may name
+# another prefix than the one configured.
+install(CODE "
+  set(PROJECT_DESCRIPTION [[${PROJECT_DESCRIPTION}]])
+  set(PROJECT_VERSION ${PROJECT_VERSION})
+  set(PC_LIBDIR [[${PC_LIBDIR}]])
+  set(PC_INCLUDEDIR [[${PC_INCLUDEDIR}]])
+  configure_file([[${CMAKE_CURRENT_SOURCE_DIR}/cmake/weir.pc.in]]
+    [[${CMAKE_CURRENT_BINARY_DIR}/weir.pc]] @ONLY)")
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weir.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

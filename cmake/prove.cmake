@@ -28,6 +28,8 @@ if(TARGET step_step)
   weir_prove(step 1800 2 $<TARGET_FILE:step_step> 120)
   weir_prove(step_mutants 1200 2 ${root}/tests/step/mutants)
 endif()
+weir_prove(install 300 2 ${root}/scripts/check-install
+  ${CMAKE_CURRENT_BINARY_DIR})
 weir_prove(tidy 600 1 ${root}/scripts/check-tools tidy)
 weir_prove(valgrind 600 1 ${root}/scripts/check-tools valgrind
   ${CMAKE_CURRENT_BINARY_DIR})
