@@ -11,13 +11,12 @@ void tool_need_json(void)
 {
 }
 
-int json_finish(json_t *object)
+static int print(json_t *object, size_t flags)
 {
 	int status = TOOL_FAILED;
 
 	if (object &&
-	    json_dumpf(object, stdout,
-		       JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0) {
+	    json_dumpf(object, stdout, flags | JSON_REAL_PRECISION(6)) == 0) {
 		putchar('\n');
 		status = TOOL_OK;
 	} else {
@@ -25,6 +24,20 @@ int json_finish(json_t *object)
 			   "is closed");
 	}
 	json_decref(object);
+	return status;
+}
+
+int json_finish(json_t *object)
+{
+	return print(object, JSON_INDENT(2));
+}
+
+int json_line(json_t *object)
+{
+	int status = print(object, JSON_COMPACT);
+
+	if (status == TOOL_OK && fflush(stdout) != 0)
+		return tool_error("cannot write the output");
 	return status;
 }
 

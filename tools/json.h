@@ -14,6 +14,9 @@
  * object that could not be made. Returns TOOL_OK or TOOL_FAILED. */
 int json_finish(json_t *object);
 
+/* The same on one line, written out at once. */
+int json_line(json_t *object);
+
 #endif
 
 #endif

@@ -21,6 +21,13 @@ static const struct command {
 	  "measure weir beside floors and other libraries" },
 	{ "size", cmd_size, "tell how many pages a pool needs" },
 	{ "watch-cpu", cmd_watch_cpu, "tell what interrupts a CPU, and why" },
+	{ "ps", cmd_ps, "list running processes that have pools" },
+	{ "stat", cmd_stat, "tell what a running pool does" },
+	{ "zoneinfo", cmd_zoneinfo,
+	  "tell of a running pool's zones and lists" },
+	{ "top", cmd_top, "watch a running pool's CPUs on the screen" },
+	{ "metrics", cmd_metrics,
+	  "print running pools' numbers as OpenMetrics" },
 	{ "bench-worker", cmd_bench_worker, NULL }, /* for bench alone */
 };
 

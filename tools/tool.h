@@ -30,6 +30,11 @@ int cmd_doctor(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_size(int argc, char **argv);
 int cmd_watch_cpu(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_stat(int argc, char **argv);
+int cmd_zoneinfo(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 int cmd_bench_worker(int argc, char **argv);
 
 /* Keys of options without a letter; a command's own begin at FIRST. */

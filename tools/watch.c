@@ -4,15 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "interval.h"
 #include "json.h"
 #include "os/os.h"
 #include "table.h"
@@ -28,14 +26,6 @@ struct watch {
 	unsigned nr_cpus;
 	struct watch_rows *before, *now; /* of each, in order */
 };
-
-static volatile sig_atomic_t told_to_end;
-
-static void end(int signal)
-{
-	(void)signal;
-	told_to_end = 1;
-}
 
 /* ---- CPUs --------------------------------------------------------------- */
 
@@ -235,26 +225,10 @@ static int print(const struct watch *w, double seconds)
 
 /* ---- intervals ---------------------------------------------------------- */
 
-/* Sleeps until then, or until it is told to end; `others` is the mask with
- * which a signal may come. */
-static void sleep_until(uint64_t ns, const sigset_t *others)
-{
-	for (;;) {
-		uint64_t now = wi_os_now_ns();
-		struct timespec left;
-
-		if (told_to_end || now >= ns)
-			return;
-		left.tv_sec = (time_t)((ns - now) / 1000000000);
-		left.tv_nsec = (long)((ns - now) % 1000000000);
-		ppoll(NULL, 0, &left, others);
-	}
-}
-
 /* The last interval may be cut short; it is shown as long as it was. */
-static int run(struct watch *w, const sigset_t *others)
+static int run(struct watch *w)
 {
-	uint64_t from = wi_os_now_ns(), next = from;
+	uint64_t from = wi_os_now_ns(), next = from + w->interval_ns;
 
 	if (read_all(w) != TOOL_OK)
 		return TOOL_FAILED;
@@ -262,13 +236,12 @@ static int run(struct watch *w, const sigset_t *others)
 		printf("watching CPU %s, every %.2f s\n", w->list,
 		       (double)w->interval_ns / 1e9);
 	fflush(stdout);
-	for (uint64_t n = 0; !told_to_end && (w->count == 0 || n < w->count);
-	     n++) {
+	for (uint64_t n = 0;
+	     !interval_told_to_end() && (w->count == 0 || n < w->count); n++) {
 		struct watch_rows *before = w->before;
 		uint64_t now;
 
-		next += w->interval_ns;
-		sleep_until(next, others);
+		interval_sleep(next, -1);
 		w->before = w->now;
 		w->now = before;
 		now = wi_os_now_ns();
@@ -276,27 +249,12 @@ static int run(struct watch *w, const sigset_t *others)
 		    print(w, (double)(now - from) / 1e9) != TOOL_OK)
 			return TOOL_FAILED;
 		from = now;
-		if (now > next) /* it was stopped, or the machine is slow */
-			next = now - (now - next) % w->interval_ns;
+		next = interval_next(next, now, w->interval_ns);
 	}
 	return TOOL_OK;
 }
 
 /* ---- the command -------------------------------------------------------- */
-
-static void read_interval(struct argp_state *state, const char *arg,
-			  struct watch *w)
-{
-	char *rest;
-	double seconds = strtod(arg, &rest);
-
-	if (rest == arg || *rest || !(seconds >= 0.01 && seconds <= 86400))
-		argp_error(state,
-			   "--interval takes seconds from 0.01 to 86400, not "
-			   "'%s'",
-			   arg);
-	w->interval_ns = (uint64_t)(seconds * 1e9);
-}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -304,7 +262,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'i':
-		read_interval(state, arg, w);
+		w->interval_ns = interval_parse(state, arg);
 		return 0;
 	case 'n':
 		w->count = tool_number(state, "count", arg, 1, UINT32_MAX);
@@ -330,8 +288,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static int watch(struct watch *w)
 {
-	const struct sigaction action = { .sa_handler = end };
-	sigset_t ours, others;
 	int status = TOOL_FAILED;
 
 	w->before = calloc(w->nr_cpus, sizeof(*w->before));
@@ -340,19 +296,12 @@ static int watch(struct watch *w)
 		tool_error("no memory");
 		goto out;
 	}
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ours, &others);
-	sigdelset(&others, SIGINT);
-	sigdelset(&others, SIGTERM);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	interval_begin();
 	if (!leave_cpus(w))
 		fputs("weir: it runs on a CPU that it watches, and shows "
 		      "itself; no other is allowed\n",
 		      stderr);
-	status = run(w, &others);
+	status = run(w);
 out:
 	for (unsigned i = 0; w->before && w->now && i < w->nr_cpus; i++) {
 		watch_free(&w->before[i]);

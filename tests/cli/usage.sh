@@ -34,6 +34,20 @@ expect 0 '^Usage: weir bench' bench --help
 expect 0 '^Usage: weir demo' demo --help
 expect 0 '^Usage: weir size' size --help
 expect 0 '^Usage: weir watch-cpu' watch-cpu --help
+for command in ps stat zoneinfo top metrics; do
+	expect 0 "^  $command " --help
+	expect 0 "^Usage: weir $command" help "$command"
+	expect 0 'Exit status' "$command" --help
+	expect 2 'one pool or process' "$command" 1 2
+	expect 2 "weir $command: unrecognized option '--frob'" "$command" --frob
+	expect 1 'there is no process 99999999999999999999/x; ' "$command" \
+		99999999999999999999/x
+	expect 1 'there is no process 0; ' "$command" 0
+done
+for command in stat top; do
+	expect 2 'seconds from 0.01' "$command" -i 0
+	expect 2 'number from 1 to' "$command" -c 0
+done
 expect 0 'Exit status' doctor --help
 expect 0 '^weir [0-9]' doctor --version
 
@@ -88,7 +102,8 @@ fi
 
 # No line is wider than a terminal.
 for args in --help 'doctor --help' 'bench --help' 'demo --help' \
-	'size --help' 'watch-cpu --help' doctor; do
+	'size --help' 'watch-cpu --help' 'ps --help' 'stat --help' \
+	'zoneinfo --help' 'top --help' 'metrics --help' doctor; do
 	# shellcheck disable=SC2086
 	if "$weir" $args 2>&1 | expand | grep -nE '.{81}'; then
 		echo "weir $args: that line has more than 80 columns"

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* weir stat: a pool's totals, then what happens, interval by interval. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "interval.h"
+#include "json.h"
+#include "os/os.h"
+#include "sample.h"
+#include "tool.h"
+#include "watched.h"
+
+/* The line of names stands again after so many lines. */
+#define LINES_A_HEAD 20
+
+struct command {
+	const char *what;
+	uint64_t interval_ns, count; /* count 0: until it is told to end */
+	bool json;
+};
+
+/* ---- as text ------------------------------------------------------------ */
+
+static void print_pool(const struct watched *pool)
+{
+	char page[SAMPLE_TEXT];
+
+	printf("pool %s of process %d (%s): %" PRIu64 " pages of %s, "
+	       "%u zone%s, %u CPU%s, %s\n",
+	       pool->name, pool->pid, pool->command,
+	       pool->info.bytes / pool->info.page_size,
+	       sample_bytes(page, pool->info.page_size), pool->info.nr_zones,
+	       pool->info.nr_zones == 1 ? "" : "s", pool->info.nr_cpus,
+	       pool->info.nr_cpus == 1 ? "" : "s",
+	       pool->info.locked ? "locked lists" : "rseq");
+}
+
+static void print_head(void)
+{
+	puts("------------ pages ----------  "
+	     "----------- in all, then a second ------------");
+	printf("%7s %6s %7s %6s %7s %6s %6s %6s %6s %6s %5s\n", "out", "cached",
+	       "free", "pend", "ops", "refill", "flush", "direct", "abort",
+	       "drain", "fail");
+}
+
+/* Counters as they stand, or with `before` what they moved a second. */
+static void print_line(const struct sample *before, const struct sample *now)
+{
+	static const struct sample zero;
+	const struct weir_stat *a = &(before ? before : &zero)->stat;
+	const struct weir_stat *b = &now->stat;
+	const double seconds =
+		before ? (double)(now->ns - before->ns) / 1e9 : 1;
+	const uint64_t moved[][2] = {
+		{ a->operations, b->operations },
+		{ a->refills, b->refills },
+		{ a->flushes, b->flushes },
+		{ a->direct, b->direct },
+		{ a->aborts, b->aborts },
+		{ a->drains, b->drains },
+		{ sample_failures(a), sample_failures(b) },
+	};
+	static const int width[] = { 7, 6, 6, 6, 6, 6, 5 };
+	char t[4][SAMPLE_TEXT];
+
+	printf("%7s %6s %7s %6s", sample_count(t[0], (double)b->out),
+	       sample_count(t[1], (double)b->cached),
+	       sample_count(t[2], (double)b->free),
+	       sample_count(t[3], (double)b->pending));
+	for (unsigned i = 0; i < sizeof(width) / sizeof(width[0]); i++)
+		printf(" %*s", width[i],
+		       sample_count(t[0], sample_rate(moved[i][0], moved[i][1],
+						      seconds)));
+	putchar('\n');
+}
+
+/* ---- as JSON ------------------------------------------------------------ */
+
+#ifdef WEIR_HAVE_JANSSON
+
+static int print_json(const struct watched *pool, const struct sample *before,
+		      const struct sample *now)
+{
+	json_t *object = sample_json_pool(pool);
+
+	json_object_set_new(object, "stat", sample_json_stat(&now->stat));
+	if (before) {
+		const double seconds = (double)(now->ns - before->ns) / 1e9;
+
+		json_object_set_new(object, "seconds", json_real(seconds));
+		json_object_set_new(object, "per_second",
+				    sample_json_rates(&before->stat, &now->stat,
+						      seconds));
+	}
+	return json_line(object);
+}
+
+#else
+
+static int print_json(const struct watched *pool, const struct sample *before,
+		      const struct sample *now)
+{
+	(void)pool, (void)before, (void)now;
+	return TOOL_FAILED; /* tool_need_json() came first */
+}
+
+#endif
+
+/* ---- intervals ---------------------------------------------------------- */
+
+static int print(const struct command *command, const struct watched *pool,
+		 const struct sample *before, const struct sample *now)
+{
+	if (command->json && print_json(pool, before, now) != TOOL_OK)
+		return TOOL_FAILED;
+	if (!command->json)
+		print_line(before, now);
+	if (fflush(stdout) != 0)
+		return tool_error("cannot write the output");
+	return TOOL_OK;
+}
+
+/* The totals, then rates until it is told to end or the pool is gone. */
+static int run(const struct command *command, struct watched *pool)
+{
+	struct sample sample[2] = { { 0 }, { 0 } };
+	const uint64_t nr_lines =
+		command->interval_ns == 0 ? 1 : command->count;
+	uint64_t next = wi_os_now_ns() + command->interval_ns;
+	int status = TOOL_OK;
+
+	for (uint64_t line = 0; nr_lines == 0 || line < nr_lines; line++) {
+		struct sample *now = &sample[line % 2];
+
+		if (line > 0) {
+			interval_sleep(next, -1);
+			if (interval_told_to_end())
+				break;
+		}
+		status = sample_read(now, pool);
+		if (status != TOOL_OK)
+			break;
+		watched_refresh(pool);
+		if (watched_gone(pool)) {
+			status = watched_tell_gone(pool);
+			break;
+		}
+		if (!command->json && line % LINES_A_HEAD == 0)
+			print_head();
+		status = print(command, pool,
+			       line > 0 ? &sample[1 - line % 2] : NULL, now);
+		if (status != TOOL_OK)
+			break;
+		if (line > 0)
+			next = interval_next(next, now->ns,
+					     command->interval_ns);
+	}
+	sample_free(&sample[0]);
+	sample_free(&sample[1]);
+	return status;
+}
+
+/* ---- the command -------------------------------------------------------- */
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct command *command = state->input;
+
+	switch (key) {
+	case 'i':
+		command->interval_ns = interval_parse(state, arg);
+		return 0;
+	case 'c':
+		command->count =
+			tool_number(state, "count", arg, 1, UINT32_MAX);
+		return 0;
+	case TOOL_KEY_JSON:
+		tool_need_json();
+		command->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		watched_argument(state, arg, &command->what);
+		return 0;
+	case ARGP_KEY_END:
+		if (command->count > 0 && command->interval_ns == 0)
+			command->interval_ns = 1000000000;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "interval", 'i', "SECONDS", 0,
+		  "Go on, a line every so many; default: the totals only", 0 },
+		{ "count", 'c', "N", 0,
+		  "End after so many lines; default: at a signal", 0 },
+		TOOL_OPTION_JSON,
+		{ NULL, 0, NULL, 0, NULL, 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "[PID|NAME]",
+		.doc = "Tell what a pool of a running process does: on the "
+		       "first line its totals, then, with an interval, what "
+		       "happens a second. --json prints an object a line.\v"
+		       "Exit status: 0; 1 when there is no such pool, more "
+		       "than one, or it is gone; 2 for wrong usage.",
+	};
+	struct command command = { 0 };
+	struct watched_pools pools;
+	int status;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &command) != 0)
+		return TOOL_USAGE;
+	status = watched_open(&pools, command.what);
+	if (status == TOOL_OK)
+		status = watched_only(&pools, command.what);
+	if (status == TOOL_OK) {
+		interval_begin();
+		if (!command.json)
+			print_pool(&pools.pool[0]);
+		status = run(&command, &pools.pool[0]);
+	}
+	watched_close(&pools);
+	return status;
+}

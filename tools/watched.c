@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "watched.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "tool.h"
+
+void watched_harmless(char *out, size_t size, const char *text)
+{
+	size_t len = 0;
+
+	for (; *text; text++) {
+		const unsigned char c = (unsigned char)*text;
+		char one[8];
+		int n;
+
+		/* A backslash as well, so that nothing is pretended. */
+		if (c >= ' ' && c < 0x7f && c != '\\')
+			n = snprintf(one, sizeof(one), "%c", c);
+		else
+			n = snprintf(one, sizeof(one), "\\x%02x", c);
+		if (len + (size_t)n >= size)
+			break;
+		memcpy(out + len, one, (size_t)n);
+		len += (size_t)n;
+	}
+	out[len] = '\0';
+}
+
+static void read_command(char *out, size_t size, int pid)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	if (wi_os_read_file(path, text, sizeof(text)) < 0)
+		snprintf(text, sizeof(text), "?");
+	text[strcspn(text, "\n")] = '\0';
+	watched_harmless(out, size, text);
+}
+
+/* ---- which -------------------------------------------------------------- */
+
+struct search {
+	struct watched_pools *pools;
+	const char *name; /* of the pool, or its number; NULL: any */
+	unsigned nr_others;
+	int err;
+};
+
+static bool is_meant(const struct search *search, const char *name,
+		     const struct weir_watch_id *id)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%" PRIu64, id->number);
+	return !search->name || strcmp(search->name, name) == 0 ||
+	       strcmp(search->name, id->name) == 0 ||
+	       strcmp(search->name, number) == 0;
+}
+
+static int add(struct watched_pools *pools, const struct weir_watch_id *id,
+	       const char *name)
+{
+	struct watched *pool;
+	int err;
+
+	if (pools->nr == pools->capacity) {
+		unsigned capacity = pools->capacity ? 2 * pools->capacity : 8;
+
+		pool = realloc(pools->pool, capacity * sizeof(*pool));
+		if (!pool)
+			return -ENOMEM;
+		pools->pool = pool;
+		pools->capacity = capacity;
+	}
+	pool = &pools->pool[pools->nr];
+	*pool = (struct watched){ .pid = id->pid, .number = id->number };
+	snprintf(pool->name, sizeof(pool->name), "%s", name);
+	err = weir_watch_open(&pool->watch, id);
+	if (err != 0)
+		return err;
+	read_command(pool->command, sizeof(pool->command), id->pid);
+	watched_refresh(pool);
+	pools->nr++;
+	return 0;
+}
+
+static int look_at(const struct weir_watch_id *id, void *ctx)
+{
+	struct search *search = ctx;
+	char name[WATCHED_NAME];
+	int err;
+
+	watched_harmless(name, sizeof(name), id->name);
+	if (!is_meant(search, name, id)) {
+		search->nr_others++;
+		return 0;
+	}
+	err = add(search->pools, id, name);
+	if (err == -EPROTO)
+		search->pools->nr_strange++;
+	else if (err != 0 && err != -ENOENT) /* it may have just gone */
+		search->err = err;
+	return err == -ENOMEM ? err : 0;
+}
+
+/* ---- what is wrong ------------------------------------------------------ */
+
+static const char *hint_of_root(void)
+{
+	return geteuid() == 0 ? ""
+			      : " (those of other users are shown to root: "
+				"sudo)";
+}
+
+static int fail_process(int pid, int err, const char *what)
+{
+	if (err == -ESRCH)
+		return tool_error("there is no process %s; 'weir ps' lists "
+				  "those that have pools",
+				  what);
+	if (err == -EPERM || err == -EACCES)
+		return tool_error("no permission to look into process %d: be "
+				  "its user, or root (sudo)",
+				  pid);
+	return tool_error("process %d: %s", pid, strerror(-err));
+}
+
+static int fail_empty(const struct search *search, int pid)
+{
+	char shown[WATCHED_NAME];
+
+	if (search->pools->nr_strange)
+		return tool_error("%u pool%s made by another version of weir: "
+				  "use that version's command",
+				  search->pools->nr_strange,
+				  search->pools->nr_strange == 1 ? " was"
+								 : "s were");
+	if (search->err == -EPERM || search->err == -EACCES)
+		return tool_error("no permission to look at that pool: be the "
+				  "user of its process, or root (sudo)");
+	if (search->err != 0)
+		return tool_error("cannot look at that pool: %s",
+				  strerror(-search->err));
+	watched_harmless(shown, sizeof(shown),
+			 search->name ? search->name : "");
+	if (pid && search->name)
+		return tool_error("process %d has no pool '%s'; 'weir ps %d' "
+				  "lists its pools",
+				  pid, shown, pid);
+	if (pid)
+		return tool_error("process %d has no pool that can be watched: "
+				  "it uses no weir, or hides its pools",
+				  pid);
+	if (search->name)
+		return tool_error("there is no pool '%s'; 'weir ps' lists "
+				  "those that there are%s",
+				  shown, hint_of_root());
+	return tool_error("no process has a pool that can be watched%s",
+			  hint_of_root());
+}
+
+/* "PID", "PID/NAME" or "NAME": the pid (0: none, -1: no process has it), and
+ * the name or NULL. */
+static int split(const char *what, const char **name)
+{
+	size_t digits;
+	unsigned long pid;
+
+	*name = NULL;
+	if (!what)
+		return 0;
+	digits = strspn(what, "0123456789");
+	if (digits == 0 || (what[digits] != '\0' && what[digits] != '/')) {
+		*name = what;
+		return 0;
+	}
+	if (what[digits] == '/')
+		*name = what + digits + 1;
+	errno = 0;
+	pid = strtoul(what, NULL, 10);
+	return errno != 0 || pid == 0 || pid > INT_MAX ? -1 : (int)pid;
+}
+
+int watched_open(struct watched_pools *pools, const char *what)
+{
+	struct search search = { .pools = pools };
+	char shown[WATCHED_NAME];
+	const int pid = split(what, &search.name);
+	int err = -ESRCH;
+
+	*pools = (struct watched_pools){ 0 };
+	if (pid >= 0)
+		err = weir_watch_list(pid, look_at, &search);
+	watched_harmless(shown, sizeof(shown), what ? what : "");
+	if (err != 0)
+		watched_close(pools);
+	if (err == -ENOMEM)
+		return tool_error("no memory");
+	if (err != 0 && pid == 0)
+		return tool_error("cannot list processes: %s", strerror(-err));
+	if (err != 0)
+		return fail_process(pid, err, shown);
+	return pools->nr ? TOOL_OK : fail_empty(&search, pid);
+}
+
+void watched_close(struct watched_pools *pools)
+{
+	for (unsigned i = 0; i < pools->nr; i++)
+		weir_watch_close(pools->pool[i].watch);
+	free(pools->pool);
+	*pools = (struct watched_pools){ 0 };
+}
+
+static bool share_name(const struct watched *a, const struct watched *b)
+{
+	return a != b && a->pid == b->pid && strcmp(a->name, b->name) == 0;
+}
+
+/* How a command line means this pool and no other. */
+static void print_way(FILE *f, const struct watched_pools *pools,
+		      const struct watched *pool)
+{
+	for (unsigned i = 0; i < pools->nr; i++)
+		if (share_name(pool, &pools->pool[i])) {
+			fprintf(f, " %d/%" PRIu64, pool->pid, pool->number);
+			return;
+		}
+	fprintf(f, " '%d/%s'", pool->pid, pool->name);
+}
+
+int watched_only(const struct watched_pools *pools, const char *what)
+{
+	char shown[WATCHED_NAME];
+
+	if (pools->nr == 1)
+		return TOOL_OK;
+	watched_harmless(shown, sizeof(shown), what ? what : "");
+	if (what)
+		tool_error("'%s' fits %u pools; say which:", shown, pools->nr);
+	else
+		tool_error("there are %u pools; say which:", pools->nr);
+	for (unsigned i = 0; i < pools->nr && i < 20; i++) {
+		print_way(stderr, pools, &pools->pool[i]);
+		fprintf(stderr, "  of %s\n", pools->pool[i].command);
+	}
+	if (pools->nr > 20)
+		fputs(" and more, which 'weir ps' lists\n", stderr);
+	return TOOL_FAILED;
+}
+
+void watched_refresh(struct watched *pool)
+{
+	pool->info.size = sizeof(pool->info);
+	weir_watch_info(pool->watch, &pool->info);
+}
+
+const char *watched_gone(const struct watched *pool)
+{
+	switch (pool->info.state) {
+	case WEIR_WATCH_LIVE:
+		return NULL;
+	case WEIR_WATCH_DESTROYED:
+		return "its process has destroyed it";
+	default:
+		return "its process has ended";
+	}
+}
+
+int watched_tell_gone(const struct watched *pool)
+{
+	return tool_error("the pool %s of process %d is gone: %s", pool->name,
+			  pool->pid, watched_gone(pool));
+}
+
+void watched_argument(struct argp_state *state, const char *arg,
+		      const char **what)
+{
+	if (*what)
+		argp_error(state, "one pool or process: PID, NAME or PID/NAME");
+	*what = arg;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pools that a command line means, opened for reading (weir/watch.h).
+ *
+ * What another process says of itself, its own name and its pools' names, is
+ * not trusted: it is kept here with every byte that is no printable ASCII
+ * written as \xNN, and only that is printed.
+ */
+#ifndef WEIR_TOOL_WATCHED_H
+#define WEIR_TOOL_WATCHED_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/watch.h>
+
+#define WATCHED_NAME 128    /* of a pool: 31 bytes of \xNN, and more */
+#define WATCHED_COMMAND 256 /* of a process */
+
+struct watched {
+	int pid;
+	uint64_t number;
+	char name[WATCHED_NAME];
+	char command[WATCHED_COMMAND];
+	struct weir_watch *watch;
+	struct weir_watch_info info; /* as of the last watched_refresh() */
+};
+
+struct watched_pools {
+	struct watched *pool;
+	unsigned nr, capacity;
+	unsigned nr_strange; /* made by a library that ours does not know */
+};
+
+/*
+ * Opens the pools that `what` means: PID, NAME, PID/NAME, PID/NUMBER, or NULL
+ * for each that there is. Returns TOOL_OK, or TOOL_FAILED when there is none
+ * (then also a line on standard error says why and what to do).
+ */
+int watched_open(struct watched_pools *pools, const char *what);
+void watched_close(struct watched_pools *pools);
+
+/* TOOL_OK if there is just one; else a line on standard error lists them. */
+int watched_only(const struct watched_pools *pools, const char *what);
+
+/* Looks whether the pool still exists. */
+void watched_refresh(struct watched *pool);
+
+/* Why it does not, as "its process has ended"; NULL if it does. */
+const char *watched_gone(const struct watched *pool);
+
+/* Says so on standard error. Returns TOOL_FAILED. */
+int watched_tell_gone(const struct watched *pool);
+
+/* Writes text of another process so that it does no harm, cut to `size`. */
+void watched_harmless(char *out, size_t size, const char *text);
+
+/* A row of a command's arguments: the one that watched_open() takes. */
+void watched_argument(struct argp_state *state, const char *arg,
+		      const char **what);
+
+#endif
