@@ -35,6 +35,11 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE
     vm_program(weir ${tool_sources} ${bench_sources})
   endif()
 
+  # Here as well, where the kernel lets this user set uprobes.
+  add_test(NAME trace_uprobes COMMAND vm_trace)
+  set_tests_properties(trace_uprobes PROPERTIES
+    LABELS trace SKIP_RETURN_CODE 77 TIMEOUT 60 PROCESSORS 2)
+
   file(GLOB scenarios CONFIGURE_DEPENDS ${vm}/scenarios/*)
   foreach(scenario IN LISTS scenarios)
     get_filename_component(name ${scenario} NAME)
