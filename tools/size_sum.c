@@ -35,8 +35,8 @@ static void read_limits(const struct size_question *q, const struct wi_pool *p,
 		if (!wi_cpuset_test(&q->orders, wi_pool_order_of_kind(list)))
 			continue;
 		/* A full list is taken out by halves, the older one in parts
-		 * of WI_BATCH_MAX (flush_half() in cache.c). */
-		half += wi_min_u64(limit - half, WI_BATCH_MAX);
+		 * of WI_CHUNK (flush() in cache.c). */
+		half += wi_min_u64(limit - half, WI_CHUNK);
 		hands = wi_max_u64(hands, half);
 		keeps->set += limit * weight;
 		keeps->call = wi_max_u64(keeps->call, hands * weight);

@@ -45,7 +45,9 @@ struct weir_cache_opts {
 	unsigned flags;			   /* WEIR_POOL_NO_RSEQ; none */
 	/* Tokens each list holds at most, 1 to 511; 256. */
 	uint16_t limit[WEIR_CACHE_LISTS_MAX];
-	uint32_t batch; /* tokens from back end to list at once, to 64; 64 */
+	uint32_t batch; /* tokens from back end to list at first, up to four
+			 * times as many when refills follow each other; 1
+			 * to 64; 64 */
 	const char *quiet_cpus;	  /* a cpulist; the CPUs the system isolates */
 	const char *polling_cpus; /* a cpulist; none */
 	uint64_t wait_ns;	  /* how long a get may wait; 10 ms */

@@ -24,7 +24,7 @@ struct weir_stat {
 	uint64_t out;	     /* the rest: allocated, or inside a call */
 	uint64_t operations; /* on lists, single or bulk */
 	uint64_t refills;    /* from a zone into a list */
-	uint64_t flushes;    /* a full list gave half back */
+	uint64_t flushes;    /* a full list gave half or more back */
 	uint64_t direct;     /* allocations that a zone served past the lists */
 	uint64_t aborts; /* sequences started over, where a slow path saw it */
 	uint64_t drains; /* CPUs drained */

@@ -108,7 +108,9 @@ struct weir_pool_opts {
 	int32_t list_limit;	  /* runs a list holds at most, 1 to 511; -1: no
 				   * lists; as many as make up 1/8 of the zone's
 				   * pages divided by the CPUs online, at most 511 */
-	uint32_t batch;	  /* pages moved from zone to list at once, to 64; 64 */
+	uint32_t batch;	  /* pages moved from zone to list at first, up to four
+			   * times as many when refills follow each other; 1
+			   * to 64; 64 */
 	uint64_t wait_ns; /* how long an allocation may wait; 10 ms */
 	const char *name; /* for messages, to 31 bytes; "pool" */
 };

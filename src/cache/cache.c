@@ -11,6 +11,8 @@
 #define TRIES_MAX 64
 /* How often a get in need starts over after others took what it found. */
 #define ROUNDS_MAX 16
+/* Of refills or flushes in a row, after how many they grow no more. */
+#define IN_A_ROW_MAX 2
 
 /* --- one CPU's lists, whatever the mode -------------------------------- */
 
@@ -224,22 +226,45 @@ static void backend_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 }
 
 /*
- * A full list gives its older half back: all is popped, newest first, the
- * newer half is pushed back. (No slot below top is overwritten in place,
- * pcplist I4.)
+ * Refills that follow each other take more each time, and flushes leave less,
+ * so that a CPU that only allocates or only frees is seldom in a zone. A drain
+ * in between begins anew: what was taken from a list was not used up. Says how
+ * many of these (which: 1 refills, -1 flushes) came right before this one.
  */
-static void flush_half(struct wi_cache *cache, unsigned zone, unsigned list)
+static unsigned count_in_a_row(struct wi_area *area, unsigned list, int which)
 {
-	uint64_t newer[WEIR_LIST_MAX / 2 + 1], older[WI_BATCH_MAX];
-	const size_t keep = cache->drain.limits[list] / 2;
+	uint32_t *in_a_row = &area->counters.in_a_row[list];
+	/* Relaxed, all three: hints, whoever writes them. */
+	uint32_t number = (uint32_t)(wi_load_relaxed(&area->active) >> 32) << 8;
+	uint32_t old = wi_load_relaxed(in_a_row);
+	int before = (int8_t)old * which;
+
+	if (before < 0 || ((old ^ number) & ~UINT32_C(0xff)) != 0)
+		before = 0;
+	if (before < IN_A_ROW_MAX)
+		wi_store_relaxed(in_a_row,
+				 number | (uint8_t)((before + 1) * which));
+	return (unsigned)before;
+}
+
+/*
+ * A full list gives back what it has but the newest part: the half, or less
+ * when flushes follow each other. All is popped, newest first, and the newest
+ * part pushed again. (No slot below top is overwritten in place, pcplist I4.)
+ */
+static void flush(struct wi_cache *cache, unsigned zone, unsigned list)
+{
+	uint64_t newer[WEIR_LIST_MAX / 2 + 1], older[WI_CHUNK];
 	struct wi_area *area = area_here(cache, zone);
+	const size_t limit = cache->drain.limits[list];
+	const size_t keep = limit / 2 >> count_in_a_row(area, list, -1);
 	size_t kept = list_pop(cache, zone, list, newer, keep);
 	size_t given = 0;
-	size_t left = cache->drain.limits[list] - keep;
+	size_t left = limit - keep;
 
 	while (left > 0) {
 		size_t n = list_pop(cache, zone, list, older,
-				    wi_min_u64(left, WI_BATCH_MAX));
+				    wi_min_u64(left, WI_CHUNK));
 
 		if (n == 0)
 			break;
@@ -254,6 +279,8 @@ static void flush_half(struct wi_cache *cache, unsigned zone, unsigned list)
 	WI_TRACE(flush, &cache->drain, zone, area->cpu, list, given);
 }
 
+/* What is left when the list is full goes straight back if it is as much as a
+ * batch. */
 void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 		  const uint64_t *tokens, size_t n)
 {
@@ -264,8 +291,9 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 		tick(cache, zone);
 	} else if (kind < cache->drain.nr_lists) {
 		done = list_push(cache, zone, kind, tokens, n);
-		if (done < n && cache->drain.limits[kind] > 1) {
-			flush_half(cache, zone, kind);
+		if (done < n && n - done < cache->batch[kind] &&
+		    cache->drain.limits[kind] > 1) {
+			flush(cache, zone, kind);
 			done += list_push(cache, zone, kind, tokens + done,
 					  n - done);
 		}
@@ -275,6 +303,54 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 
 /* --- get: list and back end -------------------------------------------- */
 
+/* How many a refill takes, of which it hands out n at once. */
+static size_t refill_size(struct wi_cache *cache, struct wi_area *area,
+			  unsigned list)
+{
+	const size_t most = (cache->drain.limits[list] + 1) / 2;
+	size_t batch = cache->batch[list];
+
+	batch <<= count_in_a_row(area, list, 1);
+	batch = wi_min_u64(batch, wi_min_u64(most, WI_REFILL_MAX));
+	return wi_max_u64(batch, cache->batch[list]);
+}
+
+/* Few, as a rule: no call, and as wide as they will be read. */
+static void copy(uint64_t *to, const uint64_t *from, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i + 2 <= n; i += 2)
+		*(weir_pair *)(to + i) = *(const weir_pair *)(from + i);
+	if (i < n)
+		to[i] = from[i];
+}
+
+/*
+ * Tokens into this CPU's list so that gets of n at once, as this one, find them
+ * in their order: by n, the last ones first. What does not fit goes back.
+ * Returns how many did.
+ */
+static size_t stock(struct wi_cache *cache, unsigned zone,
+		    const struct wi_get *get, const uint64_t *tokens, size_t nr)
+{
+	uint64_t turned[WI_REFILL_MAX];
+	const size_t n = get->n;
+	size_t at = 0, pushed;
+
+	for (; n == 1 && nr - at >= 2; at += 2)
+		*(weir_pair *)(turned + at) =
+			(weir_pair){ tokens[nr - at - 1], tokens[nr - at - 2] };
+	for (size_t end = nr - at, begin; end > 0; end = begin) {
+		begin = end > n ? end - n : 0;
+		copy(turned + at, tokens + begin, end - begin);
+		at += end - begin;
+	}
+	pushed = list_push(cache, zone, get->kind, turned, nr);
+	backend_put(cache, zone, get->kind, turned + pushed, nr - pushed);
+	return pushed;
+}
+
 /*
  * Up to n tokens from the back end, and a batch more for this CPU's list if
  * that asks for one. When the back end is short of tokens the list gets none:
@@ -283,13 +359,13 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 static size_t refill(struct wi_cache *cache, unsigned zone,
 		     const struct wi_get *get, size_t got)
 {
-	uint64_t tokens[WI_BATCH_MAX];
+	uint64_t tokens[WI_REFILL_MAX];
 	const size_t n = get->n - got;
-	const size_t batch =
+	size_t batch =
 		has_list(cache, zone, get->kind) ? cache->batch[get->kind] : 1;
 	struct wi_area *area = area_here(cache, zone);
 	struct wi_area_counters *counters = &area->counters;
-	size_t have, taken, pushed;
+	size_t have, taken, pushed = 0;
 
 	if (n >= batch) {
 		wi_add_relaxed(&counters->direct, 1); /* a count */
@@ -300,24 +376,19 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 			 have);
 		return have;
 	}
+	batch = refill_size(cache, area, get->kind);
 	have = cache->backend.get(cache->backend.ctx, zone, get->kind, tokens,
 				  batch, &counters->cursor);
 	taken = wi_min_u64(have, n);
-	/* The first ones are handed out, the last are pushed first: lists are
-	 * popped from the top, so the pages go out ascending. */
-	for (size_t i = 0; i < taken; i++)
-		get->tokens[got + i] = tokens[i];
-	for (size_t i = taken, j = have; i + 1 < j; i++) {
-		uint64_t token = tokens[i];
-
-		tokens[i] = tokens[--j];
-		tokens[j] = token;
+	copy(get->tokens + got, tokens, taken);
+	if (have == batch) {
+		pushed = stock(cache, zone, get, tokens + taken, have - taken);
+	} else {
+		backend_put(cache, zone, get->kind, tokens + taken,
+			    have - taken);
+		/* Relaxed: a hint. */
+		wi_store_relaxed(&counters->in_a_row[get->kind], 0);
 	}
-	pushed = have < batch ? 0
-			      : list_push(cache, zone, get->kind,
-					  tokens + taken, have - taken);
-	backend_put(cache, zone, get->kind, tokens + taken + pushed,
-		    have - taken - pushed);
 	wi_add_relaxed(&counters->refills, 1); /* a count */
 	WI_TRACE(refill, &cache->drain, zone, area->cpu, get->kind, have,
 		 pushed);

@@ -8,7 +8,7 @@
  *       |                                    |
  *   list of this CPU --empty--> refill   list of this CPU --full--> flush
  *       |                         |          |                        |
- *       |                     back end <-----------(half of the list)-+
+ *       |                     back end <-----------(part of the list)-+
  *       |                         |empty
  *       |                      NOWAIT: EAGAIN
  *       |                      else: shortage
@@ -35,7 +35,9 @@
 
 #include "drain/drain.h"
 
-#define WI_BATCH_MAX 64
+#define WI_BATCH_MAX 64 /* the first of several refills */
+#define WI_REFILL_MAX 256
+#define WI_CHUNK 128 /* given back at once; signal handlers have 8 KiB */
 #define WI_NR_WAITERS 16
 
 struct wi_backend {

@@ -42,11 +42,13 @@ enum { WI_SET_NULL, WI_SET_0, WI_SET_1, WI_NR_SETS };
 /* Counted by slow paths on their CPU; relaxed, read by anyone. */
 struct wi_area_counters {
 	uint64_t refills; /* from the back end into a list */
-	uint64_t flushes; /* a full list gave half back */
+	uint64_t flushes; /* a full list gave half or more back */
 	uint64_t direct;  /* operations that passed the lists by */
 	uint64_t aborts;  /* sequences that had to start over, where seen */
 	uint32_t cursor;  /* the back end's hint: where the last refill was */
-	uint32_t pad;
+	/* Of each list, a hint: {drain number:24 | refills, or less than 0
+	 * flushes, in a row since that drain:8}. */
+	uint32_t in_a_row[WEIR_NR_LISTS];
 };
 
 struct wi_area {

@@ -9,7 +9,7 @@
 #include "cache/report.h"
 
 /* Tokens moved at once through the stack. */
-#define CHUNK WEIR_BULK_MAX
+#define CHUNK WI_CHUNK
 
 /* --- caller errors ----------------------------------------------------- */
 
@@ -71,17 +71,53 @@ static void check_in(const struct wi_pool *pool, uint64_t offset,
 
 /* --- the back end: zones ----------------------------------------------- */
 
+/* Pages of a zone into offsets in the pool, and back, two at a time. */
+static void pages_to_offsets(const struct wi_pool *pool, unsigned zone,
+			     uint64_t *tokens, size_t n)
+{
+	const uint64_t first = zone * pool->zone_pages;
+	const unsigned shift = pool->page_shift;
+	size_t i;
+
+	for (i = 0; i + 2 <= n; i += 2) {
+		weir_pair *pair = (weir_pair *)(tokens + i);
+
+		*pair = (*pair + first) << shift;
+	}
+	if (i < n)
+		tokens[i] = (tokens[i] + first) << shift;
+}
+
+static void offsets_to_pages(const struct wi_pool *pool, unsigned zone,
+			     const uint64_t *tokens, size_t n, uint64_t *pages)
+{
+	const uint64_t first = zone * pool->zone_pages;
+	const unsigned shift = pool->page_shift;
+	size_t i;
+
+	for (i = 0; i + 2 <= n; i += 2)
+		*(weir_pair *)(pages + i) =
+			(*(const weir_pair *)(tokens + i) >> shift) - first;
+	if (i < n)
+		pages[i] = (tokens[i] >> shift) - first;
+}
+
+/* A chunk at a time, while it is in the first cache. */
 static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 			  uint64_t *tokens, size_t n, uint32_t *cursor)
 {
 	const struct wi_pool *pool = ctx;
-	const uint64_t first = zone * pool->zone_pages;
+	const unsigned order = wi_pool_order_of_kind(kind);
+	size_t got = 0, chunk, more;
 
-	n = wi_zone_claim(pool->zone[zone], wi_pool_order_of_kind(kind), n,
-			  tokens, cursor);
-	for (size_t i = 0; i < n; i++)
-		tokens[i] = (first + tokens[i]) << pool->page_shift;
-	return n;
+	do {
+		chunk = wi_min_u64(n - got, CHUNK);
+		more = wi_zone_claim(pool->zone[zone], order, chunk,
+				     tokens + got, cursor);
+		pages_to_offsets(pool, zone, tokens + got, more);
+		got += more;
+	} while (more == chunk && got < n);
+	return got;
 }
 
 static void backend_put(void *ctx, unsigned zone, unsigned kind,
@@ -89,15 +125,13 @@ static void backend_put(void *ctx, unsigned zone, unsigned kind,
 {
 	const struct wi_pool *pool = ctx;
 	const unsigned order = wi_pool_order_of_kind(kind);
-	const uint64_t first = zone * pool->zone_pages;
 	uint64_t pages[CHUNK];
 
 	while (n > 0) {
 		size_t chunk = wi_min_u64(n, CHUNK), bad;
 		enum wi_zone_error error;
 
-		for (size_t i = 0; i < chunk; i++)
-			pages[i] = (tokens[i] >> pool->page_shift) - first;
+		offsets_to_pages(pool, zone, tokens, chunk, pages);
 		error = wi_zone_release(pool->zone[zone], order, pages, chunk,
 					&bad);
 		if (error == WI_ZONE_DOUBLE_FREE)
