@@ -152,11 +152,12 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 
 enum weir_mode wi_public_mode(const struct wi_unit *unit)
 {
-	/* Relaxed reads by nature: bytes the drain mutex's holder stores. */
+	/* Relaxed reads by nature: bytes the drain mutex's holder stores, who
+	 * may be of another process, and store what it likes. */
 	uint8_t mode = wi_load_relaxed(&unit->in_force);
 
-	if (wi_load_relaxed(&unit->off))
+	if (wi_load_relaxed((const uint8_t *)&unit->off) != 0)
 		return WEIR_MODE_OFF;
-	return mode == WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
+	return mode >= WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
 				      : (enum weir_mode)mode;
 }

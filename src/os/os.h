@@ -70,6 +70,69 @@ size_t wi_os_huge_size(void);
 /* How many hugetlb pages of that size nobody uses or has reserved. */
 int wi_os_huge_free(size_t huge_bytes, uint64_t *nr_free);
 
+/* ---- memory that others may read (share.c) ---------------------------- */
+
+/* Such a file is called "/memfd:weir:NAME (deleted)" in /proc/PID/fd. */
+#define WI_OS_SHARED_PREFIX "weir:"
+
+/* SEAL, SHRINK, GROW, FUTURE_WRITE (Linux 5.1): F_ADD_SEALS. */
+#define WI_OS_SEALS (0x1 | 0x2 | 0x4 | 0x10)
+
+struct wi_os_shared {
+	int fd; /* -1: none */
+	uint32_t uid;
+	uint64_t device, inode, bytes;
+};
+
+/*
+ * Maps zeroed memory, of which a child has nothing, on a file that other
+ * processes can open and only read. Fails, and leaves nothing, where there are
+ * no such files, or where a touch of the memory might fail later.
+ */
+int wi_os_share(void **out, size_t bytes, const char *name,
+		struct wi_os_shared *file);
+
+/* Closes the file, unless the program did. The memory is unmapped apart. */
+void wi_os_unshare(const struct wi_os_shared *file);
+
+int wi_os_pid(void);
+
+/* ---- looking at other processes (look.c) ------------------------------ */
+
+/* Calls each() with the numbers that name entries of a folder, as they come
+ * (in /proc: ascending), until it returns other than 0, which is returned. */
+int wi_os_each_number(const char *path, int (*each)(void *ctx, int number),
+		      void *ctx);
+
+struct wi_os_process {
+	uint32_t pid;	 /* as it knows itself */
+	uint32_t uid[4]; /* real, effective, saved, of files */
+};
+
+int wi_os_process_read(struct wi_os_process *process, int pid);
+
+/* A descriptor that stands for the process, whatever becomes of its number. */
+int wi_os_process_open(int pid);
+bool wi_os_process_is_gone(int pidfd);
+
+/*
+ * Opens what descriptor `fd` of a process names, for reading. -ENOENT: not a
+ * file of wi_os_share() by its name; -EPROTO: by its kind or its seals.
+ */
+int wi_os_open_shared(struct wi_os_shared *file, int pid, int fd);
+
+/* Up to len bytes; how many. */
+long wi_os_read_at(int fd, void *buf, size_t len, uint64_t at);
+
+/* Maps all of it, to be read. */
+int wi_os_map_shared(const void **out, const struct wi_os_shared *file);
+
+/* Does the file have a page at `at`, or only zeros? *end: where that changes.
+ * When in doubt it has. */
+bool wi_os_is_backed(int fd, uint64_t at, uint64_t *end);
+
+void wi_os_close(int fd);
+
 /* ---- threads and CPUs (thread.c) -------------------------------------- */
 
 /*

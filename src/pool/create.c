@@ -172,29 +172,6 @@ static uint64_t pages_of_zone(const struct wi_pool *pool, unsigned zone)
 
 /* --- memory ------------------------------------------------------------ */
 
-struct layout {
-	size_t areas, zones, checks, bytes; /* units stand first */
-};
-
-static struct layout lay_out(const struct wi_pool *pool,
-			     const struct weir_pool_opts *o)
-{
-	const unsigned nr_cpus = pool->machine.topology.nr_cpus;
-	struct layout l;
-
-	l.areas = wi_round_up(wi_drain_bytes(nr_cpus, pool->nr_zones), 4096);
-	l.zones = wi_round_up(
-		l.areas + wi_cache_areas_bytes(nr_cpus, pool->nr_zones), 64);
-	l.checks = l.zones;
-	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
-		l.checks += wi_round_up(
-			wi_zone_bytes(pages_of_zone(pool, zone)), 64);
-	l.bytes =
-		l.checks +
-		(o->flags & WEIR_POOL_CHECKED ? o->capacity / o->page_size : 0);
-	return l;
-}
-
 /* Says how many huge pages are missing, if that is why. */
 static int report_huge(const struct weir_pool_opts *o, size_t huge, int err)
 {
@@ -307,6 +284,8 @@ static int lock_all(struct wi_pool *pool)
 		err = wi_os_lock(pool->handle, sizeof(*pool->handle));
 	if (err == 0)
 		err = wi_os_lock(pool->meta, pool->meta_bytes);
+	if (err == 0 && pool->checks != NULL)
+		err = wi_os_lock(pool->checks, wi_pool_nr_pages(pool));
 	if (err == 0)
 		err = wi_os_lock(pool->base, pool->bytes);
 	if (err == -EAGAIN) /* not "try again", as elsewhere in weir */
@@ -329,6 +308,9 @@ static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 		err = lock_all(pool);
 	} else if (o->flags & WEIR_POOL_PREFAULT) {
 		err = wi_os_prefault(pool->meta, pool->meta_bytes);
+		if (err == 0 && pool->checks != NULL)
+			err = wi_os_prefault(pool->checks,
+					     wi_pool_nr_pages(pool));
 		if (err == 0)
 			err = wi_os_prefault(pool->base, pool->bytes);
 		if (err != 0)
@@ -340,30 +322,12 @@ static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 
 /* --- creation ---------------------------------------------------------- */
 
-static void set_limits(struct wi_pool *pool, const struct weir_pool_opts *o,
-		       struct wi_cache_config *config)
+static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
-	unsigned nr_cpus = wi_cpuset_count(&pool->machine.topology.online);
-	uint64_t share = pages_of_zone(pool, 0) / (8 * wi_max_u64(nr_cpus, 1));
-
-	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
-		unsigned order = wi_pool_order_of_kind(list);
-		uint64_t limit = share >> order;
-
-		if (o->list_limit != 0)
-			limit = o->list_limit < 0 ? 0 : (unsigned)o->list_limit;
-		config->limits[list] =
-			(uint16_t)wi_min_u64(limit, WEIR_LIST_MAX);
-		config->weight[list] = 1u << order;
-	}
-}
-
-static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o,
-		      const struct layout *l)
-{
+	const struct wi_live *live = pool->view.live;
 	struct wi_cache_config config = {
-		.areas = pool->meta + l->areas,
-		.memory = pool->meta,
+		.areas = pool->meta + live->layout.areas,
+		.memory = pool->meta + live->layout.totals,
 		.modes = pool->machine.mode,
 		.nr_cpus = pool->machine.topology.nr_cpus,
 		.nr_zones = pool->nr_zones,
@@ -381,7 +345,10 @@ static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o,
 				pool->nr_zones;
 	}
 	config.backend.ctx = pool;
-	set_limits(pool, o, &config);
+	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
+		config.limits[list] = (uint16_t)live->limits[list];
+		config.weight[list] = live->weight[list];
+	}
 	return wi_cache_init(&pool->cache, &config);
 }
 
@@ -414,34 +381,36 @@ static void unmake(struct wi_pool *pool)
 		wi_os_unmap(pool->handle, sizeof(*pool->handle));
 	if (pool->owns_pages)
 		wi_os_unmap(pool->base, pool->bytes);
+	if (pool->checks != NULL)
+		wi_os_unmap(pool->checks, wi_pool_nr_pages(pool));
 	if (pool->meta != NULL)
 		wi_os_unmap(pool->meta, pool->meta_bytes);
+	wi_os_unshare(&pool->file);
 	wi_os_unmap(pool, sizeof(*pool));
 }
 
-static int build(struct wi_pool *pool, const struct weir_pool_opts *o,
-		 const struct layout *l)
+static int build(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
-	size_t at = l->zones;
-	int err = map_pages(pool, o);
+	int err = wi_pool_map_meta(pool, o);
 
+	if (err == 0)
+		err = map_pages(pool, o);
 	if (err == 0)
 		err = bind_zones(pool, o);
 	if (err != 0)
 		return err;
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
-		uint64_t nr_pages = pages_of_zone(pool, zone);
+		const struct wi_live_layout *l = &pool->view.live->layout;
 
-		pool->zone[zone] = wi_zone_init(pool->meta + at, nr_pages);
-		at += wi_round_up(wi_zone_bytes(nr_pages), 64);
+		pool->zone[zone] = wi_zone_init(pool->meta + l->zones +
+							zone * l->zone_bytes,
+						pages_of_zone(pool, zone));
 	}
-	if (o->flags & WEIR_POOL_CHECKED)
-		pool->checks = (uint8_t *)pool->meta + l->checks;
 	err = make_handle(pool);
 	if (err == 0)
 		err = back_now(pool, o);
 	if (err == 0)
-		err = init_cache(pool, o, l);
+		err = init_cache(pool, o);
 	if (err == 0)
 		fill_handle(pool);
 	return err;
@@ -453,7 +422,6 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 				 .no_fork = true };
 	struct weir_pool_opts o;
 	struct wi_pool *pool;
-	struct layout l;
 	void *memory;
 	int err;
 
@@ -467,25 +435,18 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 		return err;
 	}
 	pool = memory;
+	pool->file.fd = -1;
 	err = wi_machine_read(&pool->machine, o.quiet_cpus, o.polling_cpus,
 			      o.flags & WEIR_POOL_NO_RSEQ);
 	if (err == 0)
 		err = set_shape(pool, &o);
-	if (err == 0) {
-		l = lay_out(pool, &o);
-		map.bytes = pool->meta_bytes = l.bytes;
-		err = wi_os_map((void **)&pool->meta, &map);
-		if (err != 0)
-			wi_report("capacity: the system refused %zu bytes for "
-				  "metadata",
-				  l.bytes);
-	}
 	if (err == 0)
-		err = build(pool, &o, &l);
+		err = build(pool, &o);
 	if (err != 0) {
 		unmake(pool);
 		return err;
 	}
+	wi_live_begin((struct wi_live *)(void *)pool->meta);
 	*out = pool->handle;
 	WI_TRACE(pool_create, &pool->cache.drain, pool->name, pool->handle,
 		 pool->bytes, pool->page_size);
@@ -557,6 +518,7 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 		wi_assert_whole(wi_zone_is_valid(pool->zone[zone]));
 	wi_cache_fini(&pool->cache);
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
+	wi_live_end((struct wi_live *)(void *)pool->meta);
 	unmake(pool);
 	return 0;
 }

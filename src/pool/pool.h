@@ -9,8 +9,8 @@
  *   |   lists, base, ... impl -|------->| meta -+                       |
  *   +--------------------------+        +-------|-----------------------+
  *                                       +-------v-----------------------+
- *                                       | units | areas of CPUs | zones |
- *   pages                               | a byte a page, if checked     |
+ *                                       | descriptor | totals | units   |
+ *   pages                               | areas of CPUs | zones         |
  *                                       +-------------------------------+
  *   | zone 0 ....................| zone 1 ..........| ...
  *
@@ -22,6 +22,7 @@
 
 #include "cache/cache.h"
 #include "cache/machine.h"
+#include "stat/stat.h"
 #include "zone/zone.h"
 
 #define WI_POOL_LISTS 5
@@ -38,8 +39,11 @@ struct wi_pool {
 	uint8_t *checks; /* a byte a page: order + 1 while it is out; NULL */
 	char name[32];
 	struct weir_pool *handle;
-	char *meta; /* units, areas, zones, checks */
+	char *meta; /* as stat/live.h pictures it: other processes may read it
+		     */
 	size_t meta_bytes;
+	struct wi_os_shared file; /* of meta; fd -1: this process' alone */
+	struct wi_view view;
 	bool owns_pages;
 	struct wi_machine machine;
 };
@@ -75,6 +79,14 @@ static inline unsigned wi_pool_zone_of(const struct wi_pool *pool,
 				   : (unsigned)((offset >> pool->page_shift) /
 						pool->zone_pages);
 }
+
+static inline uint64_t wi_pool_nr_pages(const struct wi_pool *pool)
+{
+	return pool->bytes >> pool->page_shift;
+}
+
+/* Maps meta and, in a checked pool, checks (meta.c). */
+int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);
 
 /* The back end of the pool's cache: its zones (alloc.c). */
 extern const struct wi_backend wi_pool_backend;

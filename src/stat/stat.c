@@ -5,20 +5,64 @@
  */
 #include "stat/stat.h"
 
-#include "drain/drain.h"
+#include <errno.h>
+
+#include "cache/public.h"
 
 static uint64_t read_word(const uint64_t *word)
 {
 	return wi_load_relaxed(word); /* see the top */
 }
 
-void wi_stat_cpu(const struct wi_cache *cache, unsigned zone, unsigned cpu,
+/* --- where things are --------------------------------------------------- */
+
+static const struct wi_totals *totals_of(const struct wi_view *view)
+{
+	return (const struct wi_totals *)(const void *)(view->memory +
+							view->live->layout
+								.totals);
+}
+
+static size_t nth_unit(const struct wi_view *view, unsigned zone, unsigned cpu)
+{
+	return (size_t)zone * view->live->nr_cpus + cpu;
+}
+
+const struct wi_unit *wi_view_unit(const struct wi_view *view, unsigned zone,
+				   unsigned cpu)
+{
+	const void *units = totals_of(view) + 1;
+
+	return (const struct wi_unit *)units + nth_unit(view, zone, cpu);
+}
+
+struct wi_area *wi_view_area(const struct wi_view *view, unsigned zone,
+			     unsigned cpu)
+{
+	const char *areas = view->memory + view->live->layout.areas;
+
+	return (struct wi_area *)(uintptr_t)(areas + nth_unit(view, zone, cpu) *
+							     WEIR_AREA_BYTES);
+}
+
+static struct wi_zone_view zone_of(const struct wi_view *view, unsigned zone)
+{
+	const struct wi_live_layout *l = &view->live->layout;
+
+	return (struct wi_zone_view){
+		.memory = view->memory + l->zones + zone * l->zone_bytes,
+		.nr_pages = wi_live_zone_pages(view->live, zone),
+		.is_backed = view->is_backed,
+		.ctx = view->ctx,
+	};
+}
+
+/* --- one CPU ------------------------------------------------------------ */
+
+void wi_stat_cpu(struct wi_area *area, const struct wi_unit *unit,
+		 unsigned nr_lists, const uint32_t *weight,
 		 struct wi_stat_cpu *stat)
 {
-	const struct wi_drain *drain = &cache->drain;
-	struct wi_area *area = wi_drain_area(drain, zone, cpu);
-	const struct wi_unit *unit =
-		&drain->units[(size_t)zone * drain->nr_cpus + cpu];
 	const unsigned set = wi_active_set(read_word(&area->active));
 
 	*stat = (struct wi_stat_cpu){
@@ -31,35 +75,136 @@ void wi_stat_cpu(const struct wi_cache *cache, unsigned zone, unsigned cpu,
 	};
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
 		stat->by[i] = read_word(&unit->by[i]);
-	for (unsigned list = 0; list < drain->nr_lists; list++) {
+	for (unsigned list = 0; list < nr_lists; list++) {
 		uint64_t header[2] = { read_word(&area->header[0][list]),
 				       read_word(&area->header[1][list]) };
 
 		stat->operations[list] = wi_header_ops(header[0]) / 2 +
 					 wi_header_ops(header[1]) / 2;
-		stat->high[list] = drain->limits[list];
 		if (set == WI_SET_NULL)
 			continue;
 		stat->count[list] = wi_header_count(header[set - WI_SET_0]);
-		stat->cached +=
-			(uint64_t)stat->count[list] * drain->weight[list];
+		stat->cached += (uint64_t)stat->count[list] * weight[list];
 	}
 }
 
-void wi_stat_drains(const struct wi_cache *cache, struct wi_stat_drains *stat)
+static struct wi_stat_cpu cpu_of(const struct wi_view *view, unsigned zone,
+				 unsigned cpu)
 {
-	const struct wi_drain *drain = &cache->drain;
-	const struct wi_drain_outcome *total = &drain->total->drains;
+	struct wi_stat_cpu its;
 
-	*stat = (struct wi_stat_drains){
-		.drained = read_word(&total->drained),
-		.pages = read_word(&total->pages),
-		.parked = read_word(&total->nr_pending),
-		.membarriers = read_word(&drain->total->membarriers),
-		.membarriers_failed = read_word(&total->membarriers_failed),
+	wi_stat_cpu(wi_view_area(view, zone, cpu),
+		    wi_view_unit(view, zone, cpu), view->live->nr_lists,
+		    view->live->weight, &its);
+	return its;
+}
+
+int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
+		     struct weir_stat_cpu *stat)
+{
+	const struct wi_live *live = view->live;
+	struct wi_stat_cpu its;
+
+	if (stat->size != sizeof(*stat) || zone >= live->nr_zones ||
+	    cpu >= live->nr_cpus)
+		return -EINVAL;
+	its = cpu_of(view, zone, cpu);
+	*stat = (struct weir_stat_cpu){
+		.size = sizeof(*stat),
+		.mode = wi_public_mode(wi_view_unit(view, zone, cpu)),
+		.cached = its.cached,
+		.pending = its.pending,
+		.refills = its.refills,
+		.flushes = its.flushes,
+		.direct = its.direct,
+		.aborts = its.aborts,
+		.by_progress = its.by[WI_EVIDENCE_PROGRESS],
+		.by_not_busy = its.by[WI_EVIDENCE_NOT_BUSY],
+		.by_membarrier = its.by[WI_EVIDENCE_MEMBARRIER],
+		.parked = its.late,
 	};
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
-		stat->by[i] = read_word(&total->by[i]);
-	for (unsigned i = 0; i < WI_NR_FAILURES; i++)
-		stat->failures[i] = read_word(&drain->total->failures[i]);
+		stat->drains += its.by[i];
+	for (unsigned list = 0; list < live->nr_lists; list++) {
+		stat->operations += its.operations[list];
+		stat->list[list] = (struct weir_stat_list){
+			.order = wi_lowest_bit(live->weight[list]),
+			.count = its.count[list],
+			.high = live->limits[list],
+			.operations = its.operations[list],
+		};
+	}
+	return 0;
+}
+
+/* --- zones, and the whole ------------------------------------------------ */
+
+int wi_view_read_zone(const struct wi_view *view, unsigned zone,
+		      struct weir_stat_zone *stat)
+{
+	struct wi_zone_view its;
+
+	if (stat->size != sizeof(*stat) || zone >= view->live->nr_zones)
+		return -EINVAL;
+	its = zone_of(view, zone);
+	stat->pages = its.nr_pages;
+	stat->free = wi_zone_view_nr_free(&its);
+	stat->node = view->live->node[zone];
+	wi_zone_view_runs(&its, stat->free_runs);
+	return 0;
+}
+
+static void add_cpus(const struct wi_view *view, struct weir_stat *stat)
+{
+	for (unsigned zone = 0; zone < stat->nr_zones; zone++)
+		for (unsigned cpu = 0; cpu < stat->nr_cpus; cpu++) {
+			struct wi_stat_cpu its = cpu_of(view, zone, cpu);
+
+			stat->cached += its.cached;
+			stat->pending += its.pending;
+			stat->refills += its.refills;
+			stat->flushes += its.flushes;
+			stat->direct += its.direct;
+			stat->aborts += its.aborts;
+			for (unsigned i = 0; i < view->live->nr_lists; i++)
+				stat->operations += its.operations[i];
+		}
+}
+
+int wi_view_read(const struct wi_view *view, struct weir_stat *stat)
+{
+	const struct wi_live *live = view->live;
+	const struct wi_totals *t = totals_of(view);
+	uint64_t in;
+
+	if (stat->size != sizeof(*stat))
+		return -EINVAL;
+	*stat = (struct weir_stat){
+		.size = sizeof(*stat),
+		.pages = live->bytes / live->page_size,
+		.drains = read_word(&t->drains.drained),
+		.drained_pages = read_word(&t->drains.pages),
+		.by_progress = read_word(&t->drains.by[WI_EVIDENCE_PROGRESS]),
+		.by_not_busy = read_word(&t->drains.by[WI_EVIDENCE_NOT_BUSY]),
+		.by_membarrier =
+			read_word(&t->drains.by[WI_EVIDENCE_MEMBARRIER]),
+		.parked = read_word(&t->drains.nr_pending),
+		.membarriers = read_word(&t->membarriers),
+		.membarriers_failed = read_word(&t->drains.membarriers_failed),
+		.failed_nowait = read_word(&t->failures[WI_FAIL_NOWAIT]),
+		.failed_empty = read_word(&t->failures[WI_FAIL_EMPTY]),
+		.failed_pending = read_word(&t->failures[WI_FAIL_PENDING]),
+		.failed_lost = read_word(&t->failures[WI_FAIL_LOST]),
+		.nr_zones = live->nr_zones,
+		.nr_cpus = live->nr_cpus,
+	};
+	for (unsigned zone = 0; zone < stat->nr_zones; zone++) {
+		struct wi_zone_view its = zone_of(view, zone);
+
+		stat->free += wi_zone_view_nr_free(&its);
+	}
+	add_cpus(view, stat);
+	in = stat->free + stat->cached + stat->pending;
+	stat->out = in < stat->pages ? stat->pages - in : 0;
+	return 0;
 }

@@ -1,27 +1,50 @@
 /* SPDX-License-Identifier: MIT */
-/* Snapshots of a cache's counters, for the public doors. Nothing is written,
- * locked or asked of the system. */
+/*
+ * Snapshots of a pool's counters, for the public doors: of a pool of this
+ * process, or of another's, whose memory is read through a mapping of its own.
+ * Nothing is written or locked. Of what the memory says nothing is believed:
+ * constants are those of the view.
+ */
 #ifndef WI_STAT_STAT_H
 #define WI_STAT_STAT_H
 
-#include "cache/cache.h"
+#include <weir/stat.h>
+
+#include "stat/live.h"
+#include "zone/zone.h"
+
+struct wi_view {
+	const struct wi_live *live; /* constants; of another's pool: a copy */
+	const char *memory;	    /* where live->layout counts from */
+	/* As in struct wi_zone_view. */
+	bool (*is_backed)(const void *ctx, const char *at, const char **end);
+	const void *ctx;
+};
 
 struct wi_stat_cpu {
 	uint64_t cached, pending; /* in pages */
 	uint64_t refills, flushes, direct, aborts;
 	uint64_t by[WI_NR_EVIDENCE], late; /* drains; those parked */
-	unsigned count[WEIR_NR_LISTS], high[WEIR_NR_LISTS]; /* in tokens */
+	unsigned count[WEIR_NR_LISTS];	   /* in tokens */
 	uint64_t operations[WEIR_NR_LISTS];
 };
 
-struct wi_stat_drains {
-	uint64_t drained, pages, parked, membarriers, membarriers_failed;
-	uint64_t by[WI_NR_EVIDENCE];
-	uint64_t failures[WI_NR_FAILURES];
-};
-
-void wi_stat_cpu(const struct wi_cache *cache, unsigned zone, unsigned cpu,
+/* What one CPU keeps for one zone; the constants are those of any drain. */
+void wi_stat_cpu(struct wi_area *area, const struct wi_unit *unit,
+		 unsigned nr_lists, const uint32_t *weight,
 		 struct wi_stat_cpu *stat);
-void wi_stat_drains(const struct wi_cache *cache, struct wi_stat_drains *stat);
+
+/* As weir_stat_read() and its kin: 0 or -EINVAL. */
+int wi_view_read(const struct wi_view *view, struct weir_stat *stat);
+int wi_view_read_zone(const struct wi_view *view, unsigned zone,
+		      struct weir_stat_zone *stat);
+int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
+		     struct weir_stat_cpu *stat);
+
+/* The area and the unit of one CPU for one zone. */
+struct wi_area *wi_view_area(const struct wi_view *view, unsigned zone,
+			     unsigned cpu);
+const struct wi_unit *wi_view_unit(const struct wi_view *view, unsigned zone,
+				   unsigned cpu);
 
 #endif

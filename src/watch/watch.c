@@ -1,50 +1,215 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader's door: see weir/watch.h. */
+/* A pool that is watched: see weir/watch.h. */
 #include <errno.h>
+#include <string.h>
 
-#include <weir/watch.h>
+#include "cache/report.h"
+#include "watch/watch.h"
 
-int weir_watch_list(int pid, int (*each)(const struct weir_watch_id *, void *),
-		    void *ctx)
+/* --- opening ------------------------------------------------------------ */
+
+static bool is_backed(const void *ctx, const char *at, const char **end)
 {
-	(void)pid, (void)each, (void)ctx;
-	return -ENOSYS;
+	const struct weir_watch *watch = ctx;
+	const uint64_t bytes = watch->live.layout.bytes;
+	uint64_t until;
+	bool backed = wi_os_is_backed(watch->file.fd,
+				      (uint64_t)(at - watch->memory), &until);
+
+	*end = watch->memory + wi_min_u64(until, bytes);
+	return backed;
 }
 
-int weir_watch_open(struct weir_watch **watch, const struct weir_watch_id *id)
+static bool is_all_backed(const struct weir_watch *watch, const void *from,
+			  size_t bytes)
 {
-	(void)watch, (void)id;
-	return -ENOSYS;
+	const char *at = from, *end = at + bytes;
+
+	while (at < end)
+		if (!is_backed(watch, at, &at))
+			return false;
+	return true;
+}
+
+/* The words of an area that are read. */
+static bool has_head(const struct weir_watch *watch, const struct wi_area *area)
+{
+	return is_all_backed(watch, &area->active,
+			     offsetof(struct wi_area, pad2) -
+				     offsetof(struct wi_area, active));
+}
+
+/* Are there the pages that every pool has written? Pages never go. */
+static bool is_whole(const struct weir_watch *watch)
+{
+	const struct wi_view *view = &watch->view;
+	const unsigned nr_cpus = watch->live.nr_cpus;
+	const unsigned nr_zones = watch->live.nr_zones;
+	const char *units_end =
+		(const char *)(wi_view_unit(view, nr_zones - 1, nr_cpus - 1) +
+			       1);
+
+	if (!is_all_backed(watch, watch->memory,
+			   (size_t)(units_end - watch->memory)))
+		return false;
+	for (unsigned zone = 0; zone < nr_zones; zone++)
+		for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+			if (!has_head(watch, wi_view_area(view, zone, cpu)))
+				return false;
+	return true;
+}
+
+struct wanted {
+	struct weir_watch *watch;
+	uint64_t number;
+};
+
+static int take(struct wi_watch_found *found, void *ctx)
+{
+	struct wanted *wanted = ctx;
+
+	if (found->live.number != wanted->number)
+		return 0;
+	wanted->watch->live = found->live;
+	wanted->watch->file = found->file;
+	found->file.fd = -1;
+	return 1;
+}
+
+/* Of the process behind watch->process. */
+static int find(struct weir_watch *watch, const struct weir_watch_id *id)
+{
+	struct wanted wanted = { watch, id->number };
+	unsigned odd = 0;
+	int found = wi_watch_find(id->pid, take, &wanted, &odd);
+
+	if (found == -ESRCH)
+		return -ENOENT;
+	if (found < 0)
+		return found;
+	if (found == 0)
+		return odd > 0 ? -EPROTO : -ENOENT;
+	/* Else the process we found it in was another of that number. */
+	return wi_os_process_is_gone(watch->process) ? -ENOENT : 0;
+}
+
+static int map(struct weir_watch *watch)
+{
+	const void *memory;
+	int err = wi_os_map_shared(&memory, &watch->file);
+
+	if (err != 0)
+		return err;
+	watch->memory = memory;
+	watch->view = (struct wi_view){ .live = &watch->live,
+					.memory = watch->memory,
+					.is_backed = is_backed,
+					.ctx = watch };
+	return is_whole(watch) ? 0 : -EPROTO;
+}
+
+int weir_watch_open(struct weir_watch **out, const struct weir_watch_id *id)
+{
+	const struct wi_os_map own = { .bytes = sizeof(struct weir_watch) };
+	struct weir_watch *watch;
+	void *memory;
+	int err;
+
+	wi_report_nothing();
+	if (id->pid <= 0)
+		return -ENOENT;
+	err = wi_os_map(&memory, &own);
+	if (err != 0)
+		return err;
+	watch = memory;
+	watch->file.fd = -1;
+	watch->process = wi_os_process_open(id->pid);
+	if (watch->process < 0)
+		err = watch->process == -ESRCH ? -ENOENT : watch->process;
+	if (err == 0)
+		err = find(watch, id);
+	if (err == 0)
+		err = map(watch);
+	if (err != 0) {
+		weir_watch_close(watch);
+		return err;
+	}
+	watch->id =
+		(struct weir_watch_id){ .pid = id->pid, .number = id->number };
+	wi_watch_name(watch->id.name, &watch->live);
+	*out = watch;
+	return 0;
 }
 
 void weir_watch_close(struct weir_watch *watch)
 {
-	(void)watch;
+	if (watch == NULL)
+		return;
+	if (watch->memory != NULL)
+		wi_os_unmap((void *)(uintptr_t)watch->memory,
+			    watch->file.bytes);
+	if (watch->file.fd >= 0)
+		wi_os_close(watch->file.fd);
+	if (watch->process >= 0)
+		wi_os_close(watch->process);
+	wi_os_unmap(watch, sizeof(*watch));
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+static enum weir_watch_state state_of(const struct weir_watch *watch)
+{
+	const void *shared = watch->memory;
+
+	if (wi_live_is_destroyed(shared))
+		return WEIR_WATCH_DESTROYED;
+	return wi_os_process_is_gone(watch->process) ? WEIR_WATCH_DEAD
+						     : WEIR_WATCH_LIVE;
 }
 
 int weir_watch_info(const struct weir_watch *watch,
 		    struct weir_watch_info *info)
 {
-	(void)watch, (void)info;
-	return -ENOSYS;
+	const struct wi_live *live = &watch->live;
+
+	if (info->size != sizeof(*info))
+		return wi_plain_error(-EINVAL);
+	*info = (struct weir_watch_info){
+		.size = sizeof(*info),
+		.pid = watch->id.pid,
+		.number = watch->id.number,
+		.state = state_of(watch),
+		.bytes = live->bytes,
+		.page_size = live->page_size,
+		.nr_cpus = live->nr_cpus,
+		.nr_zones = live->nr_zones,
+		.batch = live->batch,
+		.flags = live->flags,
+		.locked = live->locked != 0,
+	};
+	memcpy(info->name, watch->id.name, sizeof(info->name));
+	return 0;
+}
+
+/* Calls of which nothing is told but their error. */
+static int told(int err)
+{
+	return err == 0 ? 0 : wi_plain_error(err);
 }
 
 int weir_watch_read(const struct weir_watch *watch, struct weir_stat *stat)
 {
-	(void)watch, (void)stat;
-	return -ENOSYS;
+	return told(wi_view_read(&watch->view, stat));
 }
 
 int weir_watch_read_zone(const struct weir_watch *watch, unsigned zone,
 			 struct weir_stat_zone *stat)
 {
-	(void)watch, (void)zone, (void)stat;
-	return -ENOSYS;
+	return told(wi_view_read_zone(&watch->view, zone, stat));
 }
 
 int weir_watch_read_cpu(const struct weir_watch *watch, unsigned zone,
 			unsigned cpu, struct weir_stat_cpu *stat)
 {
-	(void)watch, (void)zone, (void)cpu, (void)stat;
-	return -ENOSYS;
+	return told(wi_view_read_cpu(&watch->view, zone, cpu, stat));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Zones: layout, releases, summaries, queries. Claims are in claim.c.
+ * Zones: layout, releases, summaries. Claims are in claim.c, counts in count.c.
  *
  *	partial  |..0 1 0 0..|	one bit a block: some used, some free
  *	free     |..0 0 1 0..|	one bit a block: none used	   (hints)
@@ -419,45 +419,11 @@ uint64_t wi_zone_nr_pages(const struct wi_zone *zone)
 	return zone->nr_pages;
 }
 
-uint64_t wi_zone_nr_free(const struct wi_zone *zone)
-{
-	uint64_t nr = 0;
-
-	/* Relaxed, here and below: a sum that is old when it is ready. */
-	for (uint64_t i = 0; i < zone->nr_blocks; i++)
-		nr += wi_state_nr_free(wi_load_relaxed(wi_zone_state(zone, i)));
-	return nr;
-}
-
-uint64_t wi_zone_nr_free_runs(const struct wi_zone *zone, unsigned order)
-{
-	uint64_t nr = 0, step, in_a_row = 0;
-
-	if (order < WI_BLOCK_ORDER) {
-		for (uint64_t i = 0; i < zone->nr_blocks; i++) {
-			uint32_t state =
-				wi_load_relaxed(wi_zone_state(zone, i));
-
-			if (wi_state_nr_free(state) >> order != 0)
-				nr += wi_block_nr_runs(wi_zone_block(zone, i),
-						       order);
-		}
-		return nr;
-	}
-	step = UINT64_C(1) << (order - WI_BLOCK_ORDER);
-	for (uint64_t i = 0; i < zone->nr_blocks; i++) {
-		if (i % step == 0)
-			in_a_row = 0;
-		in_a_row += wi_load_relaxed(wi_zone_state(zone, i)) == 0;
-		nr += in_a_row == step;
-	}
-	return nr;
-}
-
 bool wi_zone_is_free(const struct wi_zone *zone, uint64_t page)
 {
 	uint64_t block = page / WI_BLOCK_PAGES;
 
+	/* Relaxed, here and below: old when it is told. */
 	return !(wi_load_relaxed(wi_zone_state(zone, block)) & STATE_WHOLE) &&
 	       !wi_block_is_used(wi_zone_block(zone, block),
 				 page % WI_BLOCK_PAGES);

@@ -74,6 +74,23 @@ uint64_t wi_zone_nr_pages(const struct wi_zone *zone);
 uint64_t wi_zone_nr_free(const struct wi_zone *zone);
 uint64_t wi_zone_nr_free_runs(const struct wi_zone *zone, unsigned order);
 
+/*
+ * The same of a zone that another process may write, whatever it writes: where
+ * its words lie follows from nr_pages alone.
+ */
+struct wi_zone_view {
+	const char *memory; /* wi_zone_bytes(nr_pages) */
+	uint64_t nr_pages;
+	/* Is there anything but zeros at `at`? *end: where that changes. What
+	 * holds zeros only is not read. NULL: read all. */
+	bool (*is_backed)(const void *ctx, const char *at, const char **end);
+	const void *ctx;
+};
+
+uint64_t wi_zone_view_nr_free(const struct wi_zone_view *view);
+/* runs[order], for all WI_ZONE_ORDER_MAX + 1 orders. */
+void wi_zone_view_runs(const struct wi_zone_view *view, uint64_t *runs);
+
 bool wi_zone_is_free(const struct wi_zone *zone, uint64_t page);
 
 /* Whether counts, bits, runs and summaries agree; nobody else running. */

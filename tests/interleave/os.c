@@ -53,6 +53,23 @@ void wi_os_unmap(void *p, size_t bytes)
 	(void)p, (void)bytes;
 }
 
+int wi_os_share(void **out, size_t bytes, const char *name,
+		struct wi_os_shared *file)
+{
+	(void)out, (void)bytes, (void)name, (void)file;
+	return -ENOSYS;
+}
+
+void wi_os_unshare(const struct wi_os_shared *file)
+{
+	(void)file;
+}
+
+int wi_os_pid(void)
+{
+	return 1;
+}
+
 int wi_os_prefault(void *p, size_t bytes)
 {
 	(void)p, (void)bytes;

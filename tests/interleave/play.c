@@ -554,12 +554,14 @@ static void drain_all(void)
 /* Each operation was counted once. */
 static void check_operations(void)
 {
+	const struct wi_drain *drain = &w.lists->drain;
 	uint64_t sum = 0;
 
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
 		struct wi_stat_cpu its;
 
-		wi_stat_cpu(w.lists, 0, cpu, &its);
+		wi_stat_cpu(wi_drain_area(drain, 0, cpu), &drain->units[cpu],
+			    drain->nr_lists, drain->weight, &its);
 		sum += its.operations[0];
 		EXPECT(its.cached == 0 && its.pending == 0);
 	}

@@ -11,7 +11,7 @@ endif()
 
 set(interleave_sources ${lib_sources})
 list(FILTER interleave_sources EXCLUDE REGEX
-  "/src/(os/|grace/runtime|cache/machine|topology/topology)")
+  "/src/(os/|watch/|grace/runtime|cache/machine|topology/topology)")
 file(GLOB interleave_own CONFIGURE_DEPENDS ${root}/tests/interleave/*.c)
 add_executable(interleave ${interleave_sources} ${interleave_own})
 target_include_directories(interleave PRIVATE

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking at other processes: the entries of /proc, and the files that they
+ * share (share.c). Whoever runs there may change all of it at any moment, and
+ * may have made files that only look like ours; so a file is held before it
+ * is judged, and opened only when it is a memfd.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/internal.h"
+#include "os/os.h"
+
+#define TMPFS_MAGIC_ 0x01021994u
+#define LINK_PREFIX "/memfd:" WI_OS_SHARED_PREFIX
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+/* As getdents64() fills it. */
+struct entry {
+	uint64_t inode;
+	int64_t next;
+	uint16_t bytes;
+	uint8_t type;
+	char name[];
+};
+
+static int open_at(const char *path, int flags)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC);
+}
+
+void wi_os_close(int fd)
+{
+	int saved = errno;
+
+	(void)syscall(SYS_close, fd);
+	errno = saved;
+}
+
+/* --- folders ----------------------------------------------------------- */
+
+/* The number that a name is, or -1. */
+static int number_of(const char *name)
+{
+	char *end;
+	long n;
+
+	if (name[0] < '0' || name[0] > '9')
+		return -1;
+	n = strtol(name, &end, 10);
+	return *end != '\0' || n > INT32_MAX ? -1 : (int)n;
+}
+
+int wi_os_each_number(const char *path, int (*each)(void *ctx, int number),
+		      void *ctx)
+{
+	_Alignas(struct entry) char buf[4096];
+	int saved = errno, result = 0;
+	int fd = open_at(path, O_RDONLY | O_DIRECTORY);
+
+	if (fd < 0)
+		return wi_os_failure(saved);
+	while (result == 0) {
+		long got = syscall(SYS_getdents64, fd, buf, sizeof(buf));
+
+		if (got < 0)
+			result = wi_os_failure(saved);
+		if (got <= 0)
+			break;
+		for (long at = 0; at < got && result == 0;) {
+			const struct entry *entry =
+				(const struct entry *)(const void *)(buf + at);
+			int number = number_of(entry->name);
+
+			at += entry->bytes;
+			if (number >= 0)
+				result = each(ctx, number);
+		}
+	}
+	wi_os_close(fd);
+	errno = saved;
+	return result;
+}
+
+/* --- processes --------------------------------------------------------- */
+
+/* The n-th number of the line that begins so; the last one if n is -1. */
+static bool find_number(const char *text, const char *key, int n, uint32_t *out)
+{
+	const char *at = strstr(text, key);
+	bool found = false;
+
+	if (at == NULL)
+		return false;
+	for (at += strlen(key); *at == '\t' || *at == ' '; n--) {
+		char *end;
+		unsigned long value = strtoul(at, &end, 10);
+
+		if (end == at)
+			break;
+		*out = (uint32_t)value;
+		found = true;
+		at = end;
+		if (n == 0)
+			break;
+	}
+	return found;
+}
+
+int wi_os_process_read(struct wi_os_process *process, int pid)
+{
+	char path[32], text[8192];
+	int saved = errno, fd;
+	long got;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	fd = open_at(path, O_RDONLY);
+	if (fd < 0)
+		return wi_os_failure(saved);
+	/* What we look for stands early. */
+	got = wi_os_read_at(fd, text, sizeof(text) - 1, 0);
+	wi_os_close(fd);
+	if (got < 0)
+		return (int)got;
+	text[got] = '\0';
+	process->pid = (uint32_t)pid;
+	for (int i = 0; i < 4; i++)
+		if (!find_number(text, "\nUid:", i, &process->uid[i]))
+			return -ESRCH;
+	/* In its own PID namespace. */
+	(void)find_number(text, "\nNStgid:", -1, &process->pid);
+	return 0;
+}
+
+int wi_os_process_open(int pid)
+{
+	int saved = errno;
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? wi_os_failure(saved) : fd;
+}
+
+bool wi_os_process_is_gone(int pidfd)
+{
+	struct pollfd file = { .fd = pidfd, .events = POLLIN };
+	struct timespec no_time = { 0 };
+	int saved = errno;
+	long n = syscall(SYS_ppoll, &file, 1, &no_time, NULL, 0);
+
+	errno = saved;
+	return n > 0 && file.revents & POLLIN;
+}
+
+/* --- files ------------------------------------------------------------- */
+
+/* Does the link of a descriptor say that it is one of ours? That of the owner
+ * may write, those of watchers may not. */
+static bool has_our_name(const char *path)
+{
+	char target[sizeof(LINK_PREFIX) - 1];
+	long got =
+		syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target));
+	struct stat link;
+
+	return got == (long)sizeof(target) &&
+	       memcmp(target, LINK_PREFIX, sizeof(target)) == 0 &&
+	       lstat(path, &link) == 0 && (link.st_mode & S_IWUSR);
+}
+
+/* A held file that is a memfd of whatever content: 0 or a negative errno. */
+static int judge(int held, struct wi_os_shared *file)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstat(held, &st) != 0 || fstatfs(held, &fs) != 0)
+		return -errno;
+	/* Not of huge pages, of which a hole cannot be read. */
+	if (!S_ISREG(st.st_mode) || (uint32_t)fs.f_type != TMPFS_MAGIC_)
+		return -EPROTO;
+	file->device = st.st_dev;
+	file->inode = st.st_ino;
+	file->uid = st.st_uid;
+	file->bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int open_held(int held, struct wi_os_shared *file)
+{
+	char path[32];
+	int error = judge(held, file), seals;
+
+	if (error != 0)
+		return error;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+	file->fd = open_at(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (file->fd < 0)
+		return -errno;
+	seals = fcntl(file->fd, F_GET_SEALS);
+	if (seals < 0 || (seals & WI_OS_SEALS) != WI_OS_SEALS) {
+		wi_os_close(file->fd);
+		return -EPROTO;
+	}
+	/* Its size is final now. */
+	error = judge(file->fd, file);
+	if (error != 0)
+		wi_os_close(file->fd);
+	return error;
+}
+
+int wi_os_open_shared(struct wi_os_shared *file, int pid, int fd)
+{
+	int saved = errno, held, error;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	if (!has_our_name(path)) {
+		errno = saved;
+		return -ENOENT;
+	}
+	held = open_at(path, O_PATH);
+	if (held < 0)
+		return wi_os_failure(saved);
+	error = open_held(held, file);
+	wi_os_close(held);
+	errno = saved;
+	return error;
+}
+
+long wi_os_read_at(int fd, void *buf, size_t len, uint64_t at)
+{
+	int saved = errno;
+	size_t done = 0;
+
+	while (done < len) {
+		long got = syscall(SYS_pread64, fd, (char *)buf + done,
+				   len - done, at + done);
+
+		if (got == 0)
+			break;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return wi_os_failure(saved);
+		done += (size_t)got;
+	}
+	errno = saved;
+	return (long)done;
+}
+
+int wi_os_map_shared(const void **out, const struct wi_os_shared *file)
+{
+	int saved = errno;
+	void *p = mmap(NULL, file->bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE,
+		       file->fd, 0);
+
+	if (p == MAP_FAILED)
+		return wi_os_failure(saved);
+	/* A read brings in the page it needs, and no other. */
+	(void)madvise(p, file->bytes, MADV_NOHUGEPAGE);
+	errno = saved;
+	*out = p;
+	return 0;
+}
+
+bool wi_os_is_backed(int fd, uint64_t at, uint64_t *end)
+{
+	int saved = errno;
+	off_t data = lseek(fd, (off_t)at, SEEK_DATA), hole;
+	bool is_backed = true;
+
+	*end = UINT64_MAX;
+	if (data < 0) { /* only zeros from here on */
+		is_backed = errno != ENXIO;
+	} else if ((uint64_t)data > at) {
+		is_backed = false;
+		*end = (uint64_t)data;
+	} else {
+		hole = lseek(fd, (off_t)at, SEEK_HOLE);
+		if (hole > data)
+			*end = (uint64_t)hole;
+	}
+	errno = saved;
+	return is_backed;
+}

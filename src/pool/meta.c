@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool's metadata: what it is laid out by, and the memory it lies in. */
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cache/report.h"
+
+/* Of the lists: what they hold at most, and pages of a run. */
+static void set_limits(const struct wi_pool *pool,
+		       const struct weir_pool_opts *o, struct wi_live *live)
+{
+	unsigned nr_cpus = wi_cpuset_count(&pool->machine.topology.online);
+	uint64_t share =
+		wi_live_zone_pages(live, 0) / (8 * wi_max_u64(nr_cpus, 1));
+
+	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
+		unsigned order = wi_pool_order_of_kind(list);
+		uint64_t limit = share >> order;
+
+		if (o->list_limit != 0)
+			limit = o->list_limit < 0 ? 0 : (unsigned)o->list_limit;
+		live->limits[list] = (uint32_t)wi_min_u64(limit, WEIR_LIST_MAX);
+		live->weight[list] = 1u << order;
+	}
+}
+
+static void describe(const struct wi_pool *pool, const struct weir_pool_opts *o,
+		     struct wi_live *live)
+{
+	static uint64_t nr_made;
+
+	*live = (struct wi_live){
+		.version = WI_LIVE_VERSION,
+		.number = wi_add_relaxed(&nr_made, 1) + 1, /* a count */
+		.bytes = pool->bytes,
+		.page_size = pool->page_size,
+		.zone_pages = pool->zone_pages,
+		.pid = (uint32_t)wi_os_pid(),
+		.flags = o->flags,
+		.nr_cpus = pool->machine.topology.nr_cpus,
+		.nr_zones = pool->nr_zones,
+		.nr_lists = WI_POOL_LISTS,
+		.batch = o->batch,
+		.locked = pool->machine.locked,
+	};
+	strcpy(live->name, pool->name);
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		live->node[zone] = pool->node[zone];
+	set_limits(pool, o, live);
+	live->layout = wi_live_lay_out(live);
+}
+
+/* In memory that others may read if the options do not forbid it, and the
+ * system has such memory: a pool does without. */
+static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
+{
+	struct wi_os_map map = { .no_fork = true };
+	struct wi_live live;
+	void *memory;
+	int err = -EOPNOTSUPP;
+
+	describe(pool, o, &live);
+	map.bytes = live.layout.bytes;
+	if (!(o->flags & WEIR_POOL_HIDDEN))
+		err = wi_os_share(&memory, map.bytes, live.name, &pool->file);
+	if (err != 0)
+		err = wi_os_map(&memory, &map);
+	if (err != 0) {
+		wi_report("capacity: the system refused %zu bytes for metadata",
+			  map.bytes);
+		return err;
+	}
+	*(struct wi_live *)memory = live;
+	pool->meta = memory;
+	pool->meta_bytes = map.bytes;
+	pool->view = (struct wi_view){ .live = memory, .memory = memory };
+	return 0;
+}
+
+static int map_checks(struct wi_pool *pool)
+{
+	const struct wi_os_map map = { .bytes = wi_pool_nr_pages(pool),
+				       .no_fork = true };
+	void *memory;
+	int err = wi_os_map(&memory, &map);
+
+	if (err != 0)
+		wi_report("flags: WEIR_POOL_CHECKED: the system refused %zu "
+			  "bytes",
+			  map.bytes);
+	else
+		pool->checks = memory;
+	return err;
+}
+
+int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o)
+{
+	int err = map_shared(pool, o);
+
+	if (err == 0 && (o->flags & WEIR_POOL_CHECKED))
+		err = map_checks(pool);
+	return err;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory of a pool that may be read from outside: what stands where.
+ *
+ *	+----------+--------+----------------+-----------+-------+---+
+ *	| struct   | totals | units, bitmap  | areas     | zones |   |
+ *	| wi_live  |        | (src/drain)    | (pcplist) |       |   |
+ *	+----------+--------+----------------+-----------+-------+---+
+ *	0          4096                      (pages)     (lines)
+ *
+ * It holds numbers and offsets, no addresses. Where things are follows from
+ * the counts in the descriptor; a reader works that out by itself, and does not
+ * read on unless the descriptor says the same.
+ */
+#ifndef WI_STAT_LIVE_H
+#define WI_STAT_LIVE_H
+
+#include <weir/stat.h>
+
+#include "cache/cache.h"
+#include "topology/topology.h"
+
+#define WI_LIVE_MAGIC UINT64_C(0x6c6f6f7072696577) /* "weirpool" */
+#define WI_LIVE_VERSION 1 /* of all that is in this memory */
+#define WI_LIVE_HEAD 4096
+
+/* In bytes from the beginning; units follow the totals. */
+struct wi_live_layout {
+	uint64_t totals, areas, zones, bytes;
+	uint64_t unit_bytes, area_bytes, zone_bytes; /* each, zones rounded */
+};
+
+struct wi_live {
+	uint64_t magic;	  /* stored last: STAT-R1 */
+	uint32_t version; /* constant, as all the rest but `destroyed` */
+	uint32_t destroyed;
+	uint64_t number; /* of the pools that this process made */
+	char name[32];
+	uint64_t bytes, page_size, zone_pages;
+	uint32_t pid, flags;
+	uint32_t nr_cpus, nr_zones, nr_lists, batch;
+	uint32_t locked;
+	int32_t node[WI_NODES_MAX];
+	uint32_t limits[WEIR_NR_LISTS], weight[WEIR_NR_LISTS];
+	struct wi_live_layout layout;
+};
+
+_Static_assert(sizeof(struct wi_live) <= WI_LIVE_HEAD, "a page");
+
+/* What the counts of a descriptor make of its layout. */
+struct wi_live_layout wi_live_lay_out(const struct wi_live *live);
+
+/* Pages of one of its zones. */
+uint64_t wi_live_zone_pages(const struct wi_live *live, unsigned zone);
+
+/* The memory says what there is, now that all of it stands; and that it tells
+ * nothing new any more. */
+void wi_live_begin(struct wi_live *live);
+void wi_live_end(struct wi_live *live);
+bool wi_live_is_destroyed(const struct wi_live *live);
+
+/* Is this copy of a descriptor, from wherever, one that a pool of this library
+ * could have? */
+bool wi_live_is_valid(const struct wi_live *copy);
+
+#endif

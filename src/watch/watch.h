@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch: pools of other processes, found in /proc and read through a mapping
+ * of the memfd that holds their metadata (src/stat/live.h).
+ *
+ * Such a file may have been made by anyone, to do harm. Therefore
+ *
+ *   - it must be a memfd with all of our seals: it cannot shrink below what is
+ *     mapped, nor lose a page that it has;
+ *   - its descriptor is copied, and the copy judged; where things lie is worked
+ *     out from its counts by the code that the owner used, and compared;
+ *   - it must have the pages that every pool has written, and no other page is
+ *     read: what it does not have is zeros, and stays unbacked;
+ *   - of the rest every word is read once and taken for a number.
+ */
+#ifndef WI_WATCH_WATCH_H
+#define WI_WATCH_WATCH_H
+
+#include <weir/watch.h>
+
+#include "os/os.h"
+#include "stat/stat.h"
+
+struct weir_watch {
+	struct wi_view view;
+	struct wi_live live; /* our copy */
+	struct weir_watch_id id;
+	struct wi_os_shared file;
+	const char *memory;
+	int process; /* a pidfd */
+};
+
+/* A pool's file that was opened, and a copy of its descriptor. */
+struct wi_watch_found {
+	struct wi_os_shared file;
+	struct wi_live live;
+};
+
+/*
+ * Calls each() for the pools of a process; it may keep the file, and set its fd
+ * to -1 then. `*odd` counts files that have the name of ours and are none.
+ */
+int wi_watch_find(int pid, int (*each)(struct wi_watch_found *, void *ctx),
+		  void *ctx, unsigned *odd);
+
+/* A name as it may be printed. */
+void wi_watch_name(char *out, const struct wi_live *live);
+
+#endif
