@@ -15,6 +15,11 @@
 #define WI_COLD __attribute__((noinline, cold))
 #define WI_INLINE static inline __attribute__((always_inline))
 
+/* Fetches a line that will be written, or looked at, soon. A hint, which locked
+ * instructions do not hold up; they hold up every load behind them. */
+#define wi_prefetch_write(p) __builtin_prefetch((p), 1)
+#define wi_prefetch_read(p) __builtin_prefetch((p), 0)
+
 static inline uint64_t wi_min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

@@ -18,6 +18,9 @@
  * has nothing, and on to the next, or hides one, which step 4 finds. Step 4
  * mends the hints of what it finds.
  *
+ * Step 2 empties many blocks when they have a page or two each, as in a pool
+ * long in use; the summary word of them all is settled once.
+ *
  * A claim that had to give back what it took says so by wi_zone_advance(), so
  * that a search that met its traces does not conclude "empty".
  */
@@ -40,6 +43,8 @@ struct claim {
 	size_t got;
 	unsigned order;
 	uint32_t cursor; /* the block last taken from */
+	bool settles_later;
+	uint64_t due; /* then: blocks whose class changed, of one word */
 };
 
 static uint32_t state_of(const struct wi_zone *zone, uint64_t block)
@@ -49,28 +54,31 @@ static uint32_t state_of(const struct wi_zone *zone, uint64_t block)
 }
 
 /*
- * Takes tickets for as many runs of 2^order pages as there are, up to nr, in
- * one block; returns for how many.
+ * Takes tickets for as many of the claim's runs as there are, up to nr, in one
+ * block; returns for how many.
  */
-static size_t take_tickets(struct wi_zone *zone, uint64_t block, unsigned order,
-			   size_t nr)
+static size_t take_tickets(struct claim *c, uint64_t block, size_t nr)
 {
-	uint32_t *state = wi_zone_state(zone, block);
-	uint32_t old = state_of(zone, block), next;
+	uint32_t *state = wi_zone_state(c->zone, block);
+	uint32_t old = state_of(c->zone, block), next;
 
 	do {
-		nr = wi_min_u64(nr, wi_state_nr_free(old) >> order);
+		nr = wi_min_u64(nr, wi_state_nr_free(old) >> c->order);
 		if (nr == 0)
 			return 0;
-		next = old + ((uint32_t)nr << order);
+		next = old + ((uint32_t)nr << c->order);
 		/*
 		 * ZONE-A1, with ZONE-R1 and ZONE-R2: the bits of these pages
 		 * are clear for us. Without it we could find none for our
 		 * tickets. Full, because a class may change (ZONE-F1).
 		 */
 	} while (!wi_cas_full(state, &old, next));
-	if (wi_state_class(old) != wi_state_class(next))
-		wi_zone_settle(zone, block, 1);
+	if (wi_state_class(old) == wi_state_class(next))
+		return nr;
+	if (c->settles_later)
+		c->due |= UINT64_C(1) << (block % 64);
+	else
+		wi_zone_settle_one(c->zone, block);
 	return nr;
 }
 
@@ -91,7 +99,7 @@ static void undo_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
 
 static size_t take_pages(struct claim *c, uint64_t block)
 {
-	size_t nr = take_tickets(c->zone, block, 0, c->want - c->got);
+	size_t nr = take_tickets(c, block, c->want - c->got);
 
 	if (nr > 0)
 		wi_block_claim(wi_zone_block(c->zone, block), nr,
@@ -119,7 +127,7 @@ static size_t take_runs(struct claim *c, uint64_t block)
 		wi_min_u64(want.nr_runs, wi_block_nr_runs(bits, c->order));
 	if (want.nr_runs == 0)
 		return 0;
-	nr = take_tickets(c->zone, block, c->order, want.nr_runs);
+	nr = take_tickets(c, block, want.nr_runs);
 	if (nr == 0)
 		return 0;
 	want.nr_runs = nr;
@@ -199,7 +207,7 @@ static void try_cursor(struct claim *c)
  * From some blocks of one summary word: all of those that have no more than is
  * wanted, as they come, and the rest from the fullest of the others.
  */
-static void take_from_word(struct claim *c, uint64_t word)
+static void take_from_blocks(struct claim *c, uint64_t word)
 {
 	uint64_t bits = wi_tree_bits(&c->zone->partial, 0, word);
 	uint64_t fullest = WI_TREE_NONE;
@@ -222,6 +230,18 @@ static void take_from_word(struct claim *c, uint64_t word)
 	}
 	if (fullest != WI_TREE_NONE)
 		take(c, fullest);
+}
+
+/* The same; many of these blocks are full then, which the summary is told at
+ * once. */
+static void take_from_word(struct claim *c, uint64_t word)
+{
+	c->settles_later = true;
+	take_from_blocks(c, word);
+	c->settles_later = false;
+	if (c->due != 0)
+		wi_zone_settle_word(c->zone, word, c->due);
+	c->due = 0;
 }
 
 static void search_partial_for_pages(struct claim *c)

@@ -94,8 +94,14 @@ static inline enum wi_class wi_state_class(uint32_t state)
 	return count == WI_BLOCK_PAGES ? WI_FULL : WI_PARTIAL;
 }
 
-/* Brings the summaries to what the states of nr blocks say. */
+/* Brings the summaries to what the states of nr blocks say; of those in the
+ * mask of one summary word; of one. */
 void wi_zone_settle(struct wi_zone *zone, uint64_t first, uint64_t nr);
+void wi_zone_settle_word(struct wi_zone *zone, uint64_t word, uint64_t mask);
+static inline void wi_zone_settle_one(struct wi_zone *zone, uint64_t block)
+{
+	wi_zone_settle_word(zone, block / 64, UINT64_C(1) << (block % 64));
+}
 /* The same for one block, on every level, whoever should have done it. */
 void wi_zone_repair(struct wi_zone *zone, uint64_t block);
 

@@ -101,48 +101,53 @@ struct verdict {
 	uint64_t free;
 };
 
-static struct verdict judge(const struct wi_zone *zone, uint64_t first,
-			    uint64_t nr)
+static struct verdict judge(const struct wi_zone *zone, uint64_t word,
+			    uint64_t mask)
 {
 	struct verdict v = { 0, 0 };
 
-	for (uint64_t i = first; i < first + nr; i++) {
+	for (; mask != 0; mask &= mask - 1) {
+		unsigned i = wi_lowest_bit(mask);
 		/*
 		 * ZONE-F1, with ZONE-F4: a full load; the first time it follows
 		 * the full change of the state, after that the full writes of
 		 * the summaries (ZONE-F2).
 		 */
-		enum wi_class c =
-			wi_state_class(wi_load_full(wi_zone_state(zone, i)));
+		enum wi_class c = wi_state_class(
+			wi_load_full(wi_zone_state(zone, word * 64 + i)));
 
-		v.partial |= (uint64_t)(c == WI_PARTIAL) << (i % 64);
-		v.free |= (uint64_t)(c == WI_FREE) << (i % 64);
+		v.partial |= (uint64_t)(c == WI_PARTIAL) << i;
+		v.free |= (uint64_t)(c == WI_FREE) << i;
 	}
 	return v;
+}
+
+void wi_zone_settle_word(struct wi_zone *zone, uint64_t word, uint64_t mask)
+{
+	struct verdict now = judge(zone, word, mask), written;
+
+	do {
+		written = now;
+		wi_tree_put(&zone->partial, word, mask, written.partial);
+		wi_tree_put(&zone->free, word, mask, written.free);
+		/*
+		 * ZONE-F2, with ZONE-F1 of the thread that changed the state
+		 * since: either we see its change here, or it sees what we
+		 * wrote. Without this look the summaries could keep an older
+		 * class for ever.
+		 */
+		now = judge(zone, word, mask);
+	} while (now.partial != written.partial || now.free != written.free);
 }
 
 void wi_zone_settle(struct wi_zone *zone, uint64_t first, uint64_t nr)
 {
 	while (nr > 0) {
 		uint64_t here = wi_min_u64(nr, 64 - first % 64);
-		uint64_t mask = wi_low_mask((unsigned)here) << (first % 64);
-		struct verdict now = judge(zone, first, here), written;
 
-		do {
-			written = now;
-			wi_tree_put(&zone->partial, first / 64, mask,
-				    written.partial);
-			wi_tree_put(&zone->free, first / 64, mask,
-				    written.free);
-			/*
-			 * ZONE-F2, with ZONE-F1 of the thread that changed the
-			 * state since: either we see its change here, or it
-			 * sees what we wrote. Without this look the summaries
-			 * could keep an older class for ever.
-			 */
-			now = judge(zone, first, here);
-		} while (now.partial != written.partial ||
-			 now.free != written.free);
+		wi_zone_settle_word(zone, first / 64,
+				    wi_low_mask((unsigned)here)
+					    << (first % 64));
 		first += here;
 		nr -= here;
 	}
@@ -151,7 +156,7 @@ void wi_zone_settle(struct wi_zone *zone, uint64_t first, uint64_t nr)
 void wi_zone_repair(struct wi_zone *zone, uint64_t block)
 {
 	uint64_t mask = UINT64_C(1) << (block % 64);
-	struct verdict v = judge(zone, block, 1);
+	struct verdict v = judge(zone, block / 64, mask);
 
 	wi_tree_repair(&zone->partial, block / 64, mask, v.partial);
 	wi_tree_repair(&zone->free, block / 64, mask, v.free);
@@ -190,7 +195,7 @@ void wi_zone_put_tickets(struct wi_zone *zone, uint64_t block, unsigned nr)
 
 	wi_assert_internal((old & STATE_COUNT) >= nr);
 	if (wi_state_class(old) != wi_state_class(old - nr))
-		wi_zone_settle(zone, block, 1);
+		wi_zone_settle_one(zone, block);
 }
 
 void wi_zone_put_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
@@ -361,6 +366,20 @@ WI_INLINE size_t release_word(struct wi_zone *zone, unsigned order,
 	return release_singly(zone, order, runs, nr, error);
 }
 
+/* How many runs ahead their blocks are fetched. */
+#define NR_AHEAD 8
+
+/* Fetches the lines that the release of a run in another block writes. */
+WI_INLINE void fetch_ahead(const struct wi_zone *zone, uint64_t page,
+			   uint64_t block)
+{
+	if (page / WI_BLOCK_PAGES == block || page >= zone->nr_pages)
+		return;
+	block = page / WI_BLOCK_PAGES;
+	wi_prefetch_write(wi_zone_block(zone, block));
+	wi_prefetch_write(wi_zone_state(zone, block));
+}
+
 /* Orders 0 to 5: many runs of a word, and of a block, at once. */
 WI_INLINE enum wi_zone_error release_bits(struct wi_zone *zone, unsigned order,
 					  const uint64_t *runs, size_t n,
@@ -369,11 +388,16 @@ WI_INLINE enum wi_zone_error release_bits(struct wi_zone *zone, unsigned order,
 	enum wi_zone_error error = WI_ZONE_OK;
 	size_t i = 0;
 
+	if (n > 1 && runs[n - 1] / WI_BLOCK_PAGES != runs[0] / WI_BLOCK_PAGES)
+		for (size_t j = 1; j < n && j < NR_AHEAD; j++)
+			fetch_ahead(zone, runs[j], runs[0] / WI_BLOCK_PAGES);
 	while (i < n && error == WI_ZONE_OK) {
 		uint64_t block = runs[i] / WI_BLOCK_PAGES;
 		size_t from = i;
 
 		do {
+			if (i + NR_AHEAD < n)
+				fetch_ahead(zone, runs[i + NR_AHEAD], block);
 			i += release_word(zone, order, runs + i, n - i, &error);
 		} while (error == WI_ZONE_OK && i < n &&
 			 runs[i] / WI_BLOCK_PAGES == block);
@@ -461,8 +485,9 @@ bool wi_zone_is_valid(const struct wi_zone *zone)
 			return false;
 	}
 	for (uint64_t i = 0; i < zone->nr_blocks; i += 64) {
-		struct verdict v =
-			judge(zone, i, wi_min_u64(64, zone->nr_blocks - i));
+		struct verdict v = judge(zone, i / 64,
+					 wi_low_mask((unsigned)wi_min_u64(
+						 64, zone->nr_blocks - i)));
 
 		if (wi_tree_bits(&zone->partial, 0, i / 64) != v.partial ||
 		    wi_tree_bits(&zone->free, 0, i / 64) != v.free)
