@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 
 configure = cmake -S . -B '$(BUILD)' -DCMAKE_INSTALL_PREFIX='$(PREFIX)'
 
-.PHONY: all demo test prove bench plots install clean format tidy help product
+.PHONY: all abi demo test prove bench plots install clean format tidy help product
 
 all: ## build the library and the weir command into build/
 	@scripts/deps build
@@ -22,7 +22,7 @@ test: ## every test: gcc, clang, address, undefined and thread sanitizers
 	@scripts/test-all
 
 prove: ## every test, then the long forms; under 40 minutes on two CPUs
-	@scripts/deps test
+	@scripts/deps prove
 	@scripts/prove
 
 bench: ## measure weir beside other libraries; under 15 minutes
@@ -37,6 +37,9 @@ plots: ## draw what was measured, and write the tables of docs/performance.md
 
 install: product ## install below PREFIX (/usr/local), staged by DESTDIR
 	@cmake --install '$(BUILD)'
+
+abi: product ## describe the ABI anew, after a release (CONTRIBUTING.md)
+	@scripts/check-abi --refresh '$(BUILD)/libweir.so'
 
 clean: ## remove build/ and the test builds
 	rm -rf $(BUILD) build-asan build-tsan build-clang
