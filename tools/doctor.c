@@ -20,15 +20,15 @@
 static const char *const marks[] = {
 	[DOCTOR_OK] = "ok",
 	[DOCTOR_NOTE] = "note",
+	[DOCTOR_UNKNOWN] = "unknown",
 	[DOCTOR_PROBLEM] = "PROBLEM",
 };
 
-void doctor_add(struct doctor *d, const char *name, const char *title,
-		enum doctor_status status, const char *advice,
-		const char *value, ...)
+static struct doctor_check *add(struct doctor *d, const char *name,
+				const char *title, enum doctor_status status,
+				const char *advice)
 {
 	struct doctor_check *check;
-	va_list args;
 
 	if (d->nr_checks == DOCTOR_CHECKS_MAX)
 		abort(); /* raise it */
@@ -39,6 +39,29 @@ void doctor_add(struct doctor *d, const char *name, const char *title,
 		.status = status,
 		.advice = advice,
 	};
+	return check;
+}
+
+void doctor_add(struct doctor *d, const char *name, const char *title,
+		enum doctor_status status, const char *advice,
+		const char *value, ...)
+{
+	struct doctor_check *check = add(d, name, title, status, advice);
+	va_list args;
+
+	va_start(args, value);
+	vsnprintf(check->value, sizeof(check->value), value, args);
+	va_end(args);
+}
+
+void doctor_beside(struct doctor *d, const char *name, const char *title,
+		   enum doctor_status status, const char *advice,
+		   const char *value, ...)
+{
+	struct doctor_check *check = add(d, name, title, status, advice);
+	va_list args;
+
+	check->beside = true;
 	va_start(args, value);
 	vsnprintf(check->value, sizeof(check->value), value, args);
 	va_end(args);
@@ -63,14 +86,16 @@ static bool confine(const struct wi_cpuset *set)
 
 /* Confines this process to CPUs nobody set aside. False: there are none, and
  * it stays on the CPU where it was started. */
-static bool leave_quiet_cpus(const struct wi_topology *t)
+static bool leave_quiet_cpus(const struct doctor *d)
 {
+	const struct wi_topology *t = &d->topology;
 	struct wi_cpuset set = t->allowed;
 	int here = wi_os_current_cpu();
 
 	wi_cpuset_andnot(&set, &t->nohz_full);
 	wi_cpuset_andnot(&set, &t->isolated);
 	wi_cpuset_andnot(&set, &t->cpuset_isolated);
+	wi_cpuset_andnot(&set, &d->spared);
 	if (!wi_cpuset_is_empty(&set))
 		return confine(&set);
 	if (here >= 0) {
@@ -82,14 +107,21 @@ static bool leave_quiet_cpus(const struct wi_topology *t)
 
 static void examine(struct doctor *d)
 {
-	wi_topology_read(&d->topology, NULL);
-	d->may_disturb = leave_quiet_cpus(&d->topology);
+	d->may_disturb = leave_quiet_cpus(d);
 	/* Before a second thread was started: the library tries sequences
 	 * only then. */
 	wi_machine_read(&d->machine, NULL, NULL, false);
 	doctor_kernel(d);
 	doctor_cpus(d);
 	doctor_memory(d);
+	if (wi_cpuset_is_empty(&d->spared)) {
+		doctor_beside(d, "beside", "interrupts", DOCTOR_OK, "",
+			      "none is set aside; name some to see what would "
+			      "interrupt them");
+		return;
+	}
+	doctor_settings(d);
+	doctor_tasks(d);
 }
 
 static bool has_problem(const struct doctor *d)
@@ -137,14 +169,31 @@ static void print_modes(const struct doctor *d)
 	}
 }
 
-static void print_text(const struct doctor *d)
+static void print_checks(const struct doctor *d, bool beside)
 {
 	for (unsigned i = 0; i < d->nr_checks; i++) {
 		const struct doctor_check *c = &d->checks[i];
 
-		print_row(marks[c->status], c->title, c->value, c->advice);
+		if (c->beside == beside)
+			print_row(marks[c->status], c->title, c->value,
+				  c->advice);
 	}
+}
+
+static void print_text(const struct doctor *d)
+{
+	char list[DOCTOR_LIST], text[DOCTOR_LIST + 100];
+
+	print_checks(d, false);
 	print_modes(d);
+	putchar('\n');
+	if (!wi_cpuset_is_empty(&d->spared)) {
+		snprintf(text, sizeof(text),
+			 "What else interrupts CPU %s, which weir cannot help:",
+			 doctor_list(&d->spared, list));
+		table_text(0, text);
+	}
+	print_checks(d, true);
 	putchar('\n');
 	table_text(0, has_problem(d)
 			      ? "weir works here, but drains fall back to a "
@@ -167,9 +216,10 @@ static json_t *checks_json(const struct doctor *d)
 					     : marks[c->status];
 
 		json_array_append_new(
-			array, json_pack("{ss ss ss ss}", "name", c->name,
-					 "status", status, "value", c->value,
-					 "advice", c->advice));
+			array,
+			json_pack("{ss ss ss ss sb}", "name", c->name, "status",
+				  status, "value", c->value, "advice",
+				  c->advice, "beside", c->beside));
 	}
 	return array;
 }
@@ -194,9 +244,14 @@ static json_t *cpus_json(const struct doctor *d)
 
 static int print_json(const struct doctor *d)
 {
-	return json_finish(json_pack("{sb so so}", "drains_work",
+	char list[DOCTOR_LIST];
+
+	return json_finish(json_pack("{sb so so ss}", "drains_work",
 				     !has_problem(d), "checks", checks_json(d),
-				     "cpus", cpus_json(d)));
+				     "cpus", cpus_json(d), "spared",
+				     wi_cpuset_is_empty(&d->spared)
+					     ? ""
+					     : doctor_list(&d->spared, list)));
 }
 
 #else
@@ -211,16 +266,51 @@ static int print_json(const struct doctor *d)
 
 /* ---- the command ------------------------------------------------------- */
 
+struct request {
+	struct doctor *doctor;
+	bool json, named;
+};
+
+static void read_cpus(struct argp_state *state, struct doctor *d,
+		      const char *list)
+{
+	const char *why;
+
+	if (wi_cpuset_parse(&d->spared, list, &why) != 0)
+		argp_error(state, "'%s' is no list of CPUs: %s", list, why);
+	if (!wi_cpuset_subset(&d->spared, &d->topology.possible))
+		argp_error(state, "%s: not all of them can exist here", list);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	bool *json = state->input;
+	struct request *request = state->input;
 
-	(void)arg;
-	if (key != TOOL_KEY_JSON)
+	switch (key) {
+	case TOOL_KEY_JSON:
+		tool_need_json();
+		request->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (request->named)
+			argp_error(state, "one list of CPUs, as 2-5,9");
+		request->named = true;
+		read_cpus(state, request->doctor, arg);
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
-	tool_need_json();
-	*json = true;
-	return 0;
+	}
+}
+
+/* Those that the machine's owner has set aside. */
+static void spare_quiet_cpus(struct doctor *d)
+{
+	const struct wi_topology *t = &d->topology;
+
+	d->spared = t->nohz_full;
+	wi_cpuset_or(&d->spared, &t->isolated);
+	wi_cpuset_or(&d->spared, &t->cpuset_isolated);
+	wi_cpuset_and(&d->spared, &t->possible);
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -232,20 +322,25 @@ int cmd_doctor(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
+		.args_doc = "[CPULIST]",
 		.doc = "Tell what this machine offers weir, which mode each "
 		       "CPU would have and why, and what to do where "
-		       "something is missing. No quiet CPU is disturbed.\v"
+		       "something is missing; and what else interrupts the "
+		       "CPUs of CPULIST (by default those that are set aside) "
+		       "and how to stop it. No quiet CPU is disturbed.\v"
 		       "Exit status: 0; 1 when drains would fall back (no "
 		       "restartable sequences, or no membarrier); 2 for wrong "
 		       "usage.",
 	};
 	static struct doctor d;
-	bool json = false;
+	struct request request = { .doctor = &d };
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &json) != 0)
+	wi_topology_read(&d.topology, NULL);
+	spare_quiet_cpus(&d);
+	if (argp_parse(&argp, argc, argv, 0, NULL, &request) != 0)
 		return TOOL_USAGE;
 	examine(&d);
-	if (!json)
+	if (!request.json)
 		print_text(&d);
 	else if (print_json(&d) != TOOL_OK)
 		return TOOL_FAILED;

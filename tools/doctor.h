@@ -11,6 +11,7 @@
 enum doctor_status {
 	DOCTOR_OK,
 	DOCTOR_NOTE,	/* worth knowing, weir works */
+	DOCTOR_UNKNOWN, /* it cannot be read here */
 	DOCTOR_PROBLEM, /* drains fall back to a lesser way */
 };
 
@@ -20,15 +21,17 @@ struct doctor_check {
 	enum doctor_status status;
 	char value[1024];
 	const char *advice; /* what to do; "" if nothing */
+	bool beside;	    /* not of weir's making, nor its to mend */
 };
 
-#define DOCTOR_CHECKS_MAX 24
+#define DOCTOR_CHECKS_MAX 64
 
 struct doctor {
 	struct doctor_check checks[DOCTOR_CHECKS_MAX];
 	unsigned nr_checks;
 	struct wi_topology topology; /* with the affinity as it came */
 	struct wi_machine machine;   /* the modes the library gives */
+	struct wi_cpuset spared;     /* CPUs that nothing should interrupt */
 	bool may_disturb; /* this thread is on CPUs that are not quiet */
 };
 
@@ -43,6 +46,21 @@ void doctor_kernel(struct doctor *d);
 /* CPUs, which of them are set aside, memory. */
 void doctor_cpus(struct doctor *d);
 void doctor_memory(struct doctor *d);
+
+/* What else interrupts the CPUs to be spared: the kernel's settings; threads,
+ * and the interrupts of a moment. */
+void doctor_settings(struct doctor *d);
+void doctor_tasks(struct doctor *d);
+
+/* As doctor_add(), for those. */
+void doctor_beside(struct doctor *d, const char *name, const char *title,
+		   enum doctor_status status, const char *advice,
+		   const char *value, ...)
+	__attribute__((format(printf, 6, 7)));
+
+/* CPUs as the kernel writes them; "none". */
+#define DOCTOR_LIST 512
+const char *doctor_list(const struct wi_cpuset *set, char buf[DOCTOR_LIST]);
 
 /* The name of a CPU's mode, and why it has it (into buf). */
 const char *doctor_mode(const struct doctor *d, unsigned cpu);

@@ -12,14 +12,12 @@
 #include "doctor.h"
 #include "os/os.h"
 
-#define LIST_BYTES 512
-
-static const char *list(const struct wi_cpuset *set, char buf[LIST_BYTES])
+const char *doctor_list(const struct wi_cpuset *set, char buf[DOCTOR_LIST])
 {
 	if (wi_cpuset_is_empty(set))
 		return "none";
-	if (wi_cpuset_format(set, buf, LIST_BYTES) < 0)
-		snprintf(buf, LIST_BYTES, "%u CPUs", wi_cpuset_count(set));
+	if (wi_cpuset_format(set, buf, DOCTOR_LIST) < 0)
+		snprintf(buf, DOCTOR_LIST, "%u CPUs", wi_cpuset_count(set));
 	return buf;
 }
 
@@ -37,12 +35,13 @@ void doctor_cpus(struct doctor *d)
 	bool none = wi_cpuset_is_empty(&t->nohz_full) &&
 		    wi_cpuset_is_empty(&t->isolated) &&
 		    wi_cpuset_is_empty(&t->cpuset_isolated);
-	char possible[LIST_BYTES], online[LIST_BYTES], allowed[LIST_BYTES];
+	char possible[DOCTOR_LIST], online[DOCTOR_LIST], allowed[DOCTOR_LIST];
 
 	doctor_add(d, "cpus", "CPUs", DOCTOR_OK, "",
 		   "possible %s; online %s; allowed here %s",
-		   list(&t->possible, possible), list(&t->online, online),
-		   list(&t->allowed, allowed));
+		   doctor_list(&t->possible, possible),
+		   doctor_list(&t->online, online),
+		   doctor_list(&t->allowed, allowed));
 	if (!has_sysfs()) {
 		doctor_add(d, "isolation", "set aside", DOCTOR_NOTE,
 			   "Name CPUs that are set aside in a pool's "
@@ -57,8 +56,9 @@ void doctor_cpus(struct doctor *d)
 			  "name them in a pool's quiet_cpus."
 			: "",
 		   "nohz_full %s; isolcpus %s; isolated cpuset %s",
-		   list(&t->nohz_full, possible), list(&t->isolated, online),
-		   list(&t->cpuset_isolated, allowed));
+		   doctor_list(&t->nohz_full, possible),
+		   doctor_list(&t->isolated, online),
+		   doctor_list(&t->cpuset_isolated, allowed));
 }
 
 const char *doctor_mode(const struct doctor *d, unsigned cpu)
@@ -190,7 +190,7 @@ static void check_hugetlb(struct doctor *d)
 {
 	uint64_t kib[16], nr_free, total = 0;
 	unsigned nr = hugetlb_sizes(kib, 16);
-	char text[LIST_BYTES] = "none", name[32];
+	char text[DOCTOR_LIST] = "none", name[32];
 	size_t len = 0;
 
 	if (!has_sysfs()) {
@@ -219,7 +219,7 @@ static void check_hugetlb(struct doctor *d)
 static void check_nodes(struct doctor *d)
 {
 	const struct wi_topology *t = &d->topology;
-	char text[1024], cpus[LIST_BYTES];
+	char text[1024], cpus[DOCTOR_LIST];
 	size_t len = 0;
 
 	for (unsigned n = 0; n < t->nr_nodes && len < sizeof(text) - 1; n++) {
@@ -233,7 +233,7 @@ static void check_nodes(struct doctor *d)
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
 					"%snode %u, nearest to CPUs %s",
 					n ? "; " : "", t->node_id[n],
-					list(&set, cpus));
+					doctor_list(&set, cpus));
 	}
 	doctor_add(d, "nodes", "NUMA", DOCTOR_OK, "", "%s", text);
 }

@@ -80,7 +80,8 @@ else
 	jq -e '(.drains_work | type) == "boolean" and
 		(.checks | length) >= 8 and
 		all(.checks[]; (.name | test("^[a-z0-9_]+$")) and
-			(.status | IN("ok", "note", "problem")) and
+			(.status | IN("ok", "note", "unknown", "problem")) and
+			(.beside | type) == "boolean" and
 			(.value | length) > 0 and (.advice | type) == "string")
 		and (.cpus | length) >= 1 and
 		all(.cpus[]; (.cpu | type) == "number" and

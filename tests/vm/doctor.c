@@ -583,6 +583,137 @@ static void memory(void)
 	guest_must_write(huge, "0");
 }
 
+/* --- what else interrupts ---------------------------------------------- */
+
+/* A process of two threads: one runs on a CPU to be spared, another has the
+ * TLB there flushed. */
+static void *flush(void *arg)
+{
+	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	pin(0);
+	for (;;) {
+		*p = 1;
+		madvise(p, 4096, MADV_DONTNEED);
+		guest_nap_ms(5);
+	}
+	return arg;
+}
+
+static pid_t spin(int cpu, bool flushes)
+{
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (child != 0)
+		return child;
+	if (flushes) {
+		pthread_t thread;
+
+		CHECK_EQ(pthread_create(&thread, NULL, flush, NULL), 0);
+	}
+	pin(cpu);
+	for (;;)
+		;
+}
+
+static void end(pid_t child)
+{
+	kill(child, SIGKILL);
+	CHECK_EQ(waitpid(child, NULL, 0), child);
+}
+
+static void busy_cpu(int cpu)
+{
+	static const struct scene one = { "one thread", everywhere };
+	static const struct scene two = { "two threads", everywhere };
+	static const struct scene maps = { "unmapping", everywhere };
+	pid_t first = spin(cpu, false), second;
+
+	guest_nap_ms(1000); /* until the tick has stopped */
+	examine(&one);
+	expect("tick", "ok stood still");
+	expect("TLB flushes", "ok none");
+	second = spin(cpu, false);
+	guest_nap_ms(300);
+	examine(&two);
+	expect("tick", "note CPU %d had ", cpu);
+	CHECK_MSG(strstr(row("tick", 0), "runnable there: 2, doctor (") != NULL,
+		  "two threads: %s", text);
+	end(first);
+	end(second);
+	first = spin(cpu, true);
+	guest_nap_ms(300);
+	examine(&maps);
+	expect("TLB flushes", "note ");
+	CHECK_MSG(strstr(row_text, "at CPU ") != NULL, "unmapping: %s", text);
+	end(first);
+}
+
+/* Settings as they are changed here. */
+static void settings(const cpu_set_t *spared)
+{
+	static const struct scene s[] = { { "well set", everywhere },
+					  { "ill set", everywhere } };
+	static const char work[] = "/sys/devices/virtual/workqueue/cpumask";
+	static const char stat[] = "/proc/sys/vm/stat_interval";
+	static const char irq[] = "/proc/irq/default_smp_affinity";
+	char buf[64];
+
+	guest_must_write(work, "1");
+	guest_must_write(stat, "120");
+	guest_must_write(irq, "1");
+	guest_must_write("/proc/sys/vm/compaction_proactiveness", "0");
+	examine(&s[0]);
+	expect("workqueues", "ok unbound work: on other CPUs");
+	expect("vm.stat_interval", "ok 120 s");
+	expect("new interrupts", "ok interrupts of devices to come: on other");
+	expect("compaction", "ok off");
+	guest_must_write(work, "f");
+	guest_must_write(stat, "1");
+	guest_must_write(irq, "f");
+	guest_must_write("/proc/sys/vm/compaction_proactiveness", "20");
+	examine(&s[1]);
+	expect("workqueues", "note unbound work: on CPU %s, too",
+	       list(spared, buf));
+	expect("vm.stat_interval", "note 1 s: ");
+	expect("new interrupts",
+	       "note interrupts of devices to come: on CPU %s, too",
+	       list(spared, buf));
+	expect("compaction",
+	       "note /proc/sys/vm/compaction_proactiveness is 20");
+}
+
+static void beside(void)
+{
+	static const struct scene s = { "what else", everywhere };
+	cpu_set_t spared, nocbs, tick;
+	char buf[64];
+
+	CPU_OR(&spared, &nohz_full, &isolated);
+	CPU_XOR(&tick, &spared, &nohz_full);
+	from_command_line(&nocbs, "rcu_nocbs=");
+	examine(&s);
+	if (CPU_COUNT(&spared) == 0) {
+		expect("interrupts", "ok none is set aside");
+		return;
+	}
+	if (CPU_COUNT(&tick) == 0)
+		expect("nohz_full", "ok all of them");
+	else
+		expect("nohz_full", "note CPU %s: has a tick",
+		       list(&tick, buf));
+	if (CPU_EQUAL(&spared, &nocbs))
+		expect("RCU callbacks", "ok run elsewhere");
+	settings(&spared);
+	for (int cpu = 1; cpu < (int)nr_cpus; cpu++)
+		if (CPU_ISSET((size_t)cpu, &nohz_full)) {
+			busy_cpu(cpu);
+			break;
+		}
+}
+
 int main(void)
 {
 	guest_begin(2);
@@ -598,6 +729,7 @@ int main(void)
 	if (nr_cpus == 4)
 		partition();
 	memory();
+	beside();
 	printf("figures: %u statements of weir doctor were so, in %u "
 	       "situations\n",
 	       statements, scenes);
