@@ -7,7 +7,8 @@ JOBS   ?= $(shell nproc)
 
 configure = cmake -S . -B '$(BUILD)' -DCMAKE_INSTALL_PREFIX='$(PREFIX)'
 
-.PHONY: all abi demo test prove bench plots install clean format tidy help product
+.PHONY: all abi demo test prove bench plots picture install clean \
+	format tidy help product
 
 all: ## build the library and the weir command into build/
 	@scripts/deps build
@@ -34,6 +35,10 @@ bench: ## measure weir beside other libraries; under 15 minutes
 plots: ## draw what was measured, and write the tables of docs/performance.md
 	@scripts/deps bench
 	@scripts/plots $(BUILD)/bench.json
+
+picture: product ## draw docs/top.svg, a screen of weir top, from a real run
+	@cmake --build $(BUILD) --parallel $(JOBS) --target tour_load
+	@scripts/picture $(BUILD)
 
 install: product ## install below PREFIX (/usr/local), staged by DESTDIR
 	@cmake --install '$(BUILD)'

@@ -40,6 +40,7 @@ for command in ps stat zoneinfo top metrics; do
 	expect 0 'Exit status' "$command" --help
 	expect 2 'one pool or process' "$command" 1 2
 	expect 2 "weir $command: unrecognized option '--frob'" "$command" --frob
+	expect 1 'there is no process 999999999; ' "$command" 999999999
 	expect 1 'there is no process 99999999999999999999/x; ' "$command" \
 		99999999999999999999/x
 	expect 1 'there is no process 0; ' "$command" 0
