@@ -138,7 +138,8 @@ struct weir_pool_opts {
  * all may be locked, or none be bound to `node`; -EOPNOTSUPP for a backing the
  * kernel lacks; or the error of a system call. After an error nothing is left
  * of the pool, and weir_last_error() has words.
- * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads.
+ * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads;
+ * without WEIR_POOL_HIDDEN memfd_create, whose descriptor stays open.
  * The first creation in a process that has one thread, on a CPU that is not
  * quiet, checks the sequences with a second thread, which takes a millisecond
  * (more on a busy machine) and interrupts this CPU. Interrupts: else none (a
@@ -152,7 +153,7 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
  * Returns 0; -EBUSY while pages are out, unless forced (weir_last_error()
  * tells how many; WEIR_DESTROY_LIST prints the first of them on standard
  * error); -EINVAL for unknown flags; -ESTALE in a forked child.
- * Threads: once. Signals: no. Calls: those of weir_drain(), munmap.
+ * Threads: once. Signals: no. Calls: those of weir_drain(), munmap, close.
  * Interrupts: yes, unmapping reaches every CPU that runs the process.
  */
 WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
