@@ -85,21 +85,28 @@ static bool spared_in(struct doctor *d, const struct setting *s, bool is_list,
 	return true;
 }
 
-static void check_mask(struct doctor *d, const struct setting *s, bool is_list,
-		       const char *what, const char *advice)
+static void add_mask(struct doctor *d, const struct setting *s,
+		     const struct wi_cpuset *both, const char *what,
+		     const char *advice)
 {
-	struct wi_cpuset both;
 	char list[DOCTOR_LIST];
 
-	if (!spared_in(d, s, is_list, &both))
-		return;
-	if (wi_cpuset_is_empty(&both))
+	if (wi_cpuset_is_empty(both))
 		doctor_beside(d, s->name, s->title, DOCTOR_OK, "",
 			      "%s: on other CPUs", what);
 	else
 		doctor_beside(d, s->name, s->title, DOCTOR_NOTE, advice,
 			      "%s: on CPU %s, too (%s)", what,
-			      doctor_list(&both, list), s->file);
+			      doctor_list(both, list), s->file);
+}
+
+static void check_mask(struct doctor *d, const struct setting *s, bool is_list,
+		       const char *what, const char *advice)
+{
+	struct wi_cpuset both;
+
+	if (spared_in(d, s, is_list, &both))
+		add_mask(d, s, &both, what, advice);
 }
 
 /* A number that should be 0; `means` says what it does otherwise. */
@@ -150,18 +157,26 @@ static void check_tick(struct doctor *d)
 
 /* ---- work and interrupts that may come there ----------------------------- */
 
+/* A workqueue's own mask counts within that of all. */
 static void check_workqueues(struct doctor *d)
 {
-	static const struct setting unbound = { "workqueues", "workqueues",
-						UNBOUND "/cpumask", UNBOUND };
+	static const char advice[] =
+		"Write a mask of the other CPUs to that file (step 4).";
+	static const struct setting all = { "workqueues", "workqueues",
+					    UNBOUND "/cpumask", UNBOUND };
 	static const struct setting writeback = { "writeback", "writeback",
 						  UNBOUND "/writeback/cpumask",
 						  UNBOUND };
+	struct wi_cpuset unbound, its;
+	const bool known = spared_in(d, &all, false, &unbound);
 
-	check_mask(d, &unbound, false, "unbound work",
-		   "Write a mask of the other CPUs to that file (step 4).");
-	check_mask(d, &writeback, false, "writing back of files",
-		   "Write a mask of the other CPUs to that file (step 4).");
+	if (known)
+		add_mask(d, &all, &unbound, "unbound work", advice);
+	if (!spared_in(d, &writeback, false, &its))
+		return;
+	if (known)
+		wi_cpuset_and(&its, &unbound);
+	add_mask(d, &writeback, &its, "writing back of files", advice);
 }
 
 static void check_default_irqs(struct doctor *d)

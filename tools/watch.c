@@ -16,6 +16,7 @@
 #include "table.h"
 #include "tool.h"
 #include "topology/topology.h"
+#include "watch_pools.h"
 
 struct watch {
 	const char *list;
@@ -25,6 +26,7 @@ struct watch {
 	struct wi_cpuset cpus;
 	unsigned nr_cpus;
 	struct watch_rows *before, *now; /* of each, in order */
+	struct watch_pools pools;
 };
 
 /* ---- CPUs --------------------------------------------------------------- */
@@ -76,10 +78,12 @@ static bool leave_cpus(const struct watch *w)
 	return done;
 }
 
-/* All of them, into w->now. */
+/* All of them, into w->now; and the pools. */
 static int read_all(struct watch *w)
 {
 	unsigned cpu = 0;
+
+	watch_pools_read(&w->pools);
 
 	for (unsigned i = 0; i < w->nr_cpus; i++, cpu++) {
 		int err;
@@ -128,6 +132,44 @@ static void print_row(const struct watch *w, const struct watch_row *row,
 	table_text(INDENT, text);
 }
 
+/* Drains of pools at the CPU of that index, by pool. */
+static void print_drains(const struct watch *w, unsigned i, double seconds)
+{
+	struct watch_drains sum = watch_pools_sum(&w->pools, i);
+	char text[512];
+
+	if (watch_drains_all(&sum) + sum.parked == 0)
+		return;
+	printf("  drains  %sof weir's pools%s, %" PRIu64 ", %.1f/s\n",
+	       colour(w, "\33[1m"), colour(w, "\33[0m"), watch_drains_all(&sum),
+	       (double)watch_drains_all(&sum) / seconds);
+	for (unsigned p = 0; p < w->pools.nr; p++) {
+		const struct watch_pool *pool = &w->pools.pool[p];
+		struct watch_drains d = watch_pools_moved(pool, i);
+
+		if (watch_drains_all(&d) + d.parked == 0)
+			continue;
+		snprintf(text, sizeof(text),
+			 "\"%s\" of process %d: progress %" PRIu64
+			 ", not busy %" PRIu64 ", membarrier %" PRIu64
+			 ", parked %" PRIu64,
+			 pool->name, pool->pid, d.progress, d.not_busy,
+			 d.membarrier, d.parked);
+		printf("%*s", INDENT, "");
+		table_text(INDENT, text);
+	}
+	if (sum.membarrier > 0)
+		snprintf(text, sizeof(text),
+			 "Those by membarrier are up to %" PRIu64
+			 " of the function calls; quiet CPUs have none "
+			 "(docs/tuning.md, step 9)",
+			 sum.membarrier);
+	else
+		snprintf(text, sizeof(text), "None of them interrupted it");
+	printf("%*s", INDENT, "");
+	table_text(INDENT, text);
+}
+
 static void print_text(const struct watch *w, double seconds)
 {
 	unsigned cpu = 0;
@@ -150,6 +192,7 @@ static void print_text(const struct watch *w, double seconds)
 		if (rows == 0)
 			printf(" %squiet%s, nothing interrupted it\n",
 			       colour(w, "\33[32m"), colour(w, "\33[0m"));
+		print_drains(w, i, seconds);
 	}
 }
 
@@ -157,9 +200,39 @@ static void print_text(const struct watch *w, double seconds)
 
 #ifdef WEIR_HAVE_JANSSON
 
+static json_t *drains_json(const struct watch_drains *d)
+{
+	return json_pack("{sI sI sI sI}", "by_progress",
+			 (json_int_t)d->progress, "by_not_busy",
+			 (json_int_t)d->not_busy, "by_membarrier",
+			 (json_int_t)d->membarrier, "parked",
+			 (json_int_t)d->parked);
+}
+
+/* By pool, those with any. */
+static json_t *pools_json(const struct watch *w, unsigned i)
+{
+	json_t *array = json_array();
+
+	for (unsigned p = 0; p < w->pools.nr; p++) {
+		const struct watch_pool *pool = &w->pools.pool[p];
+		struct watch_drains d = watch_pools_moved(pool, i);
+		json_t *object;
+
+		if (watch_drains_all(&d) + d.parked == 0)
+			continue;
+		object = drains_json(&d);
+		json_object_set_new(object, "pid", json_integer(pool->pid));
+		json_object_set_new(object, "name", json_string(pool->name));
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
 static json_t *cpu_json(const struct watch *w, unsigned i, unsigned cpu,
 			double seconds)
 {
+	struct watch_drains sum = watch_pools_sum(&w->pools, i);
 	json_t *rows = json_array();
 
 	for (unsigned r = 0; r < w->now[i].nr; r++) {
@@ -178,8 +251,9 @@ static json_t *cpu_json(const struct watch *w, unsigned i, unsigned cpu,
 				  (double)moved / seconds, "hint", m->hint,
 				  "tuning_step", (int)m->step));
 	}
-	return json_pack("{si sb so}", "cpu", (int)cpu, "quiet",
-			 json_array_size(rows) == 0, "rows", rows);
+	return json_pack("{si sb so so so}", "cpu", (int)cpu, "quiet",
+			 json_array_size(rows) == 0, "rows", rows, "drains",
+			 drains_json(&sum), "pools", pools_json(w, i));
 }
 
 /* One line an interval, for who reads a stream. */
@@ -290,6 +364,8 @@ static int watch(struct watch *w)
 {
 	int status = TOOL_FAILED;
 
+	w->pools.cpus = &w->cpus;
+	w->pools.nr_cpus = w->nr_cpus;
 	w->before = calloc(w->nr_cpus, sizeof(*w->before));
 	w->now = calloc(w->nr_cpus, sizeof(*w->now));
 	if (!w->before || !w->now) {
@@ -309,6 +385,7 @@ out:
 	}
 	free(w->before);
 	free(w->now);
+	watch_pools_free(&w->pools);
 	return status;
 }
 
@@ -328,7 +405,9 @@ int cmd_watch_cpu(int argc, char **argv)
 		.args_doc = "CPULIST",
 		.doc = "Tell what interrupts CPUs: the rows of "
 		       "/proc/interrupts that move, what they are, and what "
-		       "helps. Runs on other CPUs than those, if it may. Ends "
+		       "helps; and how often weir's pools were drained there, "
+		       "which by membarrier interrupts. Runs on other CPUs "
+		       "than those, if it may. Ends "
 		       "at control-C; --json prints an object a line, one for "
 		       "each interval.\v"
 		       "Exit status: 0; 1 when /proc/interrupts does not tell; "

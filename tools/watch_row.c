@@ -29,7 +29,7 @@ static const struct watch_meaning meanings[] = {
 	  "another CPU woke or moved a thread there; bind other threads "
 	  "elsewhere, take the CPU out of load balancing",
 	  2 },
-	/* What weir's drains add to this row cannot be told from outside. */
+	/* What drains of weir's add to it is shown apart (watch_pools.h). */
 	{ "Function call interrupts", "function call",
 	  "another CPU had it run something: a TLB flush, membarrier, work of "
 	  "the kernel; what of it is TLB says the row of TLB shootdowns",

@@ -115,6 +115,7 @@ unsaid)
 	put $cpu/nohz_full '(null)'
 	put /proc/sys/kernel/watchdog 0
 	put $mm/ksm/run 2
+	put $work/writeback/cpumask f # but all work is elsewhere
 	;;
 broken)
 	put $work/cpumask 3z
@@ -218,6 +219,7 @@ says 'note RCU callbacks run on CPU 2-3 itself'
 examine unsaid 3
 says 'unknown RCU callbacks unknown: there are threads rcuo, but neither'
 says 'ok watchdog off'
+says 'ok writeback writing back of files: on other CPUs'
 says 'ok ksm off (/sys/kernel/mm/ksm/run is 2)'
 examine unsaid # nothing is set aside, so nothing is looked for
 says 'ok interrupts none is set aside'

@@ -58,6 +58,8 @@ else
 	jq -se --argjson cpu "$cpu" 'length == 2 and all(.[];
 		.seconds >= 0.29 and (.cpus | length) == 1 and
 		all(.cpus[]; .cpu == $cpu and .quiet == (.rows == []) and
+			.drains.by_membarrier >= 0 and
+			.drains.by_membarrier == ([.pools[].by_membarrier] | add // 0) and
 			all(.rows[]; .count > 0 and .per_second > 0 and
 				(.name | length) > 0 and (.what | length) > 0
 				and (.hint | length) > 0 and
@@ -119,7 +121,7 @@ if [ $status = 77 ]; then
 elif [ $status != -1 ]; then
 	[ $status = 0 ] || fail "known rows: exit status $status"
 	got=$(awk '/^CPU/ { cpu = $2 + 0 }
-		/^  [^ ]/ { split($0, part, ","); gsub(/ +/, " ", part[1])
+		/^  [^ ]/ && $1 != "drains" { split($0, part, ","); gsub(/ +/, " ", part[1])
 			print cpu part[1] part[2] }' "$scratch/seen")
 	want="${cpus[0]} 24 device 1
 ${cpus[0]} RES reschedule 3
