@@ -10,8 +10,8 @@
  * dropped by draining, is waited for: no set is flushed before it.
  *
  * Modelled: two quiet CPUs, two threads that begin a burst on one of them, may be
- * moved to the other, find nothing and tick, wait for the mutex and drain both
- * CPUs: exchange both, the drainer's own tick, evidence (seen, busy 0 or another
+ * moved to the other, find nothing and tick, get the mutex at once or drop their
+ * bursts and wait for it, and drain both CPUs: exchange both, the drainer's own tick, evidence (seen, busy 0 or another
  * or its own thread's); then the end of the burst.
  * Left out: operations inside a burst and store buffers (drain-announce), what
  * was drained (pool-empty).
@@ -21,6 +21,7 @@
  *              the mutex                                          hang
  *   DROP_HERE  it drops it on the CPU it is on only               hang
  *   DROP_ALL   it drops whatever mark it finds                    violation
+ *   NO_OWN     who got the mutex at once waits for its own mark   hang
  */
 byte active_[2];		/* drain numbers */
 byte seen[2] = 255;
@@ -63,16 +64,24 @@ proctype drainer(byte t; bool stands)
 	if :: stands -> goto end :: else fi;
 	/* it is in the drain now, and not in the burst */
 	atomic { inside[t] = 2 };
-#ifdef DROP_HERE
-	end_burst(cpu);
-#elif defined(DROP_ALL)
-	busy[0] = 0;
-	busy[1] = 0;
-#elif !defined(NO_DROP)
-	end_burst(0);
-	end_burst(1);
+	if
+	:: atomic { !mutex -> mutex = 1 }
+#ifdef ONE
+	:: skip ->	/* a third drainer has it for a moment */
+#else
+	:: mutex ->
 #endif
-	atomic { !mutex -> mutex = 1 };
+#ifdef DROP_HERE
+		end_burst(cpu);
+#elif defined(DROP_ALL)
+		busy[0] = 0;
+		busy[1] = 0;
+#elif !defined(NO_DROP)
+		end_burst(0);
+		end_burst(1);
+#endif
+		atomic { !mutex -> mutex = 1 }
+	fi;
 	atomic { active_[0]++; w[0] = busy[0] };
 	atomic { active_[1]++; w[1] = busy[1] };
 	seen[cpu] = active_[cpu];	/* its own tick */
@@ -83,7 +92,9 @@ proctype drainer(byte t; bool stands)
 		:: seen[c] == active_[c]
 		:: w[c] == 0
 		:: busy[c] != w[c]
+#ifndef NO_OWN
 		:: atomic { w[c] == MARK -> end_burst(c) }
+#endif
 		fi;
 		/* the flush: nobody is in a burst begun before the exchange,
 		 * unless something has run there since */

@@ -546,7 +546,8 @@ static int outcome_error(const struct wi_drain_request *request,
 /*
  * Who drains now may wait for a burst of this thread, which is about to wait
  * for that drain: bursts end here, wherever they began. They go on with a
- * fence an operation. (Locked mode has no bursts.)
+ * fence an operation. (Locked mode has no bursts. Who gets the mutex at once
+ * keeps them: a drainer does not wait for itself, GRACE-R1.)
  */
 static void drop_bursts(struct wi_cache *cache)
 {
@@ -566,18 +567,17 @@ static void drop_bursts(struct wi_cache *cache)
 	}
 }
 
-/* Drains with what was drained going to the need first. */
-static int drain_for(struct need *need, struct wi_drain_request *request,
-		     struct wi_drain_outcome *outcome, bool *taken_over)
+/* Waits for who drains now; a token may be handed over meanwhile. */
+static int wait_for_drain(struct need *need,
+			  const struct wi_drain_request *request,
+			  uint64_t *asked)
 {
 	struct wi_drain *drain = &need->cache->drain;
 	struct wi_waiter *waiter = NULL;
-	uint64_t asked = wi_drain_ask(drain);
 	uint64_t token;
 	int err;
 
-	*taken_over = false;
-	request->ctx = need;
+	*asked = wi_drain_ask(drain);
 	drop_bursts(need->cache);
 	if (may_wait_in_line(need))
 		waiter = waiter_enter(need->cache, need->get->kind);
@@ -585,8 +585,24 @@ static int drain_for(struct need *need, struct wi_drain_request *request,
 	token = waiter_leave(waiter);
 	if (token < WEIR_AGAIN)
 		need->get->tokens[need->got++] = token;
-	if (err != 0)
-		return err;
+	return err;
+}
+
+/* Drains with what was drained going to the need first. */
+static int drain_for(struct need *need, struct wi_drain_request *request,
+		     struct wi_drain_outcome *outcome, bool *taken_over)
+{
+	struct wi_drain *drain = &need->cache->drain;
+	uint64_t asked = UINT64_MAX; /* it did not wait for any */
+
+	*taken_over = false;
+	request->ctx = need;
+	if (!wi_drain_trylock(drain)) {
+		int err = wait_for_drain(need, request, &asked);
+
+		if (err != 0)
+			return err;
+	}
 	if (need->get != NULL && is_enough(need->get, need->got)) {
 		*outcome = (struct wi_drain_outcome){ 0 };
 	} else if (wi_drain_covered(drain, asked, request, outcome)) {
@@ -677,7 +693,7 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 			  size_t got, int *error)
 {
 	struct need need = { .cache = cache, .get = get, .got = got };
-	const uint64_t deadline = wi_deadline_ns(cache->wait_ns);
+	const uint64_t deadline = wi_after_ns(wi_os_now_ns(), cache->wait_ns);
 	struct wi_drain_outcome outcome = { 0 };
 
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {

@@ -91,11 +91,10 @@ struct wi_cache_config {
 int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *);
 void wi_cache_fini(struct wi_cache *cache);
 
-/* So long from now; UINT64_MAX, which is no deadline, if that is for ever. */
-static inline uint64_t wi_deadline_ns(uint64_t wait_ns)
+/* So long after `now`; UINT64_MAX, which is no deadline, if that is for
+ * ever. */
+static inline uint64_t wi_after_ns(uint64_t now, uint64_t wait_ns)
 {
-	uint64_t now = wi_os_now_ns();
-
 	return wait_ns < UINT64_MAX - now ? now + wait_ns : UINT64_MAX;
 }
 

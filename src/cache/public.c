@@ -48,7 +48,7 @@ static int run(struct wi_cache *cache, struct wi_drain_request *request,
 
 	request->nr_zones = cache->drain.nr_zones;
 	request->deadline_ns =
-		wi_deadline_ns(wait_ns != 0 ? wait_ns : cache->wait_ns);
+		wi_after_ns(start, wait_ns != 0 ? wait_ns : cache->wait_ns);
 	err = wi_cache_drain(cache, request, &outcome, &taken_over);
 	store_result(result, &outcome, wi_os_now_ns() - start, taken_over);
 	return err;

@@ -203,7 +203,8 @@ int weir_cache_destroy(struct weir_cache *cache)
 	if (cache->impl == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
-	request.deadline_ns = wi_deadline_ns(cache->impl->cache.wait_ns);
+	request.deadline_ns =
+		wi_after_ns(wi_os_now_ns(), cache->impl->cache.wait_ns);
 	err = wi_cache_drain(&cache->impl->cache, &request, &outcome,
 			     &(bool){ 0 });
 	if (err != 0)

@@ -11,6 +11,10 @@
  * exists. */
 #define PROGRESS_NS 5000
 #define SPIN_NS 20000
+/* Looks, at one CPU or in all, before a drainer reads the clock. */
+#define LOOKS 16
+/* Tokens of a list that are fetched before they are taken: eight to a line. */
+#define TOKENS_AHEAD 64
 #define SLEEP_NS 50000
 
 size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones)
@@ -78,6 +82,8 @@ static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 	unsigned next = unit->off ? WI_SET_NULL : spare_set(unit);
 	uint64_t word;
 
+	/* To be read and then exchanged: one transfer of the line, not two. */
+	wi_prefetch_write(&area->active);
 	/* After 2^32 exchanges without a tick, an old tick must not pass for a
 	 * new one. Relaxed: nobody can be about to store that word. */
 	do
@@ -86,12 +92,15 @@ static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 	while (word == wi_load_relaxed(&area->seen));
 	wi_grace_exchange(&unit->grace, area, word);
 	if (unit->set != WI_SET_NULL) {
-		uint64_t pages = pages_in(drain, area, unit->set);
-
+		/* As the survey saw them: to look again is to wait for the line
+		 * that the owner writes. Relaxed: for statistics; made exact as
+		 * the drain ends. */
+		wi_store_relaxed(&unit->pending, unit->pending + unit->count);
 		unit->parked |= (uint8_t)(1u << unit->set);
-		/* Relaxed: for statistics; made exact as the set is flushed. */
-		wi_store_relaxed(&unit->pending, unit->pending + pages);
-		WI_TRACE(exchange, drain, zone, area->cpu, unit->number, pages);
+		/* A flush writes them, and their owner does no more. */
+		wi_prefetch_write(wi_area_headers(area, unit->set));
+		WI_TRACE(exchange, drain, zone, area->cpu, unit->number,
+			 unit->count);
 	}
 	unit->set = (uint8_t)next;
 }
@@ -141,11 +150,13 @@ static bool all_announced(const struct wi_unit *unit)
 /* Is there evidence that needs nobody's help? */
 static enum wi_evidence look(struct wi_unit *unit, struct wi_area *area)
 {
-	if (wi_grace_progress(&unit->grace, area))
-		return WI_EVIDENCE_PROGRESS;
+	/* First what may be known already: for progress the line is needed that
+	 * the owner writes. */
 	if (all_announced(unit) &&
 	    wi_grace_not_busy(&unit->grace, area, unit->parked))
 		return WI_EVIDENCE_NOT_BUSY;
+	if (wi_grace_progress(&unit->grace, area))
+		return WI_EVIDENCE_PROGRESS;
 	return WI_EVIDENCE_NONE;
 }
 
@@ -207,6 +218,21 @@ static bool is_satisfied(const struct run *run)
 	       run->outcome->pages >= run->request->want_pages;
 }
 
+/* Fetches the first tokens of a set that will be flushed, while the drainer
+ * exchanges and waits. */
+static void fetch_tokens(const struct wi_drain *drain, struct wi_area *area,
+			 unsigned set)
+{
+	for (unsigned list = 0; set != WI_SET_NULL && list < drain->nr_lists;
+	     list++) {
+		size_t n;
+		const uint64_t *tokens = wi_pcplist_tokens(area, set, list, &n);
+
+		for (size_t i = 0; i < n && i < TOKENS_AHEAD; i += 8)
+			wi_prefetch_read(tokens + i);
+	}
+}
+
 /* Counts what each unit keeps; true if there is any to be drained. */
 static void survey(struct run *run)
 {
@@ -230,6 +256,8 @@ static void survey(struct run *run)
 			look_and_settle(run, zone, cpu);
 		if (unit->count == 0 && !unit->parked)
 			run->outcome->empty++;
+		else if (run->request->want_pages == 0)
+			fetch_tokens(drain, area, unit->set);
 	}
 }
 
@@ -255,7 +283,6 @@ static void take(struct run *run, unsigned zone, unsigned cpu)
 	unit->chosen = true;
 	if (unit->count == 0 && !asks_for_change(run, unit))
 		return; /* only parked: no use in another exchange */
-	unit->count = 0;
 	/* What read a word of the null set commits to no set. */
 	if (unit->set != WI_SET_NULL)
 		unit->in_flight |= (uint8_t)(1u << unit->mode);
@@ -266,6 +293,7 @@ static void take(struct run *run, unsigned zone, unsigned cpu)
 			unit->mode = (uint8_t)run->request->mode;
 	}
 	exchange(drain, unit, area, zone);
+	unit->count = 0;
 	if (unit->in_flight == 0)
 		settle(run, zone, cpu, WI_EVIDENCE_NONE); /* none is needed */
 }
@@ -401,8 +429,14 @@ static void wait_for_chosen(struct run *run)
 	uint64_t deadline = run->request->deadline_ns;
 	uint64_t start, now;
 
-	if (look_at_chosen(run, false) == 0)
-		return;
+	/* Reading the clock takes as long as evidence does to come. */
+	for (unsigned looks = 0; looks < LOOKS; wi_cpu_relax()) {
+		unsigned left = look_at_chosen(run, false);
+
+		if (left == 0)
+			return;
+		looks += left;
+	}
 	start = wi_os_now_ns();
 	membarrier_chosen(run);
 	for (unsigned turn = 0; look_at_chosen(run, turn % 64 == 63) != 0;
@@ -455,6 +489,20 @@ static void remember(struct wi_drain *drain,
 	}
 }
 
+/* Nearly exact: an operation that is under way may still commit. */
+static uint64_t pages_parked(const struct wi_drain *drain,
+			     const struct wi_unit *unit, unsigned zone,
+			     unsigned cpu)
+{
+	uint64_t pages = 0;
+
+	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
+		if (unit->parked & 1u << set)
+			pages += pages_in(drain,
+					  wi_drain_area(drain, zone, cpu), set);
+	return pages;
+}
+
 void wi_drain_run(struct wi_drain *drain,
 		  const struct wi_drain_request *request,
 		  struct wi_drain_outcome *outcome)
@@ -491,9 +539,11 @@ void wi_drain_run(struct wi_drain *drain,
 	{
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
 
-		outcome->pending += unit->pending;
 		if (unit->parked == 0)
 			continue;
+		wi_store_relaxed(&unit->pending,
+				 pages_parked(drain, unit, zone, cpu));
+		outcome->pending += unit->pending;
 		outcome->nr_pending++;
 		count(&unit->late);
 		WI_TRACE(parked, drain, zone, cpu, unit->pending);

@@ -502,7 +502,7 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 		REFUSE("flags: 0x%x has unknown bits", flags);
 	request.nr_zones = pool->nr_zones;
 	request.may_interrupt = true; /* as the unmapping will */
-	request.deadline_ns = wi_deadline_ns(pool->cache.wait_ns);
+	request.deadline_ns = wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns);
 	wi_cache_drain(&pool->cache, &request, &outcome, &(bool){ 0 });
 	out = (pool->bytes >> pool->page_shift) - wi_pool_nr_free(pool);
 	if (out > 0) {

@@ -395,6 +395,8 @@ WI_INLINE enum wi_zone_error release_bits(struct wi_zone *zone, unsigned order,
 		uint64_t block = runs[i] / WI_BLOCK_PAGES;
 		size_t from = i;
 
+		/* It is changed after the bits: both lines at once. */
+		wi_prefetch_write(wi_zone_state(zone, block));
 		do {
 			if (i + NR_AHEAD < n)
 				fetch_ahead(zone, runs[i + NR_AHEAD], block);
