@@ -5,7 +5,8 @@
  * and notices nothing: no message, no lock, no signal, no interrupt.
  *
  * A pool can be watched by the user its process runs as and by the superuser,
- * unless it was made with WEIR_POOL_HIDDEN or the system refused it a memfd.
+ * unless it was made with WEIR_POOL_HIDDEN or the system refused it a memfd, or
+ * its process closed that.
  * Which pools there are is read in /proc, so the watcher must see that process
  * there: the same PID namespace, or one above it.
  *
@@ -58,14 +59,14 @@ struct weir_watch_info {
 
 /*
  * Calls each() for every pool of that process that can be watched, or, with
- * pid 0, of every process that the caller may look into, in order of pid and
- * number. Pools that are being created are left out, and so are files that
- * only look like pools.
+ * pid 0, of every process that the caller may look into, in order of pid.
+ * Pools that are being created are left out, and so are files that only look
+ * like pools. In names, what is not printable ASCII is '?'.
  * Returns what each() returned if that was not 0, which ends the list; else 0,
  * or -ESRCH (no such process), -EPERM (the caller may not look into it), or
  * the error of a system call.
  * Threads: yes. Signals: no. Calls: getdents64, readlink, openat, fstat,
- * fcntl, pread, close. Interrupts: none.
+ * fstatfs, fcntl, pread, close. Interrupts: none.
  */
 WEIR_API int
 weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
@@ -79,7 +80,7 @@ weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
  * -EPERM or -EACCES: the caller may not look into that process; -ENOMEM; or
  * the error of a system call.
  * Threads: yes. Signals: no. Calls: those of weir_watch_list(), pidfd_open,
- * mmap, poll. Interrupts: none, in the process that is watched.
+ * mmap, madvise, lseek, poll. Interrupts: none in the process that is watched.
  */
 WEIR_API int weir_watch_open(struct weir_watch **watch,
 			     const struct weir_watch_id *id);
@@ -100,7 +101,7 @@ WEIR_API int weir_watch_info(const struct weir_watch *watch,
 /*
  * As weir_stat_read() and its kin. Of a pool that is gone: its last numbers.
  * Return 0 or -EINVAL.
- * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ * Threads: yes. Signals: yes. Calls: lseek. Interrupts: none.
  */
 WEIR_API int weir_watch_read(const struct weir_watch *watch,
 			     struct weir_stat *stat);

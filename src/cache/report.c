@@ -74,8 +74,14 @@ const char *weir_strerror(int error)
 		{ EOPNOTSUPP, "the kernel, the C library or the machine lacks "
 			      "what that needs; see `weir doctor`" },
 		{ EPERM, "not permitted; locking memory needs RLIMIT_MEMLOCK "
-			 "or CAP_IPC_LOCK" },
+			 "or CAP_IPC_LOCK, watching a process its user or "
+			 "root" },
 		{ EBADF, "not an open file descriptor" },
+		{ ENOENT, "there is no such pool, or it is gone" },
+		{ ESRCH, "there is no such process" },
+		{ EACCES, "this process may not look into that one" },
+		{ EPROTO, "not a pool that this version can watch: made by "
+			  "another version, or not by weir" },
 	};
 
 	if (error < 0 && error != INT_MIN)
