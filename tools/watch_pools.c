@@ -106,14 +106,8 @@ void watch_pools_read(struct watch_pools *pools)
 	for (unsigned i = 0; i < pools->nr; i++)
 		pools->pool[i].listed = false;
 	weir_watch_list(0, look_at, pools);
-	for (unsigned i = 0; i < pools->nr; i++) {
+	for (unsigned i = 0; i < pools->nr; i++)
 		read_pool(pools, &pools->pool[i]);
-		if (!pools->begun) /* what was before does not count */
-			for (unsigned c = 0; c < pools->nr_cpus; c++)
-				pools->pool[i].before[c] =
-					pools->pool[i].now[c];
-	}
-	pools->begun = true;
 }
 
 void watch_pools_free(struct watch_pools *pools)

@@ -32,7 +32,6 @@ struct watch_pools {
 	unsigned nr, capacity;
 	const struct wi_cpuset *cpus;
 	unsigned nr_cpus;
-	bool begun;
 };
 
 /*

@@ -52,7 +52,7 @@ start_program() { # MODE
 }
 start_watch() {
 	: >"$scratch/text"
-	"$weir" watch-cpu "$cpu" -i 1000 >"$scratch/text" 2>&1 3>&- &
+	"$weir" watch-cpu "${cpus[0]},$cpu" -i 1000 >"$scratch/text" 2>&1 3>&- &
 	watch=$!
 	await '^watching' "$scratch/text"
 }
@@ -66,6 +66,7 @@ end_watch() {
 	kill -INT $watch
 	wait $watch || fail "watch-cpu: exit status $?"
 	watch=0
+	sed -i "1,/^CPU $cpu,/d" "$scratch/text" # the last one's alone
 	shown=$(tr -s '\n ' ' ' <"$scratch/text" |
 		grep -o "\"drained\" of process $pid: [^\"T]*membarrier [0-9]*")
 	[ "${shown#*: }" = "$made" ] ||
