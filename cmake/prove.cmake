@@ -19,6 +19,7 @@ weir_prove(cache_torture 200 2 $<TARGET_FILE:stress_cache_torture> 60)
 weir_prove(fault_membarrier 200 1 $<TARGET_FILE:fault_membarrier_fails> 30)
 weir_prove(fault_options 200 1 $<TARGET_FILE:fault_hostile_options> 20000)
 weir_prove(fault_processes 200 1 $<TARGET_FILE:fault_processes> 200)
+weir_prove(fault_watch 200 1 $<TARGET_FILE:fault_watch_hostile> 60)
 weir_prove(fault_signals 200 1 $<TARGET_FILE:fault_signals> 50)
 if(TARGET interleave)
   weir_prove(interleave 300 1 $<TARGET_FILE:interleave> 120)
@@ -35,7 +36,7 @@ weir_prove(deb 600 2 ${root}/tests/deb/run ${CMAKE_CURRENT_BINARY_DIR})
 weir_prove(tidy 600 1 ${root}/scripts/check-tools tidy)
 weir_prove(valgrind 600 1 ${root}/scripts/check-tools valgrind
   ${CMAKE_CURRENT_BINARY_DIR})
-foreach(name IN ITEMS pool cache zone parsers)
+foreach(name IN ITEMS pool cache zone parsers watch)
   if(TARGET fuzz_${name})
     weir_prove(fuzz_${name} 600 1 ${root}/tests/fuzz/run ${name}
       ${fuzz_out}/fuzz_${name} ${root}/tests/fuzz/corpus/${name}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # fuzz_pool fuzz_cache fuzz_zone fuzz_parsers: libFuzzer for 60 s each, or for
-# WEIR_FUZZ_SECONDS. Built by clang with the address and undefined sanitizers
+# WEIR_FUZZ_SECONDS; fuzz_watch for 10 s. Built by clang with the address and undefined sanitizers
 # and all assertions, whatever the tree is built with, and in the plain tree
 # only. Where clang has no fuzzer, this tree's compiler builds the same
 # programs, which then run the corpus and no more.
@@ -96,13 +96,17 @@ weir_fuzz_objects(fuzz_tool "${tool_sources};${bench_sources}"
 # One target makes what all of them link, so that none is made twice at once.
 add_custom_target(fuzz_objects DEPENDS ${fuzz_library} ${fuzz_tool})
 
-foreach(name IN ITEMS pool cache zone parsers)
+foreach(name IN ITEMS pool cache zone parsers watch)
   if(NOT EXISTS ${fuzz}/${name}.c)
     continue()
   endif()
   set(program ${fuzz_out}/fuzz_${name})
   set(own_objects "")
   set(own_options "")
+  set(own_seconds "")
+  if(name STREQUAL "watch")
+    set(own_seconds 10)
+  endif()
   weir_fuzz_objects(own_objects ${fuzz}/${name}.c ${fuzz_uncovered})
   set(others ${fuzz_library})
   if(name STREQUAL "parsers")
@@ -120,7 +124,7 @@ foreach(name IN ITEMS pool cache zone parsers)
   add_dependencies(fuzz_${name} fuzz_objects)
   add_test(NAME fuzz_${name}
     COMMAND ${fuzz}/run ${name} ${program} ${fuzz}/corpus/${name}
-      ${fuzz_out}/${name})
+      ${fuzz_out}/${name} ${own_seconds})
   set_tests_properties(fuzz_${name} PROPERTIES
     LABELS fuzz SKIP_RETURN_CODE 77 TIMEOUT 36000)
 endforeach()
