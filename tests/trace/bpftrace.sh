@@ -76,7 +76,8 @@ for script in "$here"/../../examples/trace/*.bt; do
 			fail "refills.bt: $seen of $(value refill)"
 		;;
 	drains.bt)
-		seen=$(awk '/^@by/ { n += $NF } END { print n + 0 }' \
+		seen=$(awk '/^@(progress|not_busy|membarrier|no_need)\[/ {
+			n += $NF } END { print n + 0 }' \
 			"$scratch/out")
 		[ "$seen" -ge "$(value drained)" ] ||
 			fail "drains.bt: $seen of $(value drained)"
