@@ -33,6 +33,8 @@ weir_prove(install 300 2 ${root}/scripts/check-install
   ${CMAKE_CURRENT_BINARY_DIR})
 weir_prove(abi 300 1 ${root}/tests/abi/mutants)
 weir_prove(deb 600 2 ${root}/tests/deb/run ${CMAKE_CURRENT_BINARY_DIR})
+# They write into the tree: build/weir.pc, install_manifest.txt.
+set_tests_properties(prove_install prove_deb PROPERTIES RESOURCE_LOCK install)
 weir_prove(tidy 600 1 ${root}/scripts/check-tools tidy)
 weir_prove(valgrind 600 1 ${root}/scripts/check-tools valgrind
   ${CMAKE_CURRENT_BINARY_DIR})

@@ -7,5 +7,5 @@ if(NOT WEIR_SANITIZE)
   add_test(NAME tree_deb COMMAND ${root}/tests/deb/run
     ${CMAKE_CURRENT_BINARY_DIR})
   set_tests_properties(tree_deb PROPERTIES
-    LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 60)
+    LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 60 RESOURCE_LOCK install)
 endif()
