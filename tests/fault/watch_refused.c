@@ -4,6 +4,7 @@
  * others may read, or a signal ends a program that made one; or what a watcher
  * is refused makes it fail in another way than documented.
  */
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <weir/watch.h>
@@ -198,7 +199,7 @@ int main(void)
 		{ { SYS_fstatfs, EPERM, 0, 0 }, 0, -ENOENT },
 		{ { SYS_fcntl, EINVAL, 0, 0 }, 0, -EPROTO },
 		{ { SYS_pread64, EIO, 0, 0 }, -EIO, -EIO },
-		{ { SYS_mmap, ENOMEM, 0, 0 }, 0, -ENOMEM },
+		{ { SYS_mmap, ENOMEM, 3, PROT_READ }, 0, -ENOMEM },
 	};
 	const unsigned nr_owners = sizeof(owners) / sizeof(owners[0]);
 	const unsigned nr_watchers = sizeof(watchers) / sizeof(watchers[0]);

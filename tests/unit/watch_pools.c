@@ -10,6 +10,7 @@
 
 #include <weir/watch.h>
 
+#include "base/atomic.h"
 #include "child.h"
 #include "helpers.h"
 
@@ -334,7 +335,7 @@ static void no_standard_files(void *unused)
 /* --- no addresses ------------------------------------------------------- */
 
 /* No word of the file lies in anything this process has mapped. */
-static void no_address(unsigned flags)
+__attribute__((unused)) static void no_address(unsigned flags)
 {
 	struct weir_pool *pool = make("numbers", flags);
 	int fd = file_of("numbers");
@@ -413,8 +414,12 @@ int main(void)
 	fork_child();
 	closed_meanwhile();
 	CHECK_EQ(end_child(start_child(no_standard_files, NULL)), 0);
+#ifdef WI_TSAN
+	printf("left out: addresses (this sanitizer maps where numbers are)\n");
+#else
 	no_address(0);
 	no_address(WEIR_POOL_NO_RSEQ);
 	no_address(WEIR_POOL_CHECKED);
+#endif
 	return 0;
 }
