@@ -15,6 +15,7 @@ struct search {
 	int (*each)(struct wi_watch_found *, void *ctx);
 	void *ctx;
 	unsigned *odd;
+	bool has_ended; /* each() said so */
 };
 
 /* The copy of the descriptor: 0, -ENOENT if there is no pool yet or any more,
@@ -63,10 +64,12 @@ static int look_at(void *ctx, int fd)
 	result = copy_descriptor(&found);
 	if (result == -EPROTO)
 		++*search->odd;
-	if (result == 0 && is_its_own(&found, &search->process))
+	if (result == 0 && is_its_own(&found, &search->process)) {
 		result = search->each(&found, search->ctx);
-	else
+		search->has_ended = result != 0;
+	} else {
 		result = 0;
+	}
 	if (found.file.fd >= 0)
 		wi_os_close(found.file.fd);
 	return result;
@@ -88,6 +91,8 @@ int wi_watch_find(int pid, int (*each)(struct wi_watch_found *, void *ctx),
 		snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 		err = wi_os_each_number(path, look_at, &search);
 	}
+	if (search.has_ended) /* then it is no error of ours */
+		return err;
 	if (err == -ENOENT)
 		return -ESRCH;
 	return err == -EACCES ? -EPERM : err;

@@ -389,6 +389,12 @@ static int stop(const struct weir_watch_id *id, void *ctx)
 	return id->pid == getpid() ? 77 : 0;
 }
 
+static int fail(const struct weir_watch_id *id, void *ctx)
+{
+	(void)id;
+	return *(int *)ctx;
+}
+
 int main(void)
 {
 	struct weir_pool *pool = make("is it there", 0);
@@ -400,6 +406,8 @@ int main(void)
 	CHECK_EQ(weir_watch_list(getpid(), stop, &pid), 77);
 	CHECK_EQ(pid, getpid());
 	CHECK_EQ(weir_watch_list(-1, stop, &pid), -ESRCH);
+	for (int error = -200; error < 0; error++)
+		CHECK_EQ(weir_watch_list(getpid(), fail, &error), error);
 	pid = 0;
 	CHECK_EQ(weir_watch_list(0, stop, &pid), 77);
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
