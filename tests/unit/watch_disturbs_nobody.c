@@ -11,6 +11,7 @@
  */
 #include <linux/membarrier.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -96,6 +97,7 @@ static void own(void *arg)
 	struct weir_pool *pool;
 
 	(void)arg;
+	CHECK_EQ(prctl(PR_SET_PDEATHSIG, SIGKILL), 0);
 	pin(allowed_cpu(1));
 	opts.capacity = UINT64_C(8) << 30; /* most of it was never touched */
 	CHECK_EQ(weir_pool_create(&pool, &opts), 0);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <weir/watch.h>
@@ -173,10 +174,11 @@ static void say(int fd)
 static void owner(void *arg)
 {
 	struct owner *o = arg;
+	int err = prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct weir_pool *pool = make("another", 0);
 	void *page = weir_alloc(pool, 3, 0);
 
-	CHECK(page != NULL);
+	CHECK(page != NULL && err == 0);
 	say(o->ready[1]);
 	wait_for(o->go_on[0]);
 	weir_free(pool, page, 3);
