@@ -58,7 +58,8 @@ expect 2 "no command 'frobnicate'" help frobnicate
 expect 2 "weir: unrecognized option '--frob'" --frob
 expect 2 "weir doctor: unrecognized option '--frob'" doctor --frob
 expect 2 "weir bench: unrecognized option '--frob'" bench --frob
-expect 2 'Too many arguments' doctor now
+expect 2 'is no list of CPUs' doctor now
+expect 2 'one list of CPUs' doctor 0 1
 expect 2 'Too many arguments' bench now
 expect 2 "number from .* not 'x'" bench --cpu x
 expect 2 "number from .* not '-1'" bench --cpu=-1
