@@ -265,6 +265,33 @@ static void words(void)
 	free(bytes);
 }
 
+/* Of a pool that was destroyed, or is not made yet, there is no more to say. */
+static void gone(void)
+{
+	char *bytes = malloc(model.len);
+	struct wi_live *live = (struct wi_live *)(void *)bytes;
+
+	CHECK(bytes != NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		struct weir_watch *watch;
+		int fd;
+
+		memcpy(bytes, model.bytes, model.len);
+		if (i == 0)
+			live->destroyed = 1;
+		else if (i == 1)
+			live->magic = 0;
+		else
+			live->pid++;
+		fd = put(bytes, model.len, WI_OS_SEALS, NULL);
+		CHECK_EQ(nr_listed(), 0);
+		CHECK_EQ(open_it(&watch), -ENOENT);
+		close(fd);
+		refused++;
+	}
+	free(bytes);
+}
+
 /* Pages that every pool has are not there: reading would make them. */
 static void holes(void)
 {
@@ -426,6 +453,7 @@ int main(int argc, char **argv)
 	seals();
 	sizes();
 	words();
+	gone();
 	holes();
 	random_files(20 * times);
 	random_content(20 * times);

@@ -131,6 +131,7 @@ static void round_trip(unsigned flags)
 	CHECK_EQ(info.flags, flags);
 	CHECK(!(flags & WEIR_POOL_NO_RSEQ) || info.locked);
 	wrong_arguments(watch);
+	CHECK_EQ(list(getpid()), 1); /* the watcher's own file is no pool */
 	same(pool, watch);
 	for (unsigned order = 0; order <= 10; order++) {
 		unsigned n = order < 6 ? 60 : 2;
