@@ -2,7 +2,7 @@
 /*
  * load SECONDS NAME...: a program to be watched. It makes a pool of each name;
  * a thread a CPU allocates from the first and frees, another drains it, and the
- * last CPU is quiet. "ready" is printed once all of them have begun. SIGTERM:
+ * last CPU is quiet. "ready" is printed once all of them were seen to. SIGTERM:
  * it destroys its pools, prints "destroyed" and waits. It ends after so many
  * seconds at the latest, by SIGALRM.
  */
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <weir/fast.h>
+#include <weir/stat.h>
 
 #define CPUS_MAX 4 /* that are loaded */
 #define POOLS_MAX 8
@@ -92,6 +93,27 @@ static void *drain(void *unused)
 	return NULL;
 }
 
+/* Whether each of these CPUs made operations, and was drained. */
+static int all_moved(const int *cpus, unsigned nr)
+{
+	struct weir_stat sum = WEIR_STAT_INIT;
+	unsigned moved = 0;
+
+	weir_stat_read(pools[0], &sum);
+	for (unsigned i = 0; i < nr; i++)
+		for (unsigned zone = 0; zone < sum.nr_zones; zone++) {
+			struct weir_stat_cpu its = WEIR_STAT_CPU_INIT;
+
+			weir_stat_read_cpu(pools[0], zone, (unsigned)cpus[i],
+					   &its);
+			if (its.operations && its.drains) {
+				moved++;
+				break;
+			}
+		}
+	return moved == nr;
+}
+
 static void keep(int whether)
 {
 	static void *kept[KEPT];
@@ -143,7 +165,8 @@ int main(int argc, char **argv)
 			fail("pthread_create");
 	while (__atomic_load_n(&nr_begun, __ATOMIC_RELAXED) <= nr)
 		nap(1000);
-	nap(50000);
+	while (!all_moved(cpus, nr))
+		nap(1000);
 	puts("ready");
 	fflush(stdout);
 	sigwait(&term, &signal);
