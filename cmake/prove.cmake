@@ -14,7 +14,7 @@ function(weir_prove name timeout processors)
 endfunction()
 
 weir_prove(models 900 2 ${root}/models/run --long -j 2)
-weir_prove(pool_torture 400 2 $<TARGET_FILE:stress_pool_torture> 120)
+weir_prove(pool_torture 400 2 $<TARGET_FILE:stress_pool_torture> 90)
 weir_prove(cache_torture 200 2 $<TARGET_FILE:stress_cache_torture> 60)
 weir_prove(fault_membarrier 200 1 $<TARGET_FILE:fault_membarrier_fails> 30)
 weir_prove(fault_options 200 1 $<TARGET_FILE:fault_hostile_options> 20000)
@@ -26,7 +26,7 @@ if(TARGET interleave)
   weir_prove(interleave_mutants 1500 1 ${root}/tests/interleave/mutants)
 endif()
 if(TARGET step_step)
-  weir_prove(step 1800 2 $<TARGET_FILE:step_step> 120)
+  weir_prove(step 1800 2 $<TARGET_FILE:step_step> 80)
   weir_prove(step_mutants 1200 2 ${root}/tests/step/mutants)
 endif()
 weir_prove(install 300 2 ${root}/scripts/check-install
@@ -42,7 +42,7 @@ foreach(name IN ITEMS pool cache zone parsers watch)
   if(TARGET fuzz_${name})
     weir_prove(fuzz_${name} 600 1 ${root}/tests/fuzz/run ${name}
       ${fuzz_out}/fuzz_${name} ${root}/tests/fuzz/corpus/${name}
-      ${fuzz_out}/${name} 100)
+      ${fuzz_out}/${name} 70)
   endif()
 endforeach()
 foreach(scenario IN LISTS scenarios) # of tests/vm

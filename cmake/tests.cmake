@@ -37,6 +37,10 @@ weir_add_programs(unit 120)
 weir_add_programs(death 120)
 weir_add_programs(stress 240)
 weir_add_programs(fault 120)
+if(WEIR_SANITIZE MATCHES "thread") # half a minute, for programs of one thread
+  set_tests_properties(unit_zone_orders unit_zone_hints unit_zone_fragments
+    PROPERTIES LABELS sequential)
+endif()
 
 # Folders whose programs are built in a way of their own.
 file(GLOB folders CONFIGURE_DEPENDS tests/*/tests.cmake)

@@ -280,6 +280,16 @@ static enum expected expect_madvise(const struct nth_call *call)
 	}
 }
 
+static struct nth nth;
+static struct nth_call listed[NTH_CALLS_MAX];
+
+/* Is it the next after one of that number, in a list that begins there? */
+static bool follows(const struct nth_call *first, const struct nth_call *c,
+		    long nr)
+{
+	return c > first && c[-1].nr == nr;
+}
+
 static enum expected expect(const struct kind *kind, const struct nth_call *c,
 			    int error)
 {
@@ -295,7 +305,8 @@ static enum expected expect(const struct kind *kind, const struct nth_call *c,
 	case SYS_fstatfs:
 		return ERROR;
 	case SYS_newfstatat:
-		if (c[-1].nr == SYS_memfd_create) /* of the pool's own file */
+		/* Of the pool's own file? */
+		if (follows(listed, c, SYS_memfd_create))
 			return FALLBACK;
 		return kind->set == set_memfd ? ERROR : FALLBACK;
 	case SYS_mbind: /* forbidden in many containers; nodes are optional */
@@ -316,8 +327,6 @@ static bool is_documented(int err, int error)
 
 /* --- one fault --------------------------------------------------------- */
 
-static struct nth nth;
-static struct nth_call listed[NTH_CALLS_MAX];
 static int64_t stack_left; /* what the C library keeps of a thread */
 
 static struct {
@@ -356,7 +365,7 @@ static void judge(const struct kind *kind, const struct nth_call *call,
 			  error);
 	}
 	if (nr == SYS_munmap || /* what is not unmapped stays, */
-	    (nr == SYS_newfstatat && call[-1].nr == SYS_munmap)) {
+	    (nr == SYS_newfstatat && follows(nth.call, call, SYS_munmap))) {
 		/* and a file of which it is not sure that it is the pool's */
 		count.kept += said->left > 0;
 		CHECK(said->left >= 0);

@@ -191,6 +191,7 @@ static int never_had(void)
 	CHECK_EQ(weir_set_mode(pool, NULL, WEIR_MODE_ORDINARY), -EOPNOTSUPP);
 	CHECK(weir_last_error()[0] != '\0');
 	use_up(pool);
+	CHECK_EQ(weir_drain(pool, NULL, NULL), 0); /* wherever it ran */
 	start_on(&runner, allowed_cpu(1), owner, NULL);
 	pin(allowed_cpu(0));
 	await(&filled, 1);
