@@ -28,11 +28,7 @@ static inline void wi_trace_nothing(const void *pool, ...)
 {
 	(void)pool;
 }
-#define WI_TRACE(name, ...)                                                    \
-	do {                                                                   \
-		if (0)                                                         \
-			wi_trace_nothing(__VA_ARGS__);                         \
-	} while (0)
+#define WI_TRACE(name, ...) wi_trace_nothing(__VA_ARGS__)
 #endif
 #endif
 

@@ -321,7 +321,7 @@ static void copy(uint64_t *to, const uint64_t *from, size_t n)
 	size_t i;
 
 	for (i = 0; i + 2 <= n; i += 2)
-		*(weir_pair *)(to + i) = *(const weir_pair *)(from + i);
+		__builtin_memcpy(to + i, from + i, sizeof(weir_pair));
 	if (i < n)
 		to[i] = from[i];
 }
@@ -335,16 +335,19 @@ static size_t stock(struct wi_cache *cache, unsigned zone,
 		    const struct wi_get *get, const uint64_t *tokens, size_t nr)
 {
 	uint64_t turned[WI_REFILL_MAX];
-	const size_t n = get->n;
+	const size_t n = wi_max_u64(get->n, 1);
 	size_t at = 0, pushed;
 
-	for (; n == 1 && nr - at >= 2; at += 2)
-		*(weir_pair *)(turned + at) =
-			(weir_pair){ tokens[nr - at - 1], tokens[nr - at - 2] };
-	for (size_t end = nr - at, begin; end > 0; end = begin) {
-		begin = end > n ? end - n : 0;
-		copy(turned + at, tokens + begin, end - begin);
-		at += end - begin;
+	for (; n == 1 && nr - at >= 2; at += 2) {
+		const weir_pair pair = { tokens[nr - at - 1],
+					 tokens[nr - at - 2] };
+
+		__builtin_memcpy(turned + at, &pair, sizeof(pair));
+	}
+	for (size_t end = nr - at, some; end > 0; end -= some) {
+		some = wi_min_u64(end, n);
+		copy(turned + at, tokens + end - some, some);
+		at += some;
 	}
 	pushed = list_push(cache, zone, get->kind, turned, nr);
 	backend_put(cache, zone, get->kind, turned + pushed, nr - pushed);

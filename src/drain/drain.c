@@ -11,8 +11,12 @@
  * exists. */
 #define PROGRESS_NS 5000
 #define SPIN_NS 20000
-/* Looks, at one CPU or in all, before a drainer reads the clock. */
-#define LOOKS 16
+/* Looks, at one CPU or in all, before a drainer reads the clock: they make it
+ * faster, and nothing else. (The interleavings have it look once, or they would
+ * hardly see a set that stays parked.) */
+#ifndef WI_DRAIN_LOOKS
+#define WI_DRAIN_LOOKS 16
+#endif
 /* Tokens of a list that are fetched before they are taken: eight to a line. */
 #define TOKENS_AHEAD 64
 #define SLEEP_NS 50000
@@ -430,7 +434,7 @@ static void wait_for_chosen(struct run *run)
 	uint64_t start, now;
 
 	/* Reading the clock takes as long as evidence does to come. */
-	for (unsigned looks = 0; looks < LOOKS; wi_cpu_relax()) {
+	for (unsigned looks = 0; looks < WI_DRAIN_LOOKS; wi_cpu_relax()) {
 		unsigned left = look_at_chosen(run, false);
 
 		if (left == 0)

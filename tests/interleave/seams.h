@@ -21,6 +21,7 @@ void interleave_relax(void);
 #define WI_AT(p)                                                               \
 	((__typeof__(p))interleave_point((uintptr_t)(p), INTERLEAVE_HERE))
 #define WI_RELAX_POINT interleave_relax
+#define WI_DRAIN_LOOKS 1
 
 #define WEIR_ARCH "interleave/arch.h"
 
