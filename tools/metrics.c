@@ -21,8 +21,7 @@ struct label {
 };
 
 struct metrics {
-	const char *what;
-	bool json;
+	struct watched_request asked;
 	struct watched_pools pools;
 	struct sample *samples;	 /* one a pool */
 	void *families, *family; /* arrays of JSON */
@@ -134,7 +133,7 @@ push_label(struct metrics *m, const char *name, const char *format, ...)
 static void number(struct metrics *m, const struct metrics_row *row,
 		   uint64_t number)
 {
-	if (m->json)
+	if (m->asked.json)
 		add_number(m, number);
 	else
 		print_number(m, row, number);
@@ -257,14 +256,14 @@ static int print(struct metrics *m)
 	for (unsigned r = 0; r < metrics_nr_rows; r++) {
 		const struct metrics_row *row = &metrics_rows[r];
 
-		if (row->help && m->json)
+		if (row->help && m->asked.json)
 			add_family(m, row);
 		else if (row->help)
 			print_family(row);
 		for (unsigned i = 0; i < m->pools.nr; i++)
 			pool_row(m, row, i);
 	}
-	if (m->json)
+	if (m->asked.json)
 		return finish_json(m);
 	puts("# EOF");
 	return TOOL_OK;
@@ -283,44 +282,19 @@ static int read_all(struct metrics *m)
 	return TOOL_OK;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct metrics *m = state->input;
-
-	switch (key) {
-	case TOOL_KEY_JSON:
-		tool_need_json();
-		m->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		watched_argument(state, arg, &m->what);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 int cmd_metrics(int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		TOOL_OPTION_JSON,
-		{ NULL, 0, NULL, 0, NULL, 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse,
-		.args_doc = "[PID|NAME]",
-		.doc = "Print the numbers of running processes' pools as "
-		       "OpenMetrics text, for Prometheus and its kin.\v"
-		       "Exit status: 0; 1 when there is no such pool; 2 for "
-		       "wrong usage.",
-	};
+	static const char doc[] =
+		"Print the numbers of running processes' pools as "
+		"OpenMetrics text, for Prometheus and its kin.\v"
+		"Exit status: 0; 1 when there is no such pool; 2 for "
+		"wrong usage.";
 	static struct metrics m;
 	int status;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &m) != 0)
+	if (watched_parse(&m.asked, argc, argv, NULL, doc) != TOOL_OK)
 		return TOOL_USAGE;
-	status = watched_open(&m.pools, m.what);
+	status = watched_open(&m.pools, m.asked.what);
 	if (status == TOOL_OK)
 		status = read_all(&m);
 	if (status == TOOL_OK)

@@ -8,11 +8,6 @@
 #include "tool.h"
 #include "watched.h"
 
-struct ps {
-	const char *what;
-	bool json;
-};
-
 static void print_text(const struct watched_pools *pools)
 {
 	printf("%7s %5s %5s %9s %7s %9s %7s %-6s %4s  %s\n", "PID", "SIZE",
@@ -61,47 +56,22 @@ static int print_json(const struct watched_pools *pools)
 
 #endif
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct ps *ps = state->input;
-
-	switch (key) {
-	case TOOL_KEY_JSON:
-		tool_need_json();
-		ps->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		watched_argument(state, arg, &ps->what);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 int cmd_ps(int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		TOOL_OPTION_JSON,
-		{ NULL, 0, NULL, 0, NULL, 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse,
-		.args_doc = "[PID|NAME]",
-		.doc = "List the pools of running processes: their size, and "
-		       "how many pages are allocated, in lists of CPUs, free, "
-		       "and pending.\v"
-		       "Exit status: 0; 1 when there are none; 2 for wrong "
-		       "usage.",
-	};
-	struct ps ps = { 0 };
+	static const char doc[] =
+		"List the pools of running processes: their size, and "
+		"how many pages are allocated, in lists of CPUs, free, "
+		"and pending.\v"
+		"Exit status: 0; 1 when there are none; 2 for wrong "
+		"usage.";
+	struct watched_request asked = { 0 };
 	struct watched_pools pools;
 	int status;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &ps) != 0)
+	if (watched_parse(&asked, argc, argv, NULL, doc) != TOOL_OK)
 		return TOOL_USAGE;
-	status = watched_open(&pools, ps.what);
-	if (ps.json) {
+	status = watched_open(&pools, asked.what);
+	if (asked.json) {
 		if (print_json(&pools) != TOOL_OK)
 			status = TOOL_FAILED;
 	} else if (status == TOOL_OK) {

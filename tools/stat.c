@@ -13,12 +13,6 @@
 /* The line of names stands again after so many lines. */
 #define LINES_A_HEAD 20
 
-struct command {
-	const char *what;
-	uint64_t interval_ns, count; /* count 0: until it is told to end */
-	bool json;
-};
-
 /* ---- as text ------------------------------------------------------------ */
 
 static void print_pool(const struct watched *pool)
@@ -109,12 +103,13 @@ static int print_json(const struct watched *pool, const struct sample *before,
 
 /* ---- intervals ---------------------------------------------------------- */
 
-static int print(const struct command *command, const struct watched *pool,
-		 const struct sample *before, const struct sample *now)
+static int print(const struct watched_request *asked,
+		 const struct watched *pool, const struct sample *before,
+		 const struct sample *now)
 {
-	if (command->json && print_json(pool, before, now) != TOOL_OK)
+	if (asked->json && print_json(pool, before, now) != TOOL_OK)
 		return TOOL_FAILED;
-	if (!command->json)
+	if (!asked->json)
 		print_line(before, now);
 	if (fflush(stdout) != 0)
 		return tool_error("cannot write the output");
@@ -122,12 +117,11 @@ static int print(const struct command *command, const struct watched *pool,
 }
 
 /* The totals, then rates until it is told to end or the pool is gone. */
-static int run(const struct command *command, struct watched *pool)
+static int run(const struct watched_request *asked, struct watched *pool)
 {
 	struct sample sample[2] = { { 0 }, { 0 } };
-	const uint64_t nr_lines =
-		command->interval_ns == 0 ? 1 : command->count;
-	uint64_t next = wi_os_now_ns() + command->interval_ns;
+	const uint64_t nr_lines = asked->interval_ns == 0 ? 1 : asked->count;
+	uint64_t next = wi_os_now_ns() + asked->interval_ns;
 	int status = TOOL_OK;
 
 	for (uint64_t line = 0; nr_lines == 0 || line < nr_lines; line++) {
@@ -146,15 +140,14 @@ static int run(const struct command *command, struct watched *pool)
 			status = watched_tell_gone(pool);
 			break;
 		}
-		if (!command->json && line % LINES_A_HEAD == 0)
+		if (!asked->json && line % LINES_A_HEAD == 0)
 			print_head();
-		status = print(command, pool,
+		status = print(asked, pool,
 			       line > 0 ? &sample[1 - line % 2] : NULL, now);
 		if (status != TOOL_OK)
 			break;
 		if (line > 0)
-			next = interval_next(next, now->ns,
-					     command->interval_ns);
+			next = interval_next(next, now->ns, asked->interval_ns);
 	}
 	sample_free(&sample[0]);
 	sample_free(&sample[1]);
@@ -162,34 +155,6 @@ static int run(const struct command *command, struct watched *pool)
 }
 
 /* ---- the command -------------------------------------------------------- */
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct command *command = state->input;
-
-	switch (key) {
-	case 'i':
-		command->interval_ns = interval_parse(state, arg);
-		return 0;
-	case 'c':
-		command->count =
-			tool_number(state, "count", arg, 1, UINT32_MAX);
-		return 0;
-	case TOOL_KEY_JSON:
-		tool_need_json();
-		command->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		watched_argument(state, arg, &command->what);
-		return 0;
-	case ARGP_KEY_END:
-		if (command->count > 0 && command->interval_ns == 0)
-			command->interval_ns = 1000000000;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
 
 int cmd_stat(int argc, char **argv)
 {
@@ -201,30 +166,28 @@ int cmd_stat(int argc, char **argv)
 		TOOL_OPTION_JSON,
 		{ NULL, 0, NULL, 0, NULL, 0 },
 	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse,
-		.args_doc = "[PID|NAME]",
-		.doc = "Tell what a pool of a running process does: on the "
-		       "first line its totals, then, with an interval, what "
-		       "happens a second. --json prints an object a line.\v"
-		       "Exit status: 0; 1 when there is no such pool, more "
-		       "than one, or it is gone; 2 for wrong usage.",
-	};
-	struct command command = { 0 };
+	static const char doc[] =
+		"Tell what a pool of a running process does: on the "
+		"first line its totals, then, with an interval, what "
+		"happens a second. --json prints an object a line.\v"
+		"Exit status: 0; 1 when there is no such pool, more "
+		"than one, or it is gone; 2 for wrong usage.";
+	struct watched_request asked = { 0 };
 	struct watched_pools pools;
 	int status;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &command) != 0)
+	if (watched_parse(&asked, argc, argv, options, doc) != TOOL_OK)
 		return TOOL_USAGE;
-	status = watched_open(&pools, command.what);
+	if (asked.count > 0 && asked.interval_ns == 0)
+		asked.interval_ns = 1000000000;
+	status = watched_open(&pools, asked.what);
 	if (status == TOOL_OK)
-		status = watched_only(&pools, command.what);
+		status = watched_only(&pools, asked.what);
 	if (status == TOOL_OK) {
 		interval_begin();
-		if (!command.json)
+		if (!asked.json)
 			print_pool(&pools.pool[0]);
-		status = run(&command, &pools.pool[0]);
+		status = run(&asked, &pools.pool[0]);
 	}
 	watched_close(&pools);
 	return status;

@@ -160,12 +160,13 @@ static int print_json(const struct top *top)
 static int run_json(struct top *top)
 {
 	const struct watched *pool = &top->pools.pool[0];
-	uint64_t next = wi_os_now_ns() + top->interval_ns;
+	uint64_t next = wi_os_now_ns() + top->asked.interval_ns;
 
 	interval_begin();
 	if (top_read(top) != TOOL_OK)
 		return TOOL_FAILED;
-	for (uint64_t n = 0; top->count == 0 || n < top->count; n++) {
+	for (uint64_t n = 0; top->asked.count == 0 || n < top->asked.count;
+	     n++) {
 		interval_sleep(next, -1);
 		if (interval_told_to_end())
 			break;
@@ -175,35 +176,12 @@ static int run_json(struct top *top)
 			return watched_tell_gone(pool);
 		if (print_json(top) != TOOL_OK)
 			return TOOL_FAILED;
-		next = interval_next(next, top->now.ns, top->interval_ns);
+		next = interval_next(next, top->now.ns, top->asked.interval_ns);
 	}
 	return TOOL_OK;
 }
 
 /* ---- the command -------------------------------------------------------- */
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct top *top = state->input;
-
-	switch (key) {
-	case 'i':
-		top->interval_ns = interval_parse(state, arg);
-		return 0;
-	case 'c':
-		top->count = tool_number(state, "count", arg, 1, UINT32_MAX);
-		return 0;
-	case TOOL_KEY_JSON:
-		tool_need_json();
-		top->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		watched_argument(state, arg, &top->what);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
 
 int cmd_top(int argc, char **argv)
 {
@@ -215,27 +193,23 @@ int cmd_top(int argc, char **argv)
 		TOOL_OPTION_JSON,
 		{ NULL, 0, NULL, 0, NULL, 0 },
 	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse,
-		.args_doc = "[PID|NAME]",
-		.doc = "Show on the whole screen what the CPUs of a running "
-		       "process' pool do; h tells the keys. --json prints an "
-		       "object a line, one for each interval.\v"
-		       "Exit status: 0; 1 when there is no such pool, with "
-		       "--json also when there is more than one or it is gone; "
-		       "2 for wrong usage, or without a terminal.",
-	};
-	struct top top = { .interval_ns = 1000000000 };
+	static const char doc[] =
+		"Show on the whole screen what the CPUs of a running "
+		"process' pool do; h tells the keys. --json prints an "
+		"object a line, one for each interval.\v"
+		"Exit status: 0; 1 when there is no such pool, with "
+		"--json also when there is more than one or it is gone; "
+		"2 for wrong usage, or without a terminal.";
+	struct top top = { .asked.interval_ns = 1000000000 };
 	int status;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &top) != 0)
+	if (watched_parse(&top.asked, argc, argv, options, doc) != TOOL_OK)
 		return TOOL_USAGE;
-	status = watched_open(&top.pools, top.what);
-	if (status == TOOL_OK && top.json)
-		status = watched_only(&top.pools, top.what);
+	status = watched_open(&top.pools, top.asked.what);
+	if (status == TOOL_OK && top.asked.json)
+		status = watched_only(&top.pools, top.asked.what);
 	if (status == TOOL_OK)
-		status = top.json ? run_json(&top) : top_screen(&top);
+		status = top.asked.json ? run_json(&top) : top_screen(&top);
 	forget(&top);
 	watched_close(&top.pools);
 	return status;

@@ -44,9 +44,7 @@ struct top_row {
 };
 
 struct top {
-	const char *what;
-	uint64_t interval_ns, count; /* count 0: until it is told to end */
-	bool json;
+	struct watched_request asked; /* count 0: until it is told to end */
 	struct watched_pools pools;
 	unsigned shown; /* which of them */
 	struct sample before, now;

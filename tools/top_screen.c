@@ -154,7 +154,7 @@ static void draw_head(struct screen *s)
 	     top->now.stat.pages, sample_bytes(page, pool->info.page_size),
 	     pool->info.nr_zones, pool->info.nr_zones == 1 ? "" : "s",
 	     pool->info.locked ? "locked lists" : "rseq",
-	     (double)top->interval_ns / 1e9);
+	     (double)top->asked.interval_ns / 1e9);
 	draw_pages(s, &top->now.stat);
 	draw_rates(s);
 	draw_message(s);
@@ -328,16 +328,18 @@ static int show(struct screen *s, uint64_t until)
 static int run(struct screen *s)
 {
 	struct top *top = s->top;
-	uint64_t next = wi_os_now_ns() + top->interval_ns;
+	uint64_t next = wi_os_now_ns() + top->asked.interval_ns;
 	int status = TOOL_OK;
 
-	for (uint64_t n = 0; top->count == 0 || n < top->count; n++) {
+	for (uint64_t n = 0; top->asked.count == 0 || n < top->asked.count;
+	     n++) {
 		status = top_read(top);
 		if (status == TOOL_OK)
 			status = show(s, next);
 		if (status != TOOL_OK || s->quit || interval_told_to_end())
 			break;
-		next = interval_next(next, wi_os_now_ns(), top->interval_ns);
+		next = interval_next(next, wi_os_now_ns(),
+				     top->asked.interval_ns);
 	}
 	return status;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "os/os.h"
+#include "interval.h"
 #include "tool.h"
 
 void watched_harmless(char *out, size_t size, const char *text)
@@ -280,10 +281,50 @@ int watched_tell_gone(const struct watched *pool)
 			  pool->pid, watched_gone(pool));
 }
 
-void watched_argument(struct argp_state *state, const char *arg,
-		      const char **what)
+/* ---- command lines ------------------------------------------------------ */
+
+static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	if (*what)
-		argp_error(state, "one pool or process: PID, NAME or PID/NAME");
-	*what = arg;
+	struct watched_request *request = state->input;
+
+	switch (key) {
+	case 'i':
+		request->interval_ns = interval_parse(state, arg);
+		return 0;
+	case 'c':
+		request->count =
+			tool_number(state, "count", arg, 1, UINT32_MAX);
+		return 0;
+	case TOOL_KEY_JSON:
+		tool_need_json();
+		request->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (request->what)
+			argp_error(state, "one pool or process: PID, NAME or "
+					  "PID/NAME");
+		request->what = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int watched_parse(struct watched_request *request, int argc, char **argv,
+		  const struct argp_option *options, const char *doc)
+{
+	static const struct argp_option only_json[] = {
+		TOOL_OPTION_JSON,
+		{ NULL, 0, NULL, 0, NULL, 0 },
+	};
+	const struct argp argp = {
+		.options = options ? options : only_json,
+		.parser = parse,
+		.args_doc = "[PID|NAME]",
+		.doc = doc,
+	};
+
+	return argp_parse(&argp, argc, argv, 0, NULL, request) == 0
+		       ? TOOL_OK
+		       : TOOL_USAGE;
 }

@@ -56,8 +56,20 @@ int watched_tell_gone(const struct watched *pool);
 /* Writes text of another process so that it does no harm, cut to `size`. */
 void watched_harmless(char *out, size_t size, const char *text);
 
-/* A row of a command's arguments: the one that watched_open() takes. */
-void watched_argument(struct argp_state *state, const char *arg,
-		      const char **what);
+/* What the command line of such a command asks for. */
+struct watched_request {
+	const char *what;     /* for watched_open() */
+	uint64_t interval_ns; /* left alone if none is given */
+	uint64_t count;	      /* likewise */
+	bool json;
+};
+
+/*
+ * Reads [PID|NAME], --json and, where `options` has them, -i and -c; `options`
+ * NULL: --json is the only one. TOOL_OK or TOOL_USAGE, if argp has not ended
+ * the program.
+ */
+int watched_parse(struct watched_request *request, int argc, char **argv,
+		  const struct argp_option *options, const char *doc);
 
 #endif

@@ -11,11 +11,6 @@
 #include "tool.h"
 #include "watched.h"
 
-struct zoneinfo {
-	const char *what;
-	bool json;
-};
-
 /* ---- as text ------------------------------------------------------------ */
 
 #define ORDERS_A_LINE 10
@@ -213,9 +208,9 @@ static int end_json(json_t *pools)
 
 /* ---- the command -------------------------------------------------------- */
 
-static int print(const struct zoneinfo *zoneinfo, struct watched_pools *pools)
+static int print(struct watched_pools *pools, bool as_json)
 {
-	json_t *json = zoneinfo->json ? begin_json() : NULL;
+	json_t *json = as_json ? begin_json() : NULL;
 	int status = TOOL_OK;
 
 	for (unsigned i = 0; i < pools->nr && status == TOOL_OK; i++) {
@@ -223,60 +218,35 @@ static int print(const struct zoneinfo *zoneinfo, struct watched_pools *pools)
 
 		status = sample_read(&sample, &pools->pool[i]);
 		watched_refresh(&pools->pool[i]);
-		if (status == TOOL_OK && zoneinfo->json)
+		if (status == TOOL_OK && as_json)
 			add_json(json, &sample, &pools->pool[i]);
 		else if (status == TOOL_OK)
 			print_text(&sample, &pools->pool[i]);
 		sample_free(&sample);
 	}
-	if (zoneinfo->json && end_json(json) != TOOL_OK)
+	if (as_json && end_json(json) != TOOL_OK)
 		return TOOL_FAILED;
 	return status;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct zoneinfo *zoneinfo = state->input;
-
-	switch (key) {
-	case TOOL_KEY_JSON:
-		tool_need_json();
-		zoneinfo->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		watched_argument(state, arg, &zoneinfo->what);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 int cmd_zoneinfo(int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		TOOL_OPTION_JSON,
-		{ NULL, 0, NULL, 0, NULL, 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse,
-		.args_doc = "[PID|NAME]",
-		.doc = "Tell of the zones and lists of running processes' "
-		       "pools: per zone the pages and runs that are free, per "
-		       "CPU its mode, what its lists hold and may hold, what "
-		       "is pending and what was drained.\v"
-		       "Exit status: 0; 1 when there is no such pool; 2 for "
-		       "wrong usage.",
-	};
-	struct zoneinfo zoneinfo = { 0 };
+	static const char doc[] =
+		"Tell of the zones and lists of running processes' "
+		"pools: per zone the pages and runs that are free, per "
+		"CPU its mode, what its lists hold and may hold, what "
+		"is pending and what was drained.\v"
+		"Exit status: 0; 1 when there is no such pool; 2 for "
+		"wrong usage.";
+	struct watched_request asked = { 0 };
 	struct watched_pools pools;
 	int status;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &zoneinfo) != 0)
+	if (watched_parse(&asked, argc, argv, NULL, doc) != TOOL_OK)
 		return TOOL_USAGE;
-	status = watched_open(&pools, zoneinfo.what);
+	status = watched_open(&pools, asked.what);
 	if (status == TOOL_OK)
-		status = print(&zoneinfo, &pools);
+		status = print(&pools, asked.json);
 	watched_close(&pools);
 	return status;
 }

@@ -47,7 +47,7 @@ struct weir_watch_info {
 	enum weir_watch_state state;
 	uint64_t bytes, page_size;
 	unsigned nr_cpus, nr_zones;
-	unsigned batch; /* pages moved from zone to list at once */
+	unsigned batch; /* pages moved from zone to list at first */
 	unsigned flags; /* WEIR_POOL_... */
 	bool locked;	/* locked mode: no restartable sequences */
 };

@@ -335,6 +335,7 @@ static size_t stock(struct wi_cache *cache, unsigned zone,
 		    const struct wi_get *get, const uint64_t *tokens, size_t nr)
 {
 	uint64_t turned[WI_REFILL_MAX];
+	/* It is 1 at least, which clang's analyzer does not know. */
 	const size_t n = wi_max_u64(get->n, 1);
 	size_t at = 0, pushed;
 

@@ -20,7 +20,8 @@ void wi_report_nothing(void)
 
 int wi_plain_error(int error)
 {
-	wi_report_nothing();
+	if (error != 0)
+		wi_report_nothing();
 	return error;
 }
 

@@ -6,7 +6,7 @@
 /* weir_last_error() has nothing to tell of the call that begins. */
 void wi_report_nothing(void);
 
-/* Returns an error to which there is nothing to add. */
+/* Returns an error to which there is nothing to add; 0 is none. */
 int wi_plain_error(int error);
 
 /* Sets weir_last_error() for this thread. */

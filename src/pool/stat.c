@@ -7,17 +7,12 @@
 #include "cache/report.h"
 #include "pool/pool.h"
 
-/* Calls of which nothing is told but their error. */
-static int told(int err)
-{
-	return err == 0 ? 0 : wi_plain_error(err);
-}
-
 int weir_stat_read(const struct weir_pool *handle, struct weir_stat *stat)
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return told(pool == NULL ? -ESTALE : wi_view_read(&pool->view, stat));
+	return wi_plain_error(pool == NULL ? -ESTALE
+					   : wi_view_read(&pool->view, stat));
 }
 
 int weir_stat_read_zone(const struct weir_pool *handle, unsigned zone,
@@ -25,8 +20,9 @@ int weir_stat_read_zone(const struct weir_pool *handle, unsigned zone,
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return told(pool == NULL ? -ESTALE
-				 : wi_view_read_zone(&pool->view, zone, stat));
+	return wi_plain_error(
+		pool == NULL ? -ESTALE
+			     : wi_view_read_zone(&pool->view, zone, stat));
 }
 
 int weir_stat_read_cpu(const struct weir_pool *handle, unsigned zone,
@@ -34,7 +30,7 @@ int weir_stat_read_cpu(const struct weir_pool *handle, unsigned zone,
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return told(pool == NULL
-			    ? -ESTALE
-			    : wi_view_read_cpu(&pool->view, zone, cpu, stat));
+	return wi_plain_error(
+		pool == NULL ? -ESTALE
+			     : wi_view_read_cpu(&pool->view, zone, cpu, stat));
 }

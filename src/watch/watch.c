@@ -191,25 +191,19 @@ int weir_watch_info(const struct weir_watch *watch,
 	return 0;
 }
 
-/* Calls of which nothing is told but their error. */
-static int told(int err)
-{
-	return err == 0 ? 0 : wi_plain_error(err);
-}
-
 int weir_watch_read(const struct weir_watch *watch, struct weir_stat *stat)
 {
-	return told(wi_view_read(&watch->view, stat));
+	return wi_plain_error(wi_view_read(&watch->view, stat));
 }
 
 int weir_watch_read_zone(const struct weir_watch *watch, unsigned zone,
 			 struct weir_stat_zone *stat)
 {
-	return told(wi_view_read_zone(&watch->view, zone, stat));
+	return wi_plain_error(wi_view_read_zone(&watch->view, zone, stat));
 }
 
 int weir_watch_read_cpu(const struct weir_watch *watch, unsigned zone,
 			unsigned cpu, struct weir_stat_cpu *stat)
 {
-	return told(wi_view_read_cpu(&watch->view, zone, cpu, stat));
+	return wi_plain_error(wi_view_read_cpu(&watch->view, zone, cpu, stat));
 }
