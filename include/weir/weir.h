@@ -320,7 +320,7 @@ WEIR_API const char *weir_strerror(int error);
 /*
  * Why this thread's last failed call failed, with the option's field and what
  * was wrong; "" if there is nothing to add to the error value. Valid until the
- * thread's next call. Threads: yes. Signals: no.
+ * thread's next call. Threads: yes. Signals: no. Calls: malloc, once a thread.
  */
 WEIR_API const char *weir_last_error(void);
 

@@ -10,12 +10,90 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "os/os.h"
 
-static __thread char last_error[256];
+#define TEXT_BYTES 384
+
+/* This thread's; NULL: there is none. */
+static __thread struct {
+	wi_reason reason;
+	uint64_t arg[WI_REASON_ARGS];
+} last_error __attribute__((tls_model("initial-exec")));
+
+/* --- reasons ------------------------------------------------------------ */
+
+void wi_report_reason(wi_reason reason, const uint64_t arg[WI_REASON_ARGS])
+{
+	for (unsigned i = 0; i < WI_REASON_ARGS; i++)
+		last_error.arg[i] = arg[i];
+	last_error.reason = reason;
+}
+
+static void report_two(wi_reason reason, uint64_t a, uint64_t b)
+{
+	wi_report_reason(reason, (const uint64_t[WI_REASON_ARGS]){ a, b });
+}
+
+static void say_flags(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len, "flags: 0x%x has unknown bits", (unsigned)arg[0]);
+}
+
+static void say_order(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len, "order: %u, the largest is %u", (unsigned)arg[0],
+		 (unsigned)arg[1]);
+}
+
+static void say_list(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len, "list: %u, the cache has %u", (unsigned)arg[0],
+		 (unsigned)arg[1]);
+}
+
+static void say_cpu(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len, "cpu: %u cannot exist here, the last is %u",
+		 (unsigned)arg[0], (unsigned)arg[1]);
+}
+
+void wi_report_flags(unsigned flags)
+{
+	report_two(say_flags, flags, 0);
+}
+
+void wi_report_order(unsigned order, unsigned largest)
+{
+	report_two(say_order, order, largest);
+}
+
+void wi_report_list(unsigned list, unsigned nr_lists)
+{
+	report_two(say_list, list, nr_lists);
+}
+
+void wi_report_cpu(unsigned cpu, unsigned last)
+{
+	report_two(say_cpu, cpu, last);
+}
+
+/* The text is there already. */
+static void say_text(char *to, size_t len, const uint64_t *arg)
+{
+	(void)to, (void)len, (void)arg;
+}
+
+static void say_no_memory(char *to, size_t len, const uint64_t *arg)
+{
+	(void)arg;
+	snprintf(to, len, "there was no memory for the reason");
+}
+
+/* --- the last error ----------------------------------------------------- */
 
 void wi_report_nothing(void)
 {
-	last_error[0] = '\0';
+	last_error.reason = NULL;
 }
 
 int wi_plain_error(int error)
@@ -27,17 +105,35 @@ int wi_plain_error(int error)
 
 void wi_report(const char *format, ...)
 {
+	char *text = wi_os_thread_text(TEXT_BYTES);
 	va_list args;
 
+	if (text == NULL) {
+		last_error.reason = say_no_memory;
+		return;
+	}
 	va_start(args, format);
-	vsnprintf(last_error, sizeof(last_error), format, args);
+	vsnprintf(text, TEXT_BYTES, format, args);
 	va_end(args);
+	last_error.reason = say_text;
 }
 
 const char *weir_last_error(void)
 {
-	return last_error;
+	const wi_reason reason = last_error.reason;
+	char *text;
+
+	if (reason == NULL)
+		return "";
+	text = wi_os_thread_text(TEXT_BYTES);
+	if (text == NULL)
+		return "there is no memory for the reason";
+	reason(text, TEXT_BYTES, last_error.arg);
+	last_error.reason = say_text; /* the same text until the next call */
+	return text;
 }
+
+/* --- the fatal line ----------------------------------------------------- */
 
 void wi_fatal(const char *format, ...)
 {
@@ -49,6 +145,8 @@ void wi_fatal(const char *format, ...)
 	va_end(args);
 	wi_panic(line);
 }
+
+/* --- what error values mean --------------------------------------------- */
 
 const char *weir_strerror(int error)
 {

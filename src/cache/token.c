@@ -224,11 +224,11 @@ static int bad_request(const struct weir_cache *cache, unsigned list,
 	if (cache->impl == NULL)
 		return ESTALE;
 	if (list >= cache->nr_lists) {
-		wi_report("list: %u, the cache has %u", list, cache->nr_lists);
+		wi_report_list(list, cache->nr_lists);
 		return EINVAL;
 	}
 	if (flags & ~WEIR_NOWAIT) {
-		wi_report("flags: 0x%x has unknown bits", flags);
+		wi_report_flags(flags);
 		return EINVAL;
 	}
 	return 0;

@@ -208,6 +208,15 @@ int wi_os_mutex_lock(struct wi_os_mutex *m, uint64_t deadline_ns);
 bool wi_os_mutex_trylock(struct wi_os_mutex *m);
 void wi_os_mutex_unlock(struct wi_os_mutex *m);
 
+/* ---- text (text.c) ----------------------------------------------------- */
+
+/*
+ * Memory of `len` bytes, always the same number, that is the calling thread's
+ * until it ends: allocated by malloc() at the first call, NULL if that fails.
+ * Not for signal handlers.
+ */
+char *wi_os_thread_text(size_t len);
+
 /* ---- files (file.c) --------------------------------------------------- */
 
 /*

@@ -177,12 +177,11 @@ static int bad_request(const struct wi_pool *pool, unsigned order,
 	if (pool == NULL)
 		return ESTALE;
 	if (order > WEIR_ORDER_MAX) {
-		wi_report("order: %u, the largest is %u", order,
-			  WEIR_ORDER_MAX);
+		wi_report_order(order, WEIR_ORDER_MAX);
 		return EINVAL;
 	}
 	if (flags & ~(WEIR_NOWAIT | WEIR_ZERO | WEIR_THISNODE)) {
-		wi_report("flags: 0x%x has unknown bits", flags);
+		wi_report_flags(flags);
 		return EINVAL;
 	}
 	return 0;

@@ -58,8 +58,7 @@ int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
 	if (cpu >= pool->cache.drain.nr_cpus) {
-		wi_report("cpu: %u cannot exist here, the last is %u", cpu,
-			  pool->cache.drain.nr_cpus - 1);
+		wi_report_cpu(cpu, pool->cache.drain.nr_cpus - 1);
 		return -EINVAL;
 	}
 	return wi_public_mode(&pool->cache.drain.units[cpu]);

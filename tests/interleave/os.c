@@ -25,6 +25,13 @@ void wi_panic(const char *what)
 	sched_fail("weir: %s", what);
 }
 
+char *wi_os_thread_text(size_t len)
+{
+	static char text[1024];
+
+	return len <= sizeof(text) ? text : NULL;
+}
+
 /* --- memory: an arena that each run begins anew ------------------------- */
 
 #define ARENA_BYTES (1 << 20)
