@@ -67,10 +67,12 @@ WEIR_API int weir_cache_create(struct weir_cache **cache,
 
 /*
  * Gives what the lists hold to the back end and unmaps the cache; no thread
- * may be using it. Returns 0; -EAGAIN when evidence of a CPU is missing (a
+ * may be using it, but for a put of the back end, which may put tokens: they
+ * come back, too. Returns 0; -EAGAIN when evidence of a CPU is missing (a
  * thread was still using it, or a burst was left open; without membarrier also
- * a polling CPU without a further operation), -ETIMEDOUT and -EDEADLK as
- * weir_drain(): nothing was unmapped; -ESTALE in a forked child.
+ * a polling CPU without a further operation), or put gave tokens back to the
+ * cache until wait_ns were over; -ETIMEDOUT and -EDEADLK as weir_drain():
+ * nothing was unmapped; -ESTALE in a forked child.
  * Threads: once. Signals: no. Calls: those of weir_cache_drain(), munmap.
  * Interrupts: yes, unmapping does.
  */

@@ -75,8 +75,9 @@ weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
 /*
  * Opens a pool that weir_watch_list() told of; its name is not looked at.
  * `*watch` is set on success.
- * Returns 0; -ENOENT: there is no such pool any more; -EPROTO: this library
- * does not understand it (made by another version, or no pool at all);
+ * Returns 0; -ENOENT: there is no such pool (pools that are being created do
+ * not count); -EPROTO: there is none, but a pool of the process that this
+ * library does not understand (made by another version, or no pool at all);
  * -EPERM or -EACCES: the caller may not look into that process; -ENOMEM; or
  * the error of a system call.
  * Threads: yes. Signals: no. Calls: those of weir_watch_list(), pidfd_open,

@@ -181,14 +181,32 @@ static bool has_list(struct wi_cache *cache, unsigned zone, unsigned kind)
 }
 
 /* An operation that found its list empty, or full, or none, commits nothing:
- * without this a drain could wait for ever for an owner that only fails. (In
- * locked mode the holder's mark is all the evidence there is to leave.) */
+ * without this a drain could wait for ever for an owner that makes no other.
+ * (In locked mode the holder's mark is all the evidence there is to leave.) */
 static void tick(struct wi_cache *cache, unsigned zone)
 {
 	const struct weir_lists lists = wi_cache_lists(cache, zone);
 
 	if (!cache->drain.locked)
 		weir_seq_tick(&lists);
+}
+
+/*
+ * An operation on one zone's area is no evidence for this CPU's areas of other
+ * zones, of which a drain may wait for each: those whose active was exchanged
+ * since their last tick get one. Quiet CPUs need none.
+ */
+static void tick_others(struct wi_cache *cache, unsigned zone)
+{
+	for (unsigned i = 0; i < cache->drain.nr_zones; i++) {
+		struct wi_area *area = area_here(cache, i);
+		/* Relaxed, both: a hint; the tick itself is a sequence. */
+		uint64_t active = wi_load_relaxed(&area->active);
+
+		if (i != zone && !wi_active_is_quiet(active) &&
+		    wi_load_relaxed(&area->seen) != active)
+			tick(cache, i);
+	}
 }
 
 void wi_cache_tick(struct wi_cache *cache)
@@ -287,9 +305,7 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 	size_t done = 0;
 
 	wi_grace_thread_init();
-	if (kind < cache->drain.nr_lists && !has_list(cache, zone, kind)) {
-		tick(cache, zone);
-	} else if (kind < cache->drain.nr_lists) {
+	if (has_list(cache, zone, kind)) {
 		done = list_push(cache, zone, kind, tokens, n);
 		if (done < n && n - done < cache->batch[kind] &&
 		    cache->drain.limits[kind] > 1) {
@@ -298,6 +314,10 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 					  n - done);
 		}
 	}
+	if (done == 0)
+		tick(cache, zone);
+	if (cache->drain.nr_zones > 1)
+		tick_others(cache, zone);
 	backend_put(cache, zone, kind, tokens + done, n - done);
 }
 
@@ -403,12 +423,11 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 			    const struct wi_get *get, size_t got)
 {
-	if (get->kind < cache->drain.nr_lists) {
+	if (get->kind < cache->drain.nr_lists)
 		got += list_pop(cache, zone, get->kind, get->tokens + got,
 				get->n - got);
-		if (got < get->n)
-			tick(cache, zone);
-	}
+	if (got < get->n)
+		tick(cache, zone);
 	while (got < get->n) {
 		size_t n = refill(cache, zone, get, got);
 
@@ -419,13 +438,14 @@ static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 	return got;
 }
 
-/* The zones, the local one first. */
+/* The zones, the local one first: `here` is read once a call, as its thread may
+ * be moved to another node meanwhile. */
 static size_t get_from_zones(struct wi_cache *cache, const struct wi_get *get,
-			     size_t got)
+			     unsigned here, size_t got)
 {
-	unsigned here = wi_cache_zone_here(cache);
-
 	got = get_from_zone(cache, here, get, got);
+	if (cache->drain.nr_zones > 1)
+		tick_others(cache, here);
 	if (get->flags & WI_GET_LOCAL)
 		return got;
 	for (unsigned i = 1; i < cache->drain.nr_zones && got < get->n; i++)
@@ -445,6 +465,7 @@ static bool is_enough(const struct wi_get *get, size_t got)
 struct need {
 	struct wi_cache *cache;
 	const struct wi_get *get; /* NULL: a drain for its own sake */
+	unsigned here;		  /* the local zone of the get */
 	size_t got;
 	size_t part; /* what it had, and gave back before it drains */
 };
@@ -645,7 +666,7 @@ static int drain_in_need(struct need *need, bool last_word, uint64_t deadline,
 	struct wi_cache *cache = need->cache;
 	const bool all = last_word && !(need->get->flags & WI_GET_LOCAL);
 	struct wi_drain_request request = {
-		.first_zone = all ? 0 : wi_cache_zone_here(cache),
+		.first_zone = all ? 0 : need->here,
 		.nr_zones = all ? cache->drain.nr_zones : 1,
 		.deadline_ns = deadline,
 	};
@@ -693,10 +714,10 @@ static uint64_t give_part_back(struct need *need)
  * back. Each round: the zones again, a drain of the local zone for what is
  * missing, then (everything) a full drain.
  */
-static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
-			  size_t got, int *error)
+static size_t get_in_need(struct need need, int *error)
 {
-	struct need need = { .cache = cache, .get = get, .got = got };
+	struct wi_cache *cache = need.cache;
+	const struct wi_get *get = need.get;
 	const uint64_t deadline = wi_after_ns(wi_os_now_ns(), cache->wait_ns);
 	struct wi_drain_outcome outcome = { 0 };
 
@@ -705,7 +726,8 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 		int err;
 
 		for (unsigned last_word = 0; last_word <= 1; last_word++) {
-			need.got = get_from_zones(cache, get, need.got);
+			need.got =
+				get_from_zones(cache, get, need.here, need.got);
 			if (is_enough(get, need.got))
 				return need.got;
 			before += give_part_back(&need);
@@ -716,7 +738,7 @@ static size_t get_in_need(struct wi_cache *cache, const struct wi_get *get,
 			if (err == -ETIMEDOUT || err == -EDEADLK)
 				return fail(&need, WI_FAIL_LOST, error);
 		}
-		need.got = get_from_zones(cache, get, need.got);
+		need.got = get_from_zones(cache, get, need.here, need.got);
 		if (is_enough(get, need.got))
 			return need.got;
 		before += give_part_back(&need);
@@ -750,18 +772,21 @@ static void collect_here(struct wi_cache *cache)
 size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 		    int *error)
 {
-	size_t got;
+	struct need need = {
+		.cache = cache,
+		.get = get,
+		.here = wi_cache_zone_here(cache),
+	};
 
 	wi_grace_thread_init();
 	if (!(get->flags & WI_GET_NOWAIT))
 		collect_here(cache);
-	got = get_from_zones(cache, get, 0);
-	if (is_enough(get, got))
-		return got;
+	need.got = get_from_zones(cache, get, need.here, 0);
+	if (is_enough(get, need.got))
+		return need.got;
 	if (get->flags & WI_GET_NOWAIT)
-		return fail(&(struct need){ cache, get, got, 0 },
-			    WI_FAIL_NOWAIT, error);
-	return get_in_need(cache, get, got, error);
+		return fail(&need, WI_FAIL_NOWAIT, error);
+	return get_in_need(need, error);
 }
 
 /* --- beginning and end ------------------------------------------------- */

@@ -640,6 +640,9 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 		    request->first_zone + request->nr_zones ||
 	    !is_subset(drain, request->cpus, last->cpus))
 		return false;
+	/* What it left pending may have evidence before this one's deadline. */
+	if (drain->last_outcome.nr_pending != 0)
+		return false;
 	*outcome = drain->last_outcome;
 	return true;
 }

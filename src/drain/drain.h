@@ -162,7 +162,8 @@ bool wi_drain_trylock(struct wi_drain *drain);
 void wi_drain_unlock(struct wi_drain *drain);
 
 /* With the mutex held: did a drain that began after `asked` do all that this
- * request asks for? Then its outcome is the answer. */
+ * request asks for, and leave nothing pending? Then its outcome is the answer.
+ */
 bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 		      const struct wi_drain_request *request,
 		      struct wi_drain_outcome *outcome);

@@ -211,7 +211,10 @@ static int open_held(int held, struct wi_os_shared *file)
 	seals = fcntl(file->fd, F_GET_SEALS);
 	if (seals < 0 || (seals & WI_OS_SEALS) != WI_OS_SEALS) {
 		wi_os_close(file->fd);
-		return -EPROTO;
+		/* All are added at once: a file without any is one of a pool
+		 * that is being made. */
+		return seals >= 0 && (seals & WI_OS_SEALS) == 0 ? -ENOENT
+								: -EPROTO;
 	}
 	/* Its size is final now. */
 	error = judge(file->fd, file);

@@ -117,7 +117,8 @@ bool wi_os_process_is_gone(int pidfd);
 
 /*
  * Opens what descriptor `fd` of a process names, for reading. -ENOENT: not a
- * file of wi_os_share() by its name; -EPROTO: by its kind or its seals.
+ * file of wi_os_share() by its name, or one without any seal, which is being
+ * made; -EPROTO: not such a file by its kind or its seals.
  */
 int wi_os_open_shared(struct wi_os_shared *file, int pid, int fd);
 

@@ -121,6 +121,11 @@ WI_INLINE unsigned wi_active_set(uint64_t active)
 					  : WI_SET_1;
 }
 
+WI_INLINE bool wi_active_is_quiet(uint64_t active)
+{
+	return active >> WEIR_ACTIVE_QUIET_BIT & 1;
+}
+
 /* The headers of a set; those of the null set are zeros. */
 WI_INLINE uint64_t *wi_area_headers(struct wi_area *area, unsigned set)
 {

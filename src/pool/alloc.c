@@ -228,6 +228,7 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 			&pool->cache.drain.total->failures[WI_FAIL_EMPTY], 1);
 		WI_TRACE(exhausted, &pool->cache.drain, WI_FAIL_EMPTY, kind, n,
 			 0);
+		wi_cache_tick(&pool->cache); /* an operation like any other */
 		*error = ENOMEM;
 		return 0;
 	}

@@ -152,6 +152,8 @@ const struct scenario list_scenarios[] = {
 	    .thread = { "0 gpgp", "0 gp", "1 G" }),
 	ROW("need-two-drainers", "need", 2, .modes = "oo", FULL,
 	    .thread = { "0 gp", "1 d", "0 d" }),
+	ROW("need-longer-wait", "need", 2, .modes = "qo", FULL,
+	    .thread = { "0 bgne", "1 d", "1 D" }),
 	ROW("need-polling-pending", "need", 2, .modes = "yo", .tokens = 2,
 	    .fill = { 2, 0 }, .never_empty = true,
 	    .thread = { "0 gp", "1 G" }),

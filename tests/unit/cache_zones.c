@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, a get of one zone drains or judges another one because its
+ * thread was moved, or operations on one zone of a polling CPU are no evidence
+ * for that CPU's lists of another.
+ */
+#include <weir/cache.h>
+
+#include "cache/cache.h"
+#include "helpers.h"
+
+#define NONE 1000 /* tokens of zone 1 begin there */
+
+static struct wi_cache cache;
+static int cpu[2]; /* of zone 0, of zone 1 */
+static bool moves; /* the thread that finds zone 0 empty */
+
+static size_t zone_get(void *ctx, unsigned zone, unsigned kind,
+		       uint64_t *tokens, size_t n, uint32_t *cursor)
+{
+	(void)ctx, (void)kind, (void)tokens, (void)n, (void)cursor;
+	if (moves)
+		pin(cpu[1 - zone]);
+	return 0;
+}
+
+static void zone_put(void *ctx, unsigned zone, unsigned kind,
+		     const uint64_t *tokens, size_t n)
+{
+	(void)ctx, (void)zone, (void)kind, (void)tokens, (void)n;
+}
+
+static uint64_t generation(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+static unsigned zone_of(void *ctx, uint64_t token)
+{
+	(void)ctx;
+	return token >= NONE;
+}
+
+static void create(enum wi_mode mode)
+{
+	static uint8_t modes[CPU_SETSIZE];
+	static uint16_t zones[CPU_SETSIZE];
+	struct wi_cache_config config = {
+		.modes = modes,
+		.zone_of_cpu = zones,
+		.nr_cpus = (unsigned)cpu[1] + 1,
+		.nr_zones = 2,
+		.nr_lists = 1,
+		.limits = { 60 },
+		.weight = { 1 },
+		.batch = 16,
+		.wait_ns = 5000000000u,
+		.backend = { .get = zone_get,
+			     .put = zone_put,
+			     .generation = generation,
+			     .zone_of = zone_of },
+	};
+	size_t bytes = wi_cache_areas_bytes(config.nr_cpus, 2);
+
+	config.locked = mode == WI_MODE_LOCKED;
+	memset(modes, mode, sizeof(modes));
+	zones[cpu[1]] = 1;
+	config.areas = aligned_alloc(4096, wi_round_up(bytes, 4096));
+	memset(config.areas, 0, bytes);
+	bytes = wi_round_up(wi_drain_bytes(config.nr_cpus, 2), 64);
+	config.memory = aligned_alloc(64, bytes);
+	memset(config.memory, 0, bytes);
+	memset(&cache, 0, sizeof(cache));
+	CHECK_EQ(wi_cache_init(&cache, &config), 0);
+}
+
+static void put_both(void *unused)
+{
+	uint64_t token = 1;
+
+	(void)unused;
+	wi_cache_put(&cache, 0, 0, &token, 1);
+	token = NONE + 1;
+	wi_cache_put(&cache, 1, 0, &token, 1);
+}
+
+/* Zone 0 has none left, a list of the other CPU has one of each zone: that of
+ * zone 0 is taken, wherever the thread goes meanwhile. */
+static void moved(enum wi_mode mode)
+{
+	const struct wi_get get = {
+		.flags = WI_GET_LOCAL,
+		.tokens = &(uint64_t){ 0 },
+		.n = 1,
+	};
+	int error;
+
+	create(mode);
+	run_on(cpu[1], put_both, NULL);
+	pin(cpu[0]);
+	moves = true;
+	CHECK_EQ(wi_cache_get(&cache, &get, &error), 1);
+	CHECK_EQ(*get.tokens, 1);
+	/* Now zone 0 is empty, and zone 1 is not asked. */
+	pin(cpu[0]);
+	CHECK_EQ(wi_cache_get(&cache, &get, &error), 0);
+	CHECK_EQ(error, ENOMEM);
+	moves = false;
+	wi_cache_fini(&cache);
+}
+
+static event started, over;
+
+/* Gets and puts of zone 0 alone, or of orders without a list. */
+static void poll(void *kind)
+{
+	uint64_t token = 2;
+	const struct wi_get get = {
+		.kind = *(unsigned *)kind,
+		.flags = WI_GET_NOWAIT | WI_GET_LOCAL,
+		.tokens = &token,
+		.n = 1,
+	};
+	int error;
+
+	put_both(NULL);
+	tell(&started);
+	while (!happened(&over, 1))
+		if (get.kind != 0 || wi_cache_get(&cache, &get, &error) == 1)
+			wi_cache_put(&cache, 0, get.kind, &token, 1);
+}
+
+static void polled(unsigned kind)
+{
+	struct wi_drain_request request = { .nr_zones = 2 };
+	struct wi_drain_outcome outcome;
+	struct runner runner;
+
+	create(WI_MODE_POLLING);
+	started = over = 0;
+	start_on(&runner, cpu[0], poll, &kind);
+	await(&started, 1);
+	pin(cpu[1]);
+	request.deadline_ns = now_ns() + 5000000000u;
+	CHECK_EQ(wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 }), 0);
+	CHECK(outcome.pages >= 1); /* one may be in its hand */
+	tell(&over);
+	finish(&runner);
+	wi_cache_fini(&cache);
+}
+
+int main(void)
+{
+	need_two_cpus();
+	cpu[0] = allowed_cpu(0);
+	cpu[1] = allowed_cpu(1);
+	moved(WI_MODE_LOCKED);
+	if (!wi_grace_has_sequences())
+		return 0;
+	moved(WI_MODE_QUIET);
+	polled(0);
+	polled(1);
+	return 0;
+}
