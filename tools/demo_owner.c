@@ -161,17 +161,18 @@ static void *owner_main(void *arg)
 
 /* --- the other side ------------------------------------------------------ */
 
-/* Does the kernel say that the thread sleeps? */
+/* Does the kernel say that the thread sleeps? By `status`: to read `stat` may
+ * interrupt the owner's CPU (src/os/thread.c). */
 static bool is_asleep(const struct owner *owner)
 {
-	char path[48], stat[1024];
-	const char *name_end;
+	char path[48], status[8192];
+	const char *state;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%u/stat", owner->tid);
-	if (wi_os_read_file(path, stat, sizeof(stat)) < 0)
+	snprintf(path, sizeof(path), "/proc/self/task/%u/status", owner->tid);
+	if (wi_os_read_file(path, status, sizeof(status)) < 0)
 		return true;
-	name_end = strrchr(stat, ')');
-	return name_end && strncmp(name_end, ") S", 3) == 0;
+	state = strstr(status, "\nState:\t");
+	return state && state[8] == 'S';
 }
 
 void owner_do(struct owner *owner, enum owner_order order)

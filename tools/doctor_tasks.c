@@ -77,7 +77,12 @@ static bool read_allowed(struct task *task, const char *folder)
 	return wi_cpuset_parse(&task->allowed, at, NULL) == 0;
 }
 
-/* Tells of each process (or of each thread of one); false: none was seen. */
+/*
+ * Tells of each process (or of each thread of one); false: none was seen. A
+ * thread's `stat` is read as if it were a process: in the folder of its
+ * process' threads, reading it brings the thread's run time up to date on its
+ * run queue, and may interrupt the CPU that it runs on (Linux 6.12).
+ */
 static bool each_task(const char *folder,
 		      void (*each)(void *ctx, struct task *task,
 				   const char *folder),
@@ -92,8 +97,7 @@ static bool each_task(const char *folder,
 	while (dir && (entry = readdir(dir))) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		snprintf(path, sizeof(path), "%.40s/%.16s", folder,
-			 entry->d_name);
+		snprintf(path, sizeof(path), "/proc/%.16s", entry->d_name);
 		task.pid = atoi(entry->d_name);
 		if (!read_stat(&task, path))
 			continue;

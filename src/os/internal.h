@@ -4,6 +4,7 @@
 #define WI_OS_INTERNAL_H
 
 #include <errno.h>
+#include <stdbool.h>
 
 /*
  * The negative errno of a call that has just failed, after putting back the
@@ -16,6 +17,9 @@ static inline int wi_os_failure(int saved_errno)
 	errno = saved_errno;
 	return -error;
 }
+
+/* A thread's state in the text of /proc/.../status: has it ended? */
+bool wi_os_state_is_dead(const char *status);
 
 /*
  * wi_os_kernel_version() from uname's release and version and the contents

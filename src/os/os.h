@@ -156,7 +156,10 @@ int wi_os_membarrier_cpu(unsigned cpu);
 /* The kernel's number of the calling thread; never 0. */
 uint32_t wi_os_tid(void);
 
-/* False only when this process has no such thread any more. */
+/*
+ * False only when this process has no such thread any more. Touches no run
+ * queue: asking for a thread of a quiet CPU must not interrupt that CPU.
+ */
 bool wi_os_thread_exists(uint32_t tid);
 
 /* CLOCK_MONOTONIC. */

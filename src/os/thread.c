@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads, CPUs, clocks, membarrier and the C library's rseq registration. */
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,31 +42,54 @@ uint32_t wi_os_tid(void)
 	return (uint32_t)syscall(SYS_gettid);
 }
 
+/* Has the process ended, or this thread of it, as far as its state says? */
+bool wi_os_state_is_dead(const char *status)
+{
+	static const char key[] = "\nState:\t";
+	const char *at = strstr(status, key);
+	char state = at ? at[sizeof(key) - 1] : '\0';
+
+	return state == 'Z' || state == 'X';
+}
+
 /*
  * The first thread of a process stays, as a zombie that tgkill still finds,
- * when it ends before the others.
+ * when it ends before the others. Its state is read from `status`: for `stat`
+ * the kernel brings the thread's run time up to date on the run queue of its
+ * CPU, and Linux 6.12 may then interrupt that CPU to schedule anew. `status`
+ * touches no run queue. The state is the second or third line, behind a name
+ * of at most 64 bytes (16, escaped).
  */
 static bool is_zombie(uint32_t tid)
 {
-	char path[48], stat[1024];
-	const char *name_end;
+	char path[48], status[512];
+	long got;
+	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%u/stat", (unsigned)tid);
-	if (wi_os_read_file(path, stat, sizeof(stat)) < 0)
+	snprintf(path, sizeof(path), "/proc/self/task/%u/status",
+		 (unsigned)tid);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return false;
-	name_end = strrchr(stat, ')'); /* a name may contain one */
-	return name_end &&
-	       (!strncmp(name_end, ") Z", 3) || !strncmp(name_end, ") X", 3));
+	got = wi_os_read_at(fd, status, sizeof(status) - 1, 0);
+	wi_os_close(fd);
+	if (got <= 0)
+		return false;
+	status[got] = '\0';
+	return wi_os_state_is_dead(status);
 }
 
 bool wi_os_thread_exists(uint32_t tid)
 {
 	int saved = errno;
 	long pid = getpid();
+	bool exists;
 
 	if (syscall(SYS_tgkill, pid, (long)tid, 0L) < 0)
 		return wi_os_failure(saved) != -ESRCH;
-	return (long)tid != pid || !is_zombie(tid);
+	exists = (long)tid != pid || !is_zombie(tid);
+	errno = saved;
+	return exists;
 }
 
 uint64_t wi_os_now_ns(void)

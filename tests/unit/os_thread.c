@@ -5,6 +5,7 @@
  */
 #include <sys/syscall.h>
 
+#include "os/internal.h"
 #include "os/os.h"
 #include "os_system.h"
 
@@ -46,6 +47,17 @@ static void end_first(void *arg)
 	syscall(SYS_exit, 0);
 }
 
+/* A thread may call itself what it likes: the kernel escapes it. */
+static void read_states(void)
+{
+	CHECK(wi_os_state_is_dead("Name:\tx\nUmask:\t0022\nState:\tZ (zo"));
+	CHECK(wi_os_state_is_dead("Name:\tx\nState:\tX (dead)\nTgid:\t1"));
+	CHECK(!wi_os_state_is_dead("Name:\tx\nState:\tR (running)\n"));
+	CHECK(!wi_os_state_is_dead("Name:\t\\nState:\tZ\nState:\tS (sl"));
+	CHECK(!wi_os_state_is_dead("Name:\tx\n"));
+	CHECK(!wi_os_state_is_dead(""));
+}
+
 static void check_cpus(void)
 {
 	uint64_t words[128];
@@ -80,6 +92,7 @@ int main(void)
 	CHECK(is_gone_soon(tid));
 	CHECK(!wi_os_thread_exists(1)); /* exists, but not here */
 	CHECK_EQ(end_child(start_child(end_first, NULL)), 42);
+	read_states();
 	check_cpus();
 	check_clock();
 	return 0;
