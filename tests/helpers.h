@@ -84,6 +84,7 @@ static inline void await(const event *e, uint32_t n)
 
 struct runner {
 	pthread_t thread;
+	pid_t tid; /* when it has ended */
 	int cpu;
 	void (*run)(void *);
 	void *arg;
@@ -93,6 +94,7 @@ static inline void *runner_main(void *arg)
 {
 	struct runner *runner = arg;
 
+	runner->tid = (pid_t)syscall(SYS_gettid);
 	pin(runner->cpu);
 	runner->run(runner->arg);
 	return NULL;
@@ -105,9 +107,19 @@ static inline void start_on(struct runner *runner, int cpu, void (*run)(void *),
 	CHECK_EQ(pthread_create(&runner->thread, NULL, runner_main, runner), 0);
 }
 
+/* The thread has ended when this returns. pthread_join() alone does not say so:
+ * the kernel wakes the joining thread early in the exit, and on a busy CPU the
+ * thread can be found for milliseconds after that. */
 static inline void finish(struct runner *runner)
 {
+	const struct timespec nap = { .tv_nsec = 100000 };
+	const uint64_t end = now_ns() + 30000000000u;
+
 	CHECK_EQ(pthread_join(runner->thread, NULL), 0);
+	while (syscall(SYS_tgkill, getpid(), runner->tid, 0) == 0) {
+		CHECK_MSG(now_ns() < end, "a thread does not end");
+		nanosleep(&nap, NULL);
+	}
 }
 
 /* Runs a function in a thread on that CPU, to its end. */

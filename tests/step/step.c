@@ -415,20 +415,26 @@ static void survey_creation(uint64_t way_in)
 	trace_end(&t);
 }
 
-static void run_creation(const struct target *target)
+/* False if it does not come there. */
+static bool run_creation(const struct target *target)
 {
 	struct trace t;
+	bool reached;
 
 	trace_begin(&t, tracee_create);
-	if (go_in(&t, target) && reach(&t, target->insn->at)) {
+	reached = go_in(&t, target) && reach(&t, target->insn->at);
+	if (reached) {
 		CHECK_EQ(trace_go(&t, 0), ENDED);
 		target->insn->preempted++;
 		target->insn->paused++;
 		nr_cases++;
 	}
 	trace_end(&t);
+	return reached;
 }
 
+/* This sequence lasts until it is disturbed. A survey may meet the handler
+ * after such an abort, which need not come again: then an abort is made. */
 static void run_creations(void)
 {
 	const struct insn *in = NULL;
@@ -440,9 +446,15 @@ static void run_creations(void)
 			in = targets[i].insn;
 	if (in != NULL)
 		survey_creation(in->at);
-	for (unsigned i = 0; i < nr_targets; i++)
-		if (targets[i].insn->preempted == 0)
-			run_creation(&targets[i]);
+	for (unsigned i = 0; i < nr_targets; i++) {
+		struct target target = targets[i];
+
+		if (target.insn->preempted != 0 || run_creation(&target))
+			continue;
+		nr_missed++;
+		target.way_in = in == NULL ? 0 : in->at;
+		run_creation(&target);
+	}
 }
 
 /* --- the report -------------------------------------------------------- */

@@ -18,7 +18,7 @@ static void *tell_tid(void *arg)
 /* pthread_join() may return a moment before the kernel forgets the thread. */
 static bool is_gone_soon(uint32_t tid)
 {
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 30000; i++) {
 		if (!wi_os_thread_exists(tid))
 			return true;
 		usleep(1000);
