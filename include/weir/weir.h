@@ -318,9 +318,14 @@ WEIR_API int weir_get_mode(const struct weir_pool *pool, unsigned cpu);
 WEIR_API const char *weir_strerror(int error);
 
 /*
- * Why this thread's last failed call failed, with the option's field and what
- * was wrong; "" if there is nothing to add to the error value. Valid until the
- * thread's next call. Threads: yes. Signals: no. Calls: malloc, once a thread.
+ * Why this thread's last failed call failed: the option's field and what was
+ * wrong with it; for an allocation or a get which of the reasons for its EAGAIN
+ * or ENOMEM it was, and how the pool stands now (pages free, the largest free
+ * run, pages in lists, pending, allocated); for a drain what is pending. "" if
+ * there is nothing to add to the error value. Valid until the thread's next
+ * call. Failing calls store numbers only; the text is made, and the pool read
+ * as by weir_stat_read(), when this is called.
+ * Threads: yes. Signals: no. Calls: malloc, once a thread. Interrupts: none.
  */
 WEIR_API const char *weir_last_error(void);
 

@@ -467,7 +467,8 @@ struct need {
 	const struct wi_get *get; /* NULL: a drain for its own sake */
 	unsigned here;		  /* the local zone of the get */
 	size_t got;
-	size_t part; /* what it had, and gave back before it drains */
+	size_t part;	  /* what it had, and gave back before it drains */
+	uint64_t pending; /* pages that the last drain had no evidence for */
 };
 
 /* May a token of whatever zone be handed to it? */
@@ -654,6 +655,9 @@ static size_t fail(const struct need *need, enum wi_failure why, int *error)
 	wi_add_relaxed(&cache->drain.total->failures[why], 1); /* a count */
 	WI_TRACE(exhausted, &cache->drain, why, need->get->kind, need->get->n,
 		 need->got);
+	if (need->get->shortage != NULL)
+		*need->get->shortage =
+			(struct wi_shortage){ why, need->pending };
 	*error = why == WI_FAIL_EMPTY ? ENOMEM : EAGAIN;
 	return need->got;
 }
@@ -671,11 +675,14 @@ static int drain_in_need(struct need *need, bool last_word, uint64_t deadline,
 		.deadline_ns = deadline,
 	};
 	bool taken_over;
+	int err;
 
 	if (!last_word && need->get->kind < cache->drain.nr_lists)
 		request.want_pages = (need->get->n - need->part) *
 				     cache->drain.weight[need->get->kind];
-	return drain_for(need, &request, outcome, &taken_over);
+	err = drain_for(need, &request, outcome, &taken_over);
+	need->pending = outcome->pending;
+	return err;
 }
 
 /*

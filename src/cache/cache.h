@@ -109,6 +109,12 @@ struct weir_lists wi_cache_lists(const struct wi_cache *cache, unsigned zone);
 /* The zone of the CPU this thread is on. */
 unsigned wi_cache_zone_here(const struct wi_cache *cache);
 
+/* Why a get fell short. */
+struct wi_shortage {
+	enum wi_failure why;
+	uint64_t pending; /* pages without evidence, when it last drained */
+};
+
 enum { WI_GET_NOWAIT = 1, WI_GET_LOCAL = 2, WI_GET_SOME = 4 };
 
 struct wi_get {
@@ -117,6 +123,7 @@ struct wi_get {
 			 * do, but as many as there are without waiting */
 	uint64_t *tokens;
 	size_t n;
+	struct wi_shortage *shortage; /* set where it fails; may be NULL */
 };
 
 /* How many; fewer than n (or, with SOME, 0) come with *error ENOMEM or EAGAIN,

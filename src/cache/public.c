@@ -2,6 +2,8 @@
 #include "cache/public.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "cache/machine.h"
 #include "cache/report.h"
@@ -38,6 +40,21 @@ static void store_result(struct weir_drain_result *result,
 	};
 }
 
+static void say_pending(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len,
+		 "%" PRIu64 " pages or tokens of %" PRIu64 " CPUs are pending: "
+		 "no evidence came before the deadline (wait_ns)",
+		 arg[0], arg[1]);
+}
+
+void wi_public_report_pending(const struct wi_drain_outcome *outcome)
+{
+	wi_report_reason(say_pending,
+			 (const uint64_t[WI_REASON_ARGS]){
+				 outcome->pending, outcome->nr_pending });
+}
+
 static int run(struct wi_cache *cache, struct wi_drain_request *request,
 	       uint64_t wait_ns, struct weir_drain_result *result)
 {
@@ -51,6 +68,8 @@ static int run(struct wi_cache *cache, struct wi_drain_request *request,
 		wi_after_ns(start, wait_ns != 0 ? wait_ns : cache->wait_ns);
 	err = wi_cache_drain(cache, request, &outcome, &taken_over);
 	store_result(result, &outcome, wi_os_now_ns() - start, taken_over);
+	if (err == -EAGAIN)
+		wi_public_report_pending(&outcome);
 	return err;
 }
 

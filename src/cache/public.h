@@ -11,6 +11,9 @@
 int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 		    struct weir_drain_result *result);
 
+/* weir_last_error() says what a drain left pending. */
+void wi_public_report_pending(const struct wi_drain_outcome *outcome);
+
 /* CPUs without an operation since the last call, and what is parked. */
 int wi_public_drain_idle(struct wi_cache *cache,
 			 struct weir_drain_result *result);

@@ -155,11 +155,14 @@ const char *weir_strerror(int error)
 		const char *words;
 	} table[] = {
 		{ 0, "success" },
-		{ EAGAIN, "not now: pages are pending on a CPU that has not "
-			  "passed between operations yet, or others were "
-			  "faster; try again, or wait longer (wait_ns)" },
-		{ ENOMEM, "no memory: every page is in use (or, creating, the "
-			  "system refused memory; see weir_last_error())" },
+		{ EAGAIN, "not now: nothing at hand for WEIR_NOWAIT, or pages "
+			  "pending on CPUs without evidence, or others were "
+			  "faster; weir_last_error() tells which; try again, "
+			  "without WEIR_NOWAIT, or wait longer (wait_ns)" },
+		{ ENOMEM, "no memory: no page or run as large as asked for is "
+			  "free, or the pool is smaller than that; creating, "
+			  "the system refused memory; weir_last_error() tells "
+			  "which" },
 		{ EINVAL, "an argument or option is wrong; weir_last_error() "
 			  "tells which" },
 		{ EBUSY, "pages of the pool are still allocated; free them, or "

@@ -2,6 +2,7 @@
 /* The token cache's public door: see weir/cache.h. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include <weir/cache.h>
 
@@ -202,6 +203,8 @@ static int drain_to_the_last(struct wi_cache *cache,
 		int err =
 			wi_cache_drain(cache, request, &outcome, &(bool){ 0 });
 
+		if (err == -EAGAIN)
+			wi_public_report_pending(&outcome);
 		if (err != 0 || outcome.pages == 0)
 			return err;
 		if (round > 0 && wi_os_now_ns() >= request->deadline_ns)
@@ -250,27 +253,64 @@ static int bad_request(const struct weir_cache *cache, unsigned list,
 	return 0;
 }
 
+static void say_shortage(char *to, size_t len, const uint64_t *arg)
+{
+	const unsigned list = (unsigned)arg[0];
+
+	switch (arg[1]) {
+	case WI_FAIL_NOWAIT:
+		snprintf(to, len,
+			 "WEIR_NOWAIT: %" PRIu64 " tokens not in list %u of "
+			 "this CPU and the back end",
+			 arg[2], list);
+		break;
+	case WI_FAIL_PENDING:
+		snprintf(to, len,
+			 "list %u: %" PRIu64 " tokens were pending on CPUs "
+			 "without evidence until the deadline (wait_ns)",
+			 list, arg[3]);
+		break;
+	case WI_FAIL_LOST:
+		snprintf(to, len,
+			 "list %u: others took what came back until the "
+			 "deadline (wait_ns)",
+			 list);
+		break;
+	default:
+		snprintf(to, len,
+			 "list %u: fewer than %" PRIu64 " tokens in the lists "
+			 "of all CPUs and the back end",
+			 list, arg[2]);
+	}
+}
+
 /* n tokens, or with `some` what there is; the error where they are fewer. */
 static size_t get(struct weir_cache *cache, unsigned list, uint64_t *tokens,
 		  size_t n, unsigned flags, bool some, int *error)
 {
+	struct wi_shortage shortage;
 	const struct wi_get get = {
 		.kind = list,
 		.flags = (flags & WEIR_NOWAIT ? WI_GET_NOWAIT : 0) |
 			 (some ? WI_GET_SOME : 0),
 		.tokens = tokens,
 		.n = n,
+		.shortage = &shortage,
 	};
-	size_t got = 0;
+	size_t got;
 
 	*error = bad_request(cache, list, flags);
-	if (*error == 0 && n > 0)
-		got = wi_cache_get(&cache->impl->cache, &get, error);
-	if (got < n && !some && got > 0) {
+	if (*error != 0 || n == 0)
+		return 0;
+	got = wi_cache_get(&cache->impl->cache, &get, error);
+	if (got == n || (got > 0 && some))
+		return got;
+	if (got > 0)
 		wi_cache_put(&cache->impl->cache, 0, list, tokens, got);
-		got = 0;
-	}
-	return got;
+	wi_report_reason(say_shortage,
+			 (const uint64_t[WI_REASON_ARGS]){
+				 list, shortage.why, n, shortage.pending });
+	return 0;
 }
 
 uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)

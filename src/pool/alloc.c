@@ -16,8 +16,13 @@
 _Noreturn WI_COLD static void die(const struct wi_pool *pool, uint64_t offset,
 				  unsigned order, const char *why)
 {
-	wi_fatal("pool \"%s\": freeing %p (order %u): %s", pool->name,
-		 (void *)(pool->base + offset), order, why);
+	void *page = (void *)((uintptr_t)pool->base + offset);
+	char whose[80] = "";
+
+	if (offset >= pool->bytes)
+		wi_pool_say_whose(page, whose, sizeof(whose));
+	wi_fatal("pool \"%s\": freeing %p (order %u): %s%s", pool->name, page,
+		 order, why, whose);
 }
 
 /* Why an offset cannot be a run of this order; NULL if it can. */
@@ -211,6 +216,7 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 	uint64_t *tokens = (uint64_t *)(void *)pages;
 	const unsigned kind = wi_pool_kind_of_order(order);
 	const uint64_t runs = pool->bytes >> pool->page_shift >> order;
+	struct wi_shortage shortage = { .why = WI_FAIL_EMPTY };
 	const struct wi_get get = {
 		.kind = kind,
 		.flags = (flags & WEIR_NOWAIT ? WI_GET_NOWAIT : 0) |
@@ -218,6 +224,7 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 			 (some ? WI_GET_SOME : 0),
 		.tokens = tokens,
 		.n = wi_min_u64(n, runs),
+		.shortage = &shortage,
 	};
 	size_t got;
 
@@ -229,10 +236,13 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 		WI_TRACE(exhausted, &pool->cache.drain, WI_FAIL_EMPTY, kind, n,
 			 0);
 		wi_cache_tick(&pool->cache); /* an operation like any other */
+		wi_pool_report_shortage(pool, order, n, flags, &shortage);
 		*error = ENOMEM;
 		return 0;
 	}
 	got = wi_cache_get(&pool->cache, &get, error);
+	if (got < n && (got == 0 || !some))
+		wi_pool_report_shortage(pool, order, n, flags, &shortage);
 	if (got < n && !some) {
 		for (size_t i = 0; i < got; i++)
 			wi_cache_put(&pool->cache,

@@ -447,6 +447,7 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 		return err;
 	}
 	wi_live_begin((struct wi_live *)(void *)pool->meta);
+	wi_pool_make_known(pool);
 	*out = pool->handle;
 	WI_TRACE(pool_create, &pool->cache.drain, pool->name, pool->handle,
 		 pool->bytes, pool->page_size);
@@ -519,6 +520,7 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 	wi_cache_fini(&pool->cache);
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	wi_live_end((struct wi_live *)(void *)pool->meta);
+	wi_pool_forget(pool);
 	unmake(pool);
 	return 0;
 }

@@ -27,6 +27,8 @@
 
 #define WI_POOL_LISTS 5
 
+struct wi_known; /* known.c */
+
 struct wi_pool {
 	struct wi_cache cache;
 	/* Constant. */
@@ -39,6 +41,7 @@ struct wi_pool {
 	uint8_t *checks; /* a byte a page: order + 1 while it is out; NULL */
 	char name[32];
 	struct weir_pool *handle;
+	struct wi_known *known; /* NULL: there were too many */
 	char *meta; /* as stat/live.h pictures it: other processes may read it
 		     */
 	size_t meta_bytes;
@@ -90,6 +93,25 @@ int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);
 
 /* The back end of the pool's cache: its zones (alloc.c). */
 extern const struct wi_backend wi_pool_backend;
+
+/* From here on, and no longer, the next two know the pool (known.c). The last
+ * one waits until nobody holds it. */
+void wi_pool_make_known(struct wi_pool *pool);
+void wi_pool_forget(struct wi_pool *pool);
+
+/* The pool of that handle and number, if it is still there and of this process,
+ * held until wi_pool_let_go(). Not for signal handlers. */
+const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number);
+void wi_pool_let_go(const struct wi_pool *pool);
+
+/* Goes on after "not a page of this pool": whose it is, or "". */
+void wi_pool_say_whose(const void *page, char *to, size_t len);
+
+/* weir_last_error() has words for an allocation that found nothing. Signal-safe
+ * and cheap (shortage.c). */
+void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
+			     size_t n, unsigned flags,
+			     const struct wi_shortage *shortage);
 
 /* Pages free in the zones; walks them. */
 uint64_t wi_pool_nr_free(const struct wi_pool *pool);

@@ -85,6 +85,36 @@ static void foreign_in_fast_bulk(void)
 	weir_fast_free_bulk(pool, 0, pages, 3);
 }
 
+static void of_another(void)
+{
+	struct weir_pool *other;
+
+	unchecked();
+	other = pool;
+	pool = NULL;
+	CHECK_EQ(weir_pool_create(&pool,
+				  &(struct weir_pool_opts){
+					  .size = sizeof(struct weir_pool_opts),
+					  .capacity = 1 << 20,
+					  .name = "owner" }),
+		 0);
+	weir_free(other, weir_alloc(pool, 0, 0), 0);
+}
+
+/* Its address is known, as long as no other pool needs the entry. */
+static void of_a_destroyed(void)
+{
+	struct weir_pool *other;
+	void *page;
+
+	unchecked();
+	other = pool;
+	create(0, 0);
+	page = weir_alloc(pool, 3, 0);
+	CHECK_EQ(weir_pool_destroy(pool, WEIR_DESTROY_FORCE), 0);
+	weir_free(other, page, 3);
+}
+
 static void within(void)
 {
 	unchecked();
@@ -263,6 +293,10 @@ static const struct {
 	{ "foreign in a bulk", foreign_in_bulk, "not a page of this pool" },
 	{ "foreign in an inlined bulk", foreign_in_fast_bulk,
 	  "not a page of this pool" },
+	{ "another pool's", of_another,
+	  "not a page of this pool but of pool \"owner\"" },
+	{ "a destroyed pool's", of_a_destroyed,
+	  "; it was in pool \"victim\", now destroyed" },
 	{ "within a page", within, "not the first byte" },
 	{ "within a page, inlined", within_inlined, "not the first byte" },
 	{ "misaligned for its order", misaligned, "not the first page" },

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pools of this process, for words about them: whose an address is, and how
+ * a pool stands that an allocation failed in.
+ *
+ * A table that is never unmapped, so that looking at it is always safe: the
+ * fatal line is written by a thread that holds nothing, in a signal handler
+ * perhaps. Who reads a pool's own memory through it holds the entry, and
+ * weir_pool_destroy() waits until nobody does. Entries of destroyed pools stay
+ * until they are needed, as what is left of them is what a late free needs.
+ *
+ * A pool that finds no entry is not known; nothing else depends on it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "pool/pool.h"
+
+#define NR_KNOWN 256
+
+enum { FREE, CLAIMED, LIVE, GONE };
+
+static struct wi_known {
+	uint32_t state;
+	uint32_t holders;
+	struct weir_pool *handle;
+	uint64_t number; /* of the pools that this process made */
+	uintptr_t base;
+	uint64_t bytes;
+	char name[32];
+} table[NR_KNOWN];
+
+/* --- entries ------------------------------------------------------------ */
+
+static bool claim(struct wi_known *known, uint32_t state)
+{
+	/* Relaxed: who still holds it at a fork, in another thread of the
+	 * parent, holds it for ever in the child. */
+	if (wi_load_relaxed(&known->holders) != 0)
+		return false;
+	/* POOL-F2 (partner POOL-F3): one creator gets it. */
+	return wi_cas_full(&known->state, &state, CLAIMED);
+}
+
+static struct wi_known *claim_any(void)
+{
+	for (uint32_t state = FREE; state <= GONE; state += GONE - FREE)
+		for (unsigned i = 0; i < NR_KNOWN; i++)
+			if (claim(&table[i], state))
+				return &table[i];
+	return NULL;
+}
+
+void wi_pool_make_known(struct wi_pool *pool)
+{
+	struct wi_known *known = claim_any();
+
+	pool->known = known;
+	if (known == NULL)
+		return;
+	/* Relaxed, all: readers believe none of it before LIVE. */
+	wi_store_relaxed(&known->handle, pool->handle);
+	wi_store_relaxed(&known->number, pool->view.live->number);
+	wi_store_relaxed(&known->base, (uintptr_t)pool->base);
+	wi_store_relaxed(&known->bytes, pool->bytes);
+	memcpy(known->name, pool->name, sizeof(known->name));
+	/* POOL-F2 (partner POOL-F3): LIVE after what it says. */
+	wi_xchg_full(&known->state, LIVE);
+}
+
+void wi_pool_forget(struct wi_pool *pool)
+{
+	struct wi_known *known = pool->known;
+
+	if (known == NULL)
+		return;
+	/* POOL-F2 (partner POOL-F3): either we see its holder below, or the
+	 * holder sees GONE; and what a holder read comes before our unmapping.
+	 */
+	wi_xchg_full(&known->state, GONE);
+	while (wi_load_full(&known->holders) != 0) /* POOL-F2 */
+		wi_os_sleep_ns(10000);
+}
+
+/* --- readers ------------------------------------------------------------ */
+
+static bool hold(struct wi_known *known)
+{
+	/* POOL-F3 (partner POOL-F2): our mark before our look. */
+	wi_add_full(&known->holders, 1);
+	/* In a forked child the handle is wiped, and the rest is not there. */
+	if (wi_load_full(&known->state) == LIVE && /* POOL-F3 */
+	    wi_pool_of(known->handle) != NULL)
+		return true;
+	wi_sub_full(&known->holders, 1); /* POOL-F3 */
+	return false;
+}
+
+const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number)
+{
+	for (unsigned i = 0; i < NR_KNOWN; i++) {
+		struct wi_known *known = &table[i];
+
+		/* Relaxed: a number is given once, and hold() looks again. */
+		if (wi_load_relaxed(&known->number) != number ||
+		    wi_load_relaxed(&known->handle) != handle || number == 0)
+			continue;
+		return hold(known) ? wi_pool_of(known->handle) : NULL;
+	}
+	return NULL;
+}
+
+void wi_pool_let_go(const struct wi_pool *pool)
+{
+	/* POOL-F3 (partner POOL-F2): what was read before the mark goes. */
+	wi_sub_full(&pool->known->holders, 1);
+}
+
+void wi_pool_say_whose(const void *page, char *to, size_t len)
+{
+	to[0] = '\0';
+	for (unsigned i = 0; i < NR_KNOWN; i++) {
+		struct wi_known *known = &table[i];
+		const uint64_t at =
+			(uintptr_t)page - wi_load_relaxed(&known->base);
+
+		/* Relaxed, all: words only. */
+		if (at >= wi_load_relaxed(&known->bytes))
+			continue;
+		if (wi_load_relaxed(&known->state) == GONE && to[0] == '\0')
+			snprintf(to, len,
+				 "; it was in pool \"%.31s\", now destroyed",
+				 known->name);
+		if (wi_load_relaxed(&known->state) != LIVE || !hold(known))
+			continue;
+		snprintf(to, len, " but of pool \"%.31s\"", known->name);
+		wi_sub_full(&known->holders, 1); /* POOL-F3 */
+		return;
+	}
+}
