@@ -119,6 +119,8 @@ static bool reach(struct trace *t, uint64_t at)
 
 	trace_trap(t, at, true);
 	stop = trace_go(t, 0);
+	if (stop == ENDED) /* and its memory with it */
+		return false;
 	trace_trap(t, at, false);
 	if (stop == at)
 		trace_set_ip(t, at);
@@ -433,28 +435,53 @@ static bool run_creation(const struct target *target)
 	return reached;
 }
 
-/* This sequence lasts until it is disturbed. A survey may meet the handler
- * after such an abort, which need not come again: then an abort is made. */
+/* As in the survey, or after an abort at `in`. The sequence lasts until it is
+ * disturbed: an abort that the survey met need not come again. */
+static void reach_creation(struct target target, const struct insn *in)
+{
+	for (unsigned tries = 0; tries < TRIES; tries++) {
+		if (run_creation(&target))
+			return;
+		nr_missed++;
+		target.way_in = target.way_in != 0 || in == NULL ? 0 : in->at;
+	}
+}
+
+static bool is_covered(unsigned seq)
+{
+	for (unsigned i = 0; i < nr_insns; i++)
+		if (insns[i].seq == seq && insns[i].preempted == 0)
+			return false;
+	return true;
+}
+
+/* The last that was met where that sequence aborts, of the first n targets. */
+static const struct insn *last_inside(unsigned seq, unsigned n)
+{
+	while (n-- > 0)
+		if (targets[n].insn->seq == seq && targets[n].insn->region)
+			return targets[n].insn;
+	return NULL;
+}
+
 static void run_creations(void)
 {
-	const struct insn *in = NULL;
+	unsigned nr_direct;
 
 	nr_targets = 0;
 	survey_creation(0);
-	for (unsigned i = 0; i < nr_targets; i++)
-		if (targets[i].insn->region && targets[i].insn->preempted == 0)
-			in = targets[i].insn;
-	if (in != NULL)
-		survey_creation(in->at);
-	for (unsigned i = 0; i < nr_targets; i++) {
-		struct target target = targets[i];
+	nr_direct = nr_targets;
+	for (unsigned seq = 0; seq < nr_seqs; seq++) {
+		const struct insn *in = last_inside(seq, nr_direct);
 
-		if (target.insn->preempted != 0 || run_creation(&target))
-			continue;
-		nr_missed++;
-		target.way_in = in == NULL ? 0 : in->at;
-		run_creation(&target);
+		if (in != NULL && !is_covered(seq))
+			survey_creation(in->at);
 	}
+	for (unsigned i = 0; i < nr_targets; i++)
+		if (targets[i].insn->preempted == 0)
+			reach_creation(targets[i],
+				       last_inside(targets[i].insn->seq,
+						   nr_direct));
 }
 
 /* --- the report -------------------------------------------------------- */
