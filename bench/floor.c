@@ -74,7 +74,7 @@ static uint64_t copy_from[BENCH_BULK], copy_to[BENCH_BULK];
 
 /* clang-format off */
 #define BARE_DESCRIPTOR                                                        \
-	"	.pushsection __rseq_cs, \"aw\"\n"                              \
+	"	.pushsection __rseq_cs, \"aw?\"\n"                             \
 	"	.balign 32\n"                                                  \
 	"3:	.long 0, 0\n"                                                  \
 	"	.quad 1f, (2f - 1f), 4f\n"                                     \
@@ -87,11 +87,11 @@ static uint64_t copy_from[BENCH_BULK], copy_to[BENCH_BULK];
 	"	movq (%[cpus], %%rax), %%rcx\n"                                \
 	"	movq (%%rcx), %%rdx\n"
 #define BARE_ABORT                                                             \
-	"	.pushsection .text.unlikely, \"ax\"\n"                         \
+	"	.subsection 1\n"                                              \
 	"	.byte 0x0f, 0xb9, 0x3d\n"                                      \
 	"	.long 0x53053053\n"                                            \
 	"4:	jmp 5b\n"                                                      \
-	"	.popsection\n"
+	"	.previous\n"
 /* clang-format on */
 
 BENCH_INLINE uint64_t bare_pop(void *context)

@@ -29,6 +29,10 @@ if(TARGET step_step)
   weir_prove(step 1800 2 $<TARGET_FILE:step_step> 80)
   weir_prove(step_mutants 1200 2 ${root}/tests/step/mutants)
 endif()
+if(TEST toolchain)
+  weir_prove(toolchain 3000 2 ${root}/tests/toolchain/run --long
+    --build ${CMAKE_CURRENT_BINARY_DIR})
+endif()
 weir_prove(install 300 2 ${root}/scripts/check-install
   ${CMAKE_CURRENT_BINARY_DIR})
 weir_prove(abi 300 1 ${root}/tests/abi/mutants)

@@ -4,7 +4,7 @@
 #   unit death stress fault
 #                       programs of tests/<label>/*.c, against the library's
 #                       internals
-#   interleave step fuzz vm
+#   interleave step fuzz vm toolchain
 #                       folders of tests/ with a tests.cmake of their own
 #   cli                 tests/cli/*.sh, given the path of the weir command
 #   example             examples/*.c, against the public headers only

@@ -53,10 +53,7 @@ struct weir_cache_opts {
 	uint64_t wait_ns;	  /* how long a get may wait; 10 ms */
 };
 
-#define WEIR_CACHE_OPTS_INIT                                                   \
-	{                                                                      \
-		.size = sizeof(struct weir_cache_opts)                         \
-	}
+#define WEIR_CACHE_OPTS_INIT WEIR_SIZED(weir_cache_opts)
 
 /*
  * Returns 0, -EINVAL (weir_last_error() names the field), -ENOMEM. Threads:

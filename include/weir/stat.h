@@ -63,18 +63,9 @@ struct weir_stat_cpu {
 	struct weir_stat_list list[WEIR_STAT_LISTS];
 };
 
-#define WEIR_STAT_INIT                                                         \
-	{                                                                      \
-		.size = sizeof(struct weir_stat)                               \
-	}
-#define WEIR_STAT_ZONE_INIT                                                    \
-	{                                                                      \
-		.size = sizeof(struct weir_stat_zone)                          \
-	}
-#define WEIR_STAT_CPU_INIT                                                     \
-	{                                                                      \
-		.size = sizeof(struct weir_stat_cpu)                           \
-	}
+#define WEIR_STAT_INIT WEIR_SIZED(weir_stat)
+#define WEIR_STAT_ZONE_INIT WEIR_SIZED(weir_stat_zone)
+#define WEIR_STAT_CPU_INIT WEIR_SIZED(weir_stat_cpu)
 
 /*
  * Fill *stat, whose size the caller has set. weir_stat_read() sums over the

@@ -52,10 +52,7 @@ struct weir_watch_info {
 	bool locked;	/* locked mode: no restartable sequences */
 };
 
-#define WEIR_WATCH_INFO_INIT                                                   \
-	{                                                                      \
-		.size = sizeof(struct weir_watch_info)                         \
-	}
+#define WEIR_WATCH_INFO_INIT WEIR_SIZED(weir_watch_info)
 
 /*
  * Calls each() for every pool of that process that can be watched, or, with

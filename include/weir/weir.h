@@ -48,6 +48,31 @@ extern "C" {
 #define WEIR_API
 #endif
 
+/* An option or result struct that has its size, and is zero else. (C++ has no
+ * designated initialiser before C++20, and warns of a short list.) */
+#ifdef __cplusplus
+#if __cplusplus >= 201402L
+#define WEIR_CONSTEXPR constexpr
+#else
+#define WEIR_CONSTEXPR inline
+#endif
+extern "C++" {
+template <typename Struct> WEIR_CONSTEXPR Struct weir_sized()
+{
+	Struct result = Struct();
+
+	result.size = sizeof(Struct);
+	return result;
+}
+}
+#define WEIR_SIZED(name) weir_sized<struct name>()
+#else
+#define WEIR_SIZED(name)                                                       \
+	{                                                                      \
+		.size = sizeof(struct name)                                    \
+	}
+#endif
+
 struct weir_pool;
 
 /* The largest order: a run of 2^18 pages, 1 GiB of 4 KiB pages. */
@@ -115,10 +140,7 @@ struct weir_pool_opts {
 	const char *name; /* for messages, to 31 bytes; "pool" */
 };
 
-#define WEIR_POOL_OPTS_INIT                                                    \
-	{                                                                      \
-		.size = sizeof(struct weir_pool_opts)                          \
-	}
+#define WEIR_POOL_OPTS_INIT WEIR_SIZED(weir_pool_opts)
 
 /* Flags of allocations. */
 #define WEIR_NOWAIT 0x1u   /* lists and zones only; fails with EAGAIN */
@@ -245,10 +267,7 @@ struct weir_drain_opts {
 	uint64_t wait_ns;    /* for evidence; 0: the pool's wait_ns */
 };
 
-#define WEIR_DRAIN_OPTS_INIT                                                   \
-	{                                                                      \
-		.size = sizeof(struct weir_drain_opts)                         \
-	}
+#define WEIR_DRAIN_OPTS_INIT WEIR_SIZED(weir_drain_opts)
 
 /* What a drain did. Evidence: how it was known that a CPU was done with a set
  * of its lists. In a pool of several zones a CPU counts once a zone. */

@@ -74,11 +74,12 @@ static bool linger(void)
 		"	jnz 1b\n"
 		"2:\n"
 		"7:\n"
+		WEIR_X86_DISARM
 		WEIR_X86_COLD
 		WEIR_X86_SIGNATURE
 		"4:	movb $1, %b[aborted]\n"
 		"	jmp 7b\n"
-		"	.popsection\n"
+		WEIR_X86_HOT
 		: [turns] "+&r"(turns), [aborted] "+&q"(aborted)
 		: [rseq] "r"(__rseq_offset)
 		: "rax", "memory", "cc");

@@ -4,10 +4,10 @@
  * __rseq_cs, and objdump says where the instructions are.
  *
  * An operation of a list has two sequences, whose descriptors follow each
- * other, and one cold block, from the start of the second sequence to the
- * second jump behind the handler of the first. Others have a handler that ends
- * with a jump. Belonging to a sequence are also the two instructions that arm
- * it and the one behind it.
+ * other, and one cold block, from the four instructions in front of the second
+ * sequence, which end with its arming, to the second jump behind the handler of
+ * the first. Others have a handler that ends with a jump. Belonging to a
+ * sequence are also the two instructions that arm it and the one behind it.
  */
 #include <elf.h>
 #include <link.h>
@@ -104,6 +104,19 @@ static void add_to_jump(const struct listing *listing, uint64_t from,
 	}
 }
 
+/* A sequence is armed right before its range: the handler of a signal that
+ * comes earlier may arm it too, and return there. */
+static void check_arming(const struct listing *listing, const struct seq *s)
+{
+	size_t line = line_at(listing, s->start);
+
+	CHECK(line >= 2);
+	CHECK_MSG(strncmp(listing->line[line - 1].name, "mov", 3) == 0 &&
+			  strncmp(listing->line[line - 2].name, "lea", 3) == 0,
+		  "%s+%#" PRIx64 " begins before it is armed", s->object,
+		  s->start - s->base);
+}
+
 static void add_seqs(const struct listing *listing, unsigned first)
 {
 	for (unsigned i = first; i < nr_seqs; i++) {
@@ -113,15 +126,16 @@ static void add_seqs(const struct listing *listing, unsigned first)
 		if (i + 1 < nr_seqs && s[1].abort < s->abort &&
 		    s->abort - s[1].abort < 64)
 			cold = s + 1;
-		CHECK(line >= 2);
+		check_arming(listing, s);
 		for (line -= 2; listing->line[line].at <= s->end; line++)
 			add(listing, line, i);
 		add_to_jump(listing, s->abort, cold != NULL ? 2 : 1, i);
 		if (cold == NULL)
 			continue;
 		i++;
-		for (line = line_at(listing, cold->start);
-		     listing->line[line].at < s->abort; line++)
+		line = line_at(listing, cold->start);
+		check_arming(listing, cold);
+		for (line -= 4; listing->line[line].at < s->abort; line++)
 			add(listing, line, i);
 	}
 }

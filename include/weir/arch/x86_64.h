@@ -16,9 +16,19 @@
  *    child that a signal's handler forked, which has no areas: nr_cpus is 0
  *    there.) What r8 is on the way from one to the other stands in no busy,
  *    or is an outdated mark of this thread.
- *  - It is entered in its middle, so that an operation in a burst falls
- *    through. The arming therefore stands within the range that the
- *    descriptor covers, which does no harm: r8 and r10 are set before it.
+ *  - Arming stands before the range that it arms, in both. A signal may come
+ *    there, whose handler arms the same descriptor: the thread would return
+ *    into a range that is armed, which a kernel that debugs rseq takes for a
+ *    system call inside it, and kills.
+ *  - What is unlikely stands in subsection 1, behind the code of the section
+ *    that the compiler is in: that may be any section. A section with a name
+ *    may be the compiler's own (gcc puts cold functions into .text.unlikely),
+ *    where pushing it leaves nothing and the commit would run into what is
+ *    pushed. It also follows its function into a section group.
+ *  - A descriptor belongs to the group of its function, if that is in one
+ *    (flag ?), or the linker would keep it where it discards a second copy of
+ *    the function. Each operation has a section of its own (unique): the
+ *    linker discards it with the function (--gc-sections).
  *  - rseq_cs is left clear where the code may be unloaded, which is in shared
  *    objects: a stale rseq_cs would then kill the thread at its next
  *    preemption. In an executable, and in libweir itself (linked nodelete),
@@ -66,7 +76,7 @@
 
 /* clang-format off */
 #define WEIR_X86_DESCRIPTOR(label, start, end, abort)                          \
-	"	.pushsection __rseq_cs, \"aw\"\n"                              \
+	"	.pushsection __rseq_cs, \"aw?\", @progbits, unique, %=\n"      \
 	"	.balign 32\n"                                                  \
 	#label ":	.long 0, 0\n"                                           \
 	"	.quad " #start ", (" #end " - " #start "), " #abort "\n"       \
@@ -74,7 +84,8 @@
 #define WEIR_X86_SIGNATURE                                                     \
 	"	.byte 0x0f, 0xb9, 0x3d\n"                                      \
 	"	.long 0x53053053\n"
-#define WEIR_X86_COLD "	.pushsection .text.unlikely, \"ax\"\n"
+#define WEIR_X86_COLD "	.subsection 1\n"
+#define WEIR_X86_HOT "	.previous\n"
 
 /* Arm, find this CPU's area. */
 #define WEIR_X86_ENTER                                                         \
@@ -105,9 +116,30 @@
 	"	testl $" unable ", %%edx\n"                                    \
 	"	jz 6f\n"
 
-/* Announce the operation (ARCH-F1): the first part of the second sequence. */
+/* From the first sequence: arm the second, on the same CPU. */
+#define WEIR_X86_ENTER_QUIET(unable)                                           \
+	WEIR_X86_DESCRIPTOR(30, 31f, 32f, 34f)                                 \
+	"8:\n"                                                                 \
+	WEIR_X86_INJECT(4)                                                     \
+	WEIR_X86_THREAD                                                        \
+	"	leaq 30b(%%rip), %%rax\n"                                      \
+	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
+	"31:	movl " WEIR_X86_RSEQ_CPU ", %%ecx\n"                           \
+	"	cmpl %[nr_cpus], %%ecx\n"                                      \
+	"	jae 6f\n"                                                      \
+	"	cmpl %%ecx, " WEIR_STR(WEIR_AREA_CPU) "(%%r10)\n"              \
+	"	jne 9f\n"                                                      \
+	"	movq " WEIR_X86_ACTIVE ", %%rcx\n"                             \
+	"	movl %%ecx, %%r9d\n"                                           \
+	WEIR_X86_INJECT(1)                                                     \
+	"	testl %%r9d, %%r9d\n"                                          \
+	"	jns 9f\n"                                                      \
+	WEIR_X86_LOAD(WEIR_X86_QUIET_HEADER, unable)
+
+/* Announce the operation (ARCH-F1), but not in a burst of this thread. */
 #define WEIR_X86_ANNOUNCE                                                      \
-	"31:\n"                                                                \
+	"	cmpq %%r8, " WEIR_X86_BUSY "\n"                                \
+	"	je 35f\n"                                                      \
 	WEIR_X86_INJECT(0)                                                     \
 	"	btrq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"               \
 	"	testq %%r8, %%r8\n"                                            \
@@ -125,29 +157,7 @@
 	WEIR_X86_INJECT(2)                                                     \
 	"	cmpq %%rcx, " WEIR_X86_ACTIVE "\n"                             \
 	"	jne 5f\n"                                                      \
-	"	jmp 35f\n"
-
-/* From the first sequence: arm the second, on the same CPU. In a burst of this
- * thread nothing is announced. */
-#define WEIR_X86_ENTER_QUIET(unable)                                           \
-	"8:\n"                                                                 \
-	WEIR_X86_INJECT(4)                                                     \
-	WEIR_X86_THREAD                                                        \
-	"	leaq 30b(%%rip), %%rax\n"                                      \
-	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
-	"	movl " WEIR_X86_RSEQ_CPU ", %%ecx\n"                           \
-	"	cmpl %[nr_cpus], %%ecx\n"                                      \
-	"	jae 6f\n"                                                      \
-	"	cmpl %%ecx, " WEIR_STR(WEIR_AREA_CPU) "(%%r10)\n"              \
-	"	jne 9f\n"                                                      \
-	"	movq " WEIR_X86_ACTIVE ", %%rcx\n"                             \
-	"	movl %%ecx, %%r9d\n"                                           \
-	WEIR_X86_INJECT(1)                                                     \
-	"	testl %%r9d, %%r9d\n"                                          \
-	"	jns 9f\n"                                                      \
-	WEIR_X86_LOAD(WEIR_X86_QUIET_HEADER, unable)                           \
-	"	cmpq %%r8, " WEIR_X86_BUSY "\n"                                \
-	"	jne 31b\n"
+	"35:\n"
 
 /*
  * One operation: `operate(header)` does it with the header in rdx and commits.
@@ -166,10 +176,8 @@
 	"7:\n"                                                                 \
 	WEIR_X86_DISARM                                                        \
 	WEIR_X86_COLD                                                          \
-	WEIR_X86_DESCRIPTOR(30, 31f, 32f, 34f)                                 \
-	WEIR_X86_ANNOUNCE                                                      \
 	WEIR_X86_ENTER_QUIET(unable)                                           \
-	"35:\n"                                                                \
+	WEIR_X86_ANNOUNCE                                                      \
 	WEIR_X86_INJECT(3)                                                     \
 	operate(WEIR_X86_QUIET_HEADER)                                         \
 	"32:	jmp 7b\n"                                                      \
@@ -186,7 +194,7 @@
 	"4:\n"                                                                 \
 	"9:\n" again                                                           \
 	"6:\n" none                                                            \
-	"	.popsection\n"
+	WEIR_X86_HOT
 
 /* The end of a sequence that cannot be empty or full. */
 #define WEIR_X86_LEAVE                                                         \
@@ -196,7 +204,7 @@
 	WEIR_X86_SIGNATURE                                                     \
 	"4:\n"                                                                 \
 	"6:	jmp 7b\n"                                                      \
-	"	.popsection\n"
+	WEIR_X86_HOT
 /* clang-format on */
 
 #if defined(__PIC__) && !defined(__PIE__) && !defined(WEIR_STAYS_LOADED)
@@ -398,7 +406,7 @@ WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 		"4:	decl %[tries]\n"
 		"	jnz 70b\n"
 		"6:	jmp 7b\n"
-		"	.popsection\n"
+		WEIR_X86_HOT
 		: [tries] "+&r"(tries)
 		: WEIR_X86_PLAIN_INPUTS(l)
 		: "rax", "rcx", "r10", "memory", "cc");

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* A second object, with copies of what the first one has from shared.hh. */
+#include "shared.hh"
+
+#define COLD __attribute__((noinline, cold))
+#define NOTHING
+DEFINE_OPS(second_cold, COLD, NOTHING, NOTHING);
+
+namespace
+{
+
+const ops second_template_ops = {
+	"template of the second object",
+	Pages<0>::get,
+	Pages<0>::put,
+	get_in_handler<RUN_ORDER>,
+	put_in_cleanup<RUN_ORDER>,
+	Pages<0>::get_bulk,
+	Pages<0>::put_bulk,
+	shared_tick,
+};
+
+} // namespace
+
+const ops *const *second_ops()
+{
+	static const ops *const all[] = { &second_cold_ops,
+					  &second_template_ops, nullptr };
+
+	return all;
+}
