@@ -49,8 +49,6 @@ foreach(name IN ITEMS pool cache zone parsers watch)
       ${fuzz_out}/${name} 70)
   endif()
 endforeach()
-foreach(scenario IN LISTS scenarios) # of tests/vm
-  get_filename_component(name ${scenario} NAME)
-  weir_prove(vm_${name} 1500 2 ${vm}/run --build ${CMAKE_CURRENT_BINARY_DIR}
-    --scenario ${scenario})
+foreach(test IN LISTS vm_long) # of tests/vm
+  weir_prove(vm_${test} 1500 2 ${vm_command_${test}})
 endforeach()

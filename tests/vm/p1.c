@@ -76,6 +76,7 @@ static const struct row {
 	{ WEIR_MODE_POLLING, COMPUTING, true, true, .action = DRAIN },
 	{ WEIR_MODE_QUIET, TOGETHER, .action = DRAIN },
 	{ WEIR_MODE_POLLING, TOGETHER, .action = DRAIN },
+	{ WEIR_MODE_QUIET, BURST_HELD, .pends = true, .action = DRAIN },
 	{ WEIR_MODE_QUIET, IN_BURSTS, .action = DRAIN },
 	{ WEIR_MODE_POLLING, IN_BURSTS, .action = DRAIN },
 	{ WEIR_MODE_QUIET, ALLOCATING, .action = IN_NEED },
@@ -114,6 +115,7 @@ struct test {
 	const struct row *row;
 	struct result *result;
 	unsigned cpu;
+	unsigned n; /* actions */
 	char cpus[8];
 	struct weir_pool *pool;
 	struct owner owner, beside;
@@ -302,9 +304,11 @@ static void act(struct test *test)
 
 /* --- windows -------------------------------------------------------------- */
 
-static bool is_alone_computing(const struct row *row)
+/* The owner makes a turn only when it is asked, before each window. */
+static bool is_asked(const struct row *row)
 {
-	return row->scene == COMPUTING && !row->helped;
+	return (row->scene == COMPUTING && !row->helped) ||
+	       row->scene == BURST_HELD;
 }
 
 /* Between two actions: at most 500 of them a second, and only after the
@@ -318,7 +322,7 @@ static void pause_between(struct test *test, uint64_t *next)
 		wi_os_sleep_ns(*next - now);
 	else
 		*next = now;
-	if (!is_alone_computing(test->row))
+	if (!is_asked(test->row))
 		owner_await_turn(&test->owner);
 	if (test->row->beside != NOBODY)
 		owner_await_turn(&test->beside);
@@ -333,7 +337,7 @@ static void window(struct test *test, unsigned n, bool acts)
 	const unsigned counted = result->counted, tries = result->tries;
 	uint64_t next;
 
-	if (is_alone_computing(test->row))
+	if (is_asked(test->row))
 		owner_ask_turn(&test->owner);
 	next = start;
 	counts_read(&test->in, &from);
@@ -344,8 +348,7 @@ static void window(struct test *test, unsigned n, bool acts)
 		if (!acts)
 			continue;
 		act(test);
-		if (!is_alone_computing(test->row) &&
-		    result->counted - counted <= i &&
+		if (!is_asked(test->row) && result->counted - counted <= i &&
 		    result->tries - tries < 4 * n)
 			i--;
 	}
@@ -367,7 +370,8 @@ static void window(struct test *test, unsigned n, bool acts)
  * tick on; work from other CPUs shows as CAL. */
 static bool has_ticks(const struct row *row)
 {
-	return row->scene == ASLEEP || row->scene == TOGETHER || row->helped;
+	return row->scene == ASLEEP || row->scene == TOGETHER ||
+	       row->scene == BURST_HELD || row->helped;
 }
 
 /* Elsewhere the tick is off, but for a few of the kernel's own: those without
@@ -436,6 +440,10 @@ static void judge_ordinary(struct test *test)
 		judge_seen(test, 0, result->membarriers);
 	else
 		judge_seen(test, result->membarriers, result->membarriers);
+	EXPECT(test,
+	       row->action < MEMBARRIER ||
+		       sender_saw(test->cpu, test->began_ns),
+	       "the probes saw nobody send what was sent to CPU %u", test->cpu);
 	/* Progress must show within 5 us, while both CPUs are emulated. */
 	EXPECT(test,
 	       row->action >= MEMBARRIER || row->scene != ALLOCATING ||
@@ -457,7 +465,7 @@ static void judge(struct test *test, unsigned n)
 	const struct row *row = test->row;
 	const struct result *result = test->result;
 
-	EXPECT(test, is_alone_computing(row) || result->counted >= n,
+	EXPECT(test, is_asked(row) || result->counted >= n,
 	       "%u of %u drains brought pages", result->counted, result->tries);
 	/* Two sets of a full list. */
 	EXPECT(test, result->most_pending <= 2 * LIMIT,
@@ -474,8 +482,9 @@ static void judge(struct test *test, unsigned n)
 		      timer_rule(row, &result->with, &result->without));
 }
 
-/* A poll loop that makes no call but one turn before each window: its pages
- * stay pending, in every drain, until it makes the next one. */
+/* A poll loop that makes no call but one turn before each window, or a burst
+ * that lasts from one window to the next: pages stay pending, in every drain,
+ * until the owner makes the next turn. */
 static void judge_pending(struct test *test)
 {
 	const struct result *result = test->result;
@@ -485,13 +494,14 @@ static void judge_pending(struct test *test)
 	EXPECT(test, result->pending == result->tries,
 	       "%u of %u drains left pages pending", result->pending,
 	       result->tries);
-	EXPECT(test, result->by_progress == ROUNDS,
-	       "%u times evidence, from %u turns", result->by_progress, ROUNDS);
+	EXPECT(test, result->by_progress + result->by_not_busy == ROUNDS,
+	       "%u times evidence, from %u turns",
+	       result->by_progress + result->by_not_busy, ROUNDS);
 	owner_ask_turn(&test->owner);
 	opts.cpus = test->cpus;
 	opts.wait_ns = HASTY_NS;
 	weir_drain(test->pool, &opts, &done);
-	EXPECT(test, done.by_progress == 1 && done.pages > 0,
+	EXPECT(test, done.by_progress + done.by_not_busy == 1 && done.pages > 0,
 	       "the last turn was no evidence");
 }
 
@@ -543,10 +553,10 @@ static void prepare(struct test *test)
 	CHECK_EQ(weir_pool_create(&test->pool, &opts), 0);
 	CHECK_EQ(weir_get_mode(test->pool, test->cpu), (int)row->mode);
 	CHECK_EQ(interrupts_open(&test->in, test->cpu), 0);
-	test->owner = (struct owner){ .pool = test->pool,
-				      .cpu = test->cpu,
-				      .scene = row->scene,
-				      .helped = row->helped };
+	test->owner.pool = test->pool;
+	test->owner.cpu = test->cpu;
+	test->owner.scene = row->scene;
+	test->owner.helped = row->helped;
 	owner_start(&test->owner);
 	if (row->beside != NOBODY) {
 		CHECK_EQ(interrupts_open(&test->in_beside, test->cpu + 1), 0);
@@ -613,31 +623,48 @@ static void read_statistics(struct test *test, const struct weir_stat *before)
 	}
 }
 
+/* Everything but the owner's part. */
+static void *run_test(void *arg)
+{
+	struct test *test = arg;
+	const struct row *row = test->row;
+	struct weir_stat before = WEIR_STAT_INIT;
+
+	go_to(0);
+	prepare(test);
+	window(test, 20, false); /* what happens once has happened */
+	window(test, 20, true);
+	*test->result = (struct result){ 0 };
+	weir_stat_read(test->pool, &before);
+	test->began_ns = wi_os_now_ns();
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		window(test, test->n / ROUNDS, round % 2);
+		window(test, test->n / ROUNDS, !(round % 2));
+	}
+	read_statistics(test, &before);
+	judge(test, test->n / ROUNDS * ROUNDS);
+	if (is_asked(row) && row->pends)
+		judge_pending(test);
+	print_row(test);
+	fflush(stdout);
+	tear_down(test);
+	fflush(stdout);
+	_exit(test->failures > 0);
+	return NULL;
+}
+
 static void run_row(const struct row *row, struct result *result, unsigned cpu,
 		    unsigned n)
 {
-	struct test test = { .row = row, .result = result, .cpu = cpu };
-	struct weir_stat before = WEIR_STAT_INIT;
+	struct test test = { .row = row, .result = result, .cpu = cpu, .n = n };
+	pthread_t thread;
 
-	prepare(&test);
-	window(&test, 20, false); /* what happens once has happened */
-	window(&test, 20, true);
-	*result = (struct result){ 0 };
-	weir_stat_read(test.pool, &before);
-	test.began_ns = wi_os_now_ns();
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		window(&test, n / ROUNDS, round % 2);
-		window(&test, n / ROUNDS, !(round % 2));
-	}
-	read_statistics(&test, &before);
-	judge(&test, n / ROUNDS * ROUNDS);
-	if (is_alone_computing(row) && row->mode == WEIR_MODE_POLLING)
-		judge_pending(&test);
-	print_row(&test);
-	fflush(stdout);
-	tear_down(&test);
-	fflush(stdout);
-	_exit(test.failures > 0);
+	if (row->scene != BURST_HELD)
+		run_test(&test);
+	CHECK_EQ(pthread_create(&thread, NULL, run_test, &test), 0);
+	owner_be_first(&test.owner);
+	for (;;)
+		pause(); /* the other thread ends the process */
 }
 
 /* --- all ------------------------------------------------------------------ */
@@ -651,8 +678,26 @@ static void set(const char *file, const char *value)
 	close(fd);
 }
 
+/* From 6.12 on a deadline server gives threads of the fair class a share of
+ * each CPU. It replenishes its budget about once a second by a timer, which
+ * fires on CPU 0 and sends the CPU a call and a reschedule interrupt. */
+static void stop_server(const char *server)
+{
+	char file[96];
+
+	for (unsigned cpu = 0; cpu <= LAST_CPU; cpu++) {
+		snprintf(file, sizeof(file),
+			 "/sys/kernel/debug/sched/%s/cpu%u/runtime", server,
+			 cpu);
+		if (access(file, F_OK) == 0)
+			set(file, "0");
+	}
+}
+
 static void prepare_machine(void)
 {
+	stop_server("fair_server");
+	stop_server("ext_server");
 	/* A sleeper's timer stays on its CPU: it wakes without help. */
 	set("/proc/sys/kernel/timer_migration", "0");
 	/* No look once a second whether a CPU has statistics to fold, which

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
 # Tests in a virtual machine, see tests/vm/README.md. Each file of scenarios/
-# is a boot and a test, vm_<file>. Programs are static: the guest has no
-# libraries. Only the tree of gcc without sanitizers has them.
+# is a boot and a test, vm_<file>, and once more for each further kernel that it
+# names, vm_<file>_<kernel>. Programs are static: the guest has no libraries.
+# Only the tree of gcc without sanitizers has them.
 
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE
     AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
@@ -40,13 +41,43 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE
   set_tests_properties(trace_uprobes PROPERTIES
     LABELS trace SKIP_RETURN_CODE 77 TIMEOUT 60 PROCESSORS 2)
 
+  # The words of a scenario's line, "kernels 6.1 6.12".
+  function(vm_words result scenario name)
+    file(STRINGS ${scenario} line REGEX "^${name} ")
+    string(REGEX REPLACE "^${name} +" "" line "${line}")
+    separate_arguments(line)
+    set(${result} ${line} PARENT_SCOPE)
+  endfunction()
+
+  # vm_quick and vm_long (for `make prove`): names of tests without vm_, each
+  # with its command in vm_command_<name>.
+  set(vm_quick)
+  set(vm_long)
   file(GLOB scenarios CONFIGURE_DEPENDS ${vm}/scenarios/*)
+  # For their lines "kernels".
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${scenarios})
   foreach(scenario IN LISTS scenarios)
     get_filename_component(name ${scenario} NAME)
-    add_test(NAME vm_${name} COMMAND ${vm}/run
-      --build ${CMAKE_CURRENT_BINARY_DIR} --scenario ${scenario})
+    vm_words(quick ${scenario} kernels)
+    vm_words(more ${scenario} prove-kernels)
+    list(GET quick 0 first)
+    foreach(kernel IN LISTS quick more)
+      set(test ${name}_${kernel})
+      if(kernel STREQUAL first)
+        set(test ${name})
+      endif()
+      set(vm_command_${test} ${vm}/run --build ${CMAKE_CURRENT_BINARY_DIR}
+        --kernel ${kernel} --scenario ${scenario})
+      list(APPEND vm_long ${test})
+      if(kernel IN_LIST quick)
+        list(APPEND vm_quick ${test})
+      endif()
+    endforeach()
+  endforeach()
+  foreach(test IN LISTS vm_quick)
+    add_test(NAME vm_${test} COMMAND ${vm_command_${test}})
     # The runner has a time limit of its own; this is for a download.
-    set_tests_properties(vm_${name} PROPERTIES
+    set_tests_properties(vm_${test} PROPERTIES
       LABELS vm SKIP_RETURN_CODE 77 TIMEOUT 1500 PROCESSORS 2)
   endforeach()
 endif()

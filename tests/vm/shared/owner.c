@@ -18,7 +18,8 @@
 #define STUCK_NS UINT64_C(60000000000)
 
 const char *const scene_name[NR_SCENES] = {
-	"allocating", "rarely", "computing", "asleep", "together", "in bursts",
+	"allocating", "rarely",	   "computing",	 "asleep",
+	"together",   "in bursts", "burst held",
 };
 
 /* --- on the isolated CPU ------------------------------------------------- */
@@ -82,6 +83,15 @@ static void asked_turn(struct owner *owner)
 		compute();
 		return;
 	}
+	if (owner->scene == BURST_HELD) {
+		if (owner->turns > 0)
+			weir_burst_end(owner->pool, &owner->burst);
+		weir_burst_begin(owner->pool, &owner->burst);
+		turn(owner);
+		/* As in told_turn(). */
+		wi_store_release(&owner->turns, owner->turns + 1);
+		return;
+	}
 	if (owner->held) {
 		weir_fast_free(owner->pool, owner->held, 0);
 		owner->held = NULL;
@@ -117,7 +127,8 @@ static void *main_thread(void *arg)
 			rare_turn(owner);
 		else if (owner->scene == COMPUTING && owner->helped)
 			compute();
-		else if (owner->scene == COMPUTING)
+		else if (owner->scene == COMPUTING ||
+			 owner->scene == BURST_HELD)
 			asked_turn(owner);
 		else
 			told_turn(owner);
@@ -128,6 +139,9 @@ static void *main_thread(void *arg)
 static void *second_thread(void *arg)
 {
 	struct owner *owner = arg;
+
+	while (owner->scene == BURST_HELD && !wi_load_relaxed(&owner->end))
+		compute();
 
 	if (owner->helped)
 		sleep_and_turn(owner);
@@ -166,25 +180,43 @@ static void await_turns(struct owner *owner, uint32_t first, uint32_t n)
 	}
 }
 
-/* Does the kernel say that the thread sleeps? */
+/* Does the kernel say that the thread sleeps? Not by its file stat: that brings
+ * the thread's run time up to date, on the CPU where it runs. */
 static bool is_asleep(uint32_t tid)
 {
-	char path[48], stat[1024];
-	const char *name_end;
+	char path[48], status[4096];
 
-	snprintf(path, sizeof(path), "/proc/self/task/%u/stat", tid);
-	CHECK(wi_os_read_file(path, stat, sizeof(stat)) > 0);
-	name_end = strrchr(stat, ')');
-	return name_end && strncmp(name_end, ") S", 3) == 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%u/status", tid);
+	CHECK(wi_os_read_file(path, status, sizeof(status)) > 0);
+	return strstr(status, "\nState:\tS") != NULL;
 }
 
 void owner_start(struct owner *owner)
 {
 	owner->asked = 1;
-	start(owner, main_thread);
-	if (owner->scene == TOGETHER || owner->helped)
+	if (owner->scene == BURST_HELD)
+		wi_store_release(&owner->first, 1); /* to owner_be_first() */
+	else
+		start(owner, main_thread);
+	if (owner->scene == TOGETHER || owner->scene == BURST_HELD ||
+	    owner->helped)
 		start(owner, second_thread);
 	await_turns(owner, 0, 1);
+}
+
+void owner_be_first(struct owner *owner)
+{
+	cpu_set_t set;
+
+	/* Acquires what owner_start() was given. */
+	while (wi_load_acquire(&owner->first) != 1)
+		wi_os_sleep_ns(1000000);
+	CPU_ZERO(&set);
+	CPU_SET(owner->cpu, &set);
+	CHECK_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+	main_thread(owner);
+	weir_burst_end(owner->pool, &owner->burst);
+	wi_store_release(&owner->first, 2); /* to owner_stop() */
 }
 
 void owner_await_turn(struct owner *owner)
@@ -210,5 +242,9 @@ void owner_stop(struct owner *owner)
 	wi_store_relaxed(&owner->end, true);
 	for (unsigned i = 0; i < owner->nr_threads; i++)
 		CHECK_EQ(pthread_join(owner->thread[i], NULL), 0);
+	/* Acquires the end of the burst. */
+	while (owner->scene == BURST_HELD &&
+	       wi_load_acquire(&owner->first) != 2)
+		wi_os_sleep_ns(1000000);
 	weir_free(owner->pool, owner->held, 0);
 }

@@ -12,29 +12,42 @@
 #define TRACING "/sys/kernel/tracing/"
 #define LINES 12
 
-static void put(const char *file, const char *text)
+static int put(const char *file, const char *text)
 {
 	char path[96];
-	int fd;
+	int fd, err = 0;
 
 	snprintf(path, sizeof(path), TRACING "%s", file);
 	fd = open(path, O_WRONLY | O_APPEND);
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		printf("sender: %s: %s\n", file, strerror(errno));
+		err = errno;
 	if (fd >= 0)
 		close(fd);
+	return err;
 }
+
+/* In every kernel from 5.10 to 7.2 at least. What is called in all of them for
+ * one CPU, send_call_function_single_ipi(), cannot be probed in some. */
+static const char *const probes[] = {
+	"p:vm/call native_send_call_func_single_ipi to=%di:s32",
+	"p:vm/calls smp_call_function_many_cond mask=+0(%di):x64",
+	"p:vm/resched native_smp_send_reschedule to=%di:s32",
+};
 
 void sender_watch(void)
 {
-	put("kprobe_events",
-	    "p:vm/call send_call_function_single_ipi to=%di:s32");
-	put("kprobe_events",
-	    "p:vm/calls smp_call_function_many_cond mask=+0(%di):x64");
-	put("kprobe_events", "p:vm/resched native_smp_send_reschedule "
-			     "to=%di:s32");
-	put("trace_clock", "mono");
-	put("events/vm/enable", "1");
+	int err;
+
+	for (unsigned i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+		err = put("kprobe_events", probes[i]);
+		if (err != 0)
+			printf("sender: %s: %s\n", probes[i], strerror(err));
+	}
+	err = put("trace_clock", "mono");
+	if (err == 0)
+		err = put("events/vm/enable", "1");
+	if (err != 0)
+		printf("sender: %s\n", strerror(err));
 }
 
 /* Does the line name that CPU, alone or in a mask? */
@@ -58,19 +71,33 @@ static uint64_t ns_of(const char *line)
 	return (uint64_t)(seconds * 1e9);
 }
 
-void sender_print(unsigned cpu, uint64_t since_ns)
+/* Keeps the last lines about that CPU; how many there were. */
+static unsigned collect(char last[LINES][256], unsigned cpu, uint64_t since_ns)
 {
-	static char last[LINES][256];
 	char line[256];
 	FILE *trace = fopen(TRACING "trace", "r");
 	unsigned n = 0;
 
-	if (!trace)
-		return;
-	while (fgets(line, sizeof(line), trace))
+	while (trace && fgets(line, sizeof(line), trace))
 		if (aims_at(line, cpu) && ns_of(line) >= since_ns)
 			memcpy(last[n++ % LINES], line, sizeof(line));
-	fclose(trace);
+	if (trace)
+		fclose(trace);
+	return n;
+}
+
+bool sender_saw(unsigned cpu, uint64_t since_ns)
+{
+	char last[LINES][256];
+
+	return collect(last, cpu, since_ns) > 0;
+}
+
+void sender_print(unsigned cpu, uint64_t since_ns)
+{
+	char last[LINES][256];
+	const unsigned n = collect(last, cpu, since_ns);
+
 	for (unsigned i = n > LINES ? n - LINES : 0; i < n; i++)
 		printf("  sent to CPU %u: %s", cpu, last[i % LINES]);
 }

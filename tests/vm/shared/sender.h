@@ -7,12 +7,17 @@
 #ifndef WEIR_VM_SENDER_H
 #define WEIR_VM_SENDER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Sets the probes, in a kernel that has them; else does nothing. */
+/* Sets the probes; says so where the kernel refuses one. */
 void sender_watch(void);
 
-/* Prints the last lines about that CPU since a time of CLOCK_MONOTONIC. */
+/* Is there any line about that CPU since a time of CLOCK_MONOTONIC? A control,
+ * without which a missing probe would not be noticed. */
+bool sender_saw(unsigned cpu, uint64_t since_ns);
+
+/* Prints the last lines about that CPU since then. */
 void sender_print(unsigned cpu, uint64_t since_ns);
 
 #endif
