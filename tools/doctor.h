@@ -43,6 +43,13 @@ void doctor_add(struct doctor *d, const char *name, const char *title,
 /* The kernel, the C library, and what they give for sequences. */
 void doctor_kernel(struct doctor *d);
 
+/* The value of a parameter on the kernel's command line, the last one; false:
+ * it is not there. "" if it has no value. */
+bool doctor_parameter(const char *name, char *value, size_t len);
+
+/* Has the kernel CONFIG_NO_HZ_FULL? Where /sys cannot be read: yes. */
+bool doctor_has_nohz_full(void);
+
 /* CPUs, which of them are set aside, memory. */
 void doctor_cpus(struct doctor *d);
 void doctor_memory(struct doctor *d);

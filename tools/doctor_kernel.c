@@ -8,8 +8,10 @@
 #include <gnu/libc-version.h>
 #endif
 #include <linux/membarrier.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -37,6 +39,29 @@ static void check_versions(struct doctor *d)
 #else
 	doctor_add(d, "libc", "C library", DOCTOR_NOTE, "", "not glibc");
 #endif
+}
+
+/* ---- the command line -------------------------------------------------- */
+
+bool doctor_parameter(const char *name, char *value, size_t len)
+{
+	const size_t name_len = strlen(name);
+	char text[4096], *save = NULL;
+	bool found = false;
+
+	if (wi_os_read_file("/proc/cmdline", text, sizeof(text)) <= 0)
+		return false;
+	for (char *word = strtok_r(text, " \n", &save); word;
+	     word = strtok_r(NULL, " \n", &save)) {
+		const char *end = word + name_len;
+
+		if (strncmp(word, name, name_len) != 0 ||
+		    (*end != '=' && *end != '\0'))
+			continue;
+		snprintf(value, len, "%s", *end ? end + 1 : "");
+		found = true;
+	}
+	return found;
 }
 
 /* ---- sequences --------------------------------------------------------- */
@@ -85,14 +110,77 @@ static void add_no_rseq(struct doctor *d)
 	doctor_add(d, "rseq", "rseq", DOCTOR_PROBLEM, advice, "%s", why);
 }
 
+/* As <linux/auxvec.h> has it since 6.3; by value, for older headers. */
+#define RSEQ_FEATURE_SIZE 27
+#define RSEQ_LEGACY_BYTES 32
+#define RSEQ_SIGNATURE 0x53053053
+
+/* Registering the same area once more changes nothing: it is EBUSY if the
+ * length is that of before, EINVAL if not. */
+static bool rseq_is_legacy(ptrdiff_t offset)
+{
+	char *area = (char *)__builtin_thread_pointer() + offset;
+
+	return syscall(SYS_rseq, area, RSEQ_LEGACY_BYTES, 0, RSEQ_SIGNATURE) !=
+		       0 &&
+	       errno == EBUSY;
+}
+
+/* The kernel's second version wants more than the 32 bytes of the first, and
+ * tells how many; whoever registers 32 gets the first. */
+static void add_rseq(struct doctor *d, ptrdiff_t offset)
+{
+	const bool second = getauxval(RSEQ_FEATURE_SIZE) > RSEQ_LEGACY_BYTES;
+
+	if (!second)
+		doctor_add(d, "rseq", "rseq", DOCTOR_OK, "",
+			   "registered by the C library; legacy version, the "
+			   "only one of this kernel");
+	else if (rseq_is_legacy(offset))
+		doctor_add(d, "rseq", "rseq", DOCTOR_OK, "",
+			   "registered by the C library; legacy version (this "
+			   "kernel has the second, for a C library that "
+			   "registers more than 32 bytes)");
+	else
+		doctor_add(d, "rseq", "rseq", DOCTOR_OK, "",
+			   "registered by the C library; second version");
+}
+
+/* A kernel with the second version can check every sequence whenever it
+ * looks at one, and kills who violates the rules. */
+static void check_debugging(struct doctor *d)
+{
+	static const char file[] = "/sys/kernel/debug/rseq/debug";
+	char text[32], value[32];
+	const bool read = wi_os_read_file(file, text, sizeof(text)) > 0;
+	const bool asked = doctor_parameter("rseq_debug", value, sizeof(value));
+
+	if (!read && getauxval(RSEQ_FEATURE_SIZE) <= RSEQ_LEGACY_BYTES)
+		return; /* this kernel has no such mode */
+	if (read ? text[0] == '1'
+		 : asked && (value[0] == '1' || value[0] == 'y' ||
+			     strcmp(value, "on") == 0))
+		doctor_add(d, "rseq_debug", "rseq debugging", DOCTOR_NOTE,
+			   "For measurements write 0 to "
+			   "/sys/kernel/debug/rseq/debug and boot without "
+			   "rseq_debug=.",
+			   "on: the kernel checks sequences, which takes time");
+	else if (read)
+		doctor_add(d, "rseq_debug", "rseq debugging", DOCTOR_OK, "",
+			   "off");
+	else
+		doctor_add(d, "rseq_debug", "rseq debugging", DOCTOR_UNKNOWN,
+			   "", "unknown: %s cannot be read", file);
+}
+
 static bool check_rseq(struct doctor *d)
 {
 	ptrdiff_t offset;
 	int err = wi_os_rseq_offset(&offset);
 
 	if (err == 0 && wi_grace_has_sequences()) {
-		doctor_add(d, "rseq", "rseq", DOCTOR_OK, "",
-			   "registered by the C library");
+		add_rseq(d, offset);
+		check_debugging(d);
 		return true;
 	}
 	if (err == 0 || err == -ENOTSUP)
@@ -195,12 +283,20 @@ static bool has_fix(const unsigned v[3])
 
 static void check_fix(struct doctor *d)
 {
-	unsigned v[3];
+	unsigned v[3] = { 6, 0, 0 }; /* if it is unknown: may have it */
 
 	if (wi_os_kernel_version(v) == 0 && has_fix(v))
 		doctor_add(d, "membarrier_fix", "membarrier fix", DOCTOR_OK, "",
 			   "in Linux %u.%u.%u: no abort is lost", v[0], v[1],
 			   v[2]);
+	else if (v[0] < 6)
+		doctor_add(d, "membarrier_fix", "membarrier fix", DOCTOR_NOTE,
+			   "Use 6.1.157 or later. Without it an abort can, "
+			   "rarely, be lost. Quiet and polling CPUs never "
+			   "need it.",
+			   "not in Linux %u.%u: kernel.org has it from 6.1.157 "
+			   "on",
+			   v[0], v[1]);
 	else
 		doctor_add(
 			d, "membarrier_fix", "membarrier fix", DOCTOR_NOTE,

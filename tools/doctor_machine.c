@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUs and their modes; huge pages, nodes, what may be locked. */
+#include <ctype.h>
 #include <dirent.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -29,6 +30,87 @@ static bool has_sysfs(void)
 	return access("/sys/devices/system/cpu/possible", R_OK) == 0;
 }
 
+bool doctor_has_nohz_full(void)
+{
+	return !has_sysfs() ||
+	       access("/sys/devices/system/cpu/nohz_full", F_OK) == 0;
+}
+
+/* How this kernel could set CPUs aside. */
+static const char *how_to_isolate(void)
+{
+	/* Isolated partitions came with 6.1. */
+	unsigned v[3];
+	const bool parts = wi_os_kernel_version(v) != 0 || v[0] > 6 ||
+			   (v[0] == 6 && v[1] >= 1);
+
+	if (doctor_has_nohz_full())
+		return parts ? "To have quiet CPUs boot with nohz_full= and "
+			       "isolcpus=, make an isolated cpuset partition, "
+			       "or name them in a pool's quiet_cpus."
+			     : "To have quiet CPUs boot with nohz_full= and "
+			       "isolcpus=, or name them in a pool's "
+			       "quiet_cpus.";
+	return parts ? "To have quiet CPUs boot with isolcpus= (this kernel "
+		       "has no nohz_full), make an isolated cpuset partition, "
+		       "or name them in a pool's quiet_cpus."
+		     : "To have quiet CPUs boot with isolcpus= (this kernel "
+		       "has no nohz_full), or name them in a pool's "
+		       "quiet_cpus.";
+}
+
+/*
+ * Of isolcpus= "FLAG,FLAG,CPULIST", those CPUs of this machine that it would
+ * isolate: all if there is no flag or the flag domain. False: it isolates
+ * none, or is not understood.
+ */
+static bool read_isolcpus(const struct doctor *d, char *value,
+			  struct wi_cpuset *set, bool *nohz)
+{
+	char *at = value;
+	bool flags = false, domain = false;
+
+	*nohz = false;
+	while (isalpha((unsigned char)*at) && strchr(at, ',')) {
+		const size_t len = strcspn(at, ",");
+
+		flags = true;
+		domain = domain || (len == 6 && strncmp(at, "domain", 6) == 0);
+		*nohz = *nohz || (len == 4 && strncmp(at, "nohz", 4) == 0);
+		at += len + 1;
+	}
+	if ((flags && !domain) || wi_cpuset_parse(set, at, NULL) != 0)
+		return false;
+	wi_cpuset_and(set, &d->topology.possible);
+	return !wi_cpuset_is_empty(set);
+}
+
+/* A kernel that does not like isolcpus= drops the whole of it, with a line in
+ * its log at most. */
+static void check_isolcpus(struct doctor *d)
+{
+	char value[1024], list[DOCTOR_LIST];
+	struct wi_cpuset set;
+	bool nohz;
+
+	if (!doctor_parameter("isolcpus", value, sizeof(value)) ||
+	    !read_isolcpus(d, value, &set, &nohz))
+		return;
+	wi_cpuset_andnot(&set, &d->topology.isolated);
+	if (wi_cpuset_is_empty(&set))
+		return;
+	doctor_add(d, "isolcpus", "isolcpus=", DOCTOR_NOTE,
+		   nohz ? "Boot with isolcpus=domain,managed_irq,... without "
+			  "the flag nohz, and nohz_full= for that: kernels "
+			  "without nohz_full, and Linux 7.2 beside nohz_full=, "
+			  "drop the whole parameter for it."
+			: "Look for isolcpus or Housekeeping in the kernel's "
+			  "log (dmesg).",
+		   "the kernel was booted with it and has rejected it for "
+		   "CPU %s",
+		   doctor_list(&set, list));
+}
+
 void doctor_cpus(struct doctor *d)
 {
 	const struct wi_topology *t = &d->topology;
@@ -51,14 +133,12 @@ void doctor_cpus(struct doctor *d)
 		return;
 	}
 	doctor_add(d, "isolation", "set aside", none ? DOCTOR_NOTE : DOCTOR_OK,
-		   none ? "To have quiet CPUs boot with nohz_full= and "
-			  "isolcpus=, make an isolated cpuset partition, or "
-			  "name them in a pool's quiet_cpus."
-			: "",
+		   none ? how_to_isolate() : "",
 		   "nohz_full %s; isolcpus %s; isolated cpuset %s",
 		   doctor_list(&t->nohz_full, possible),
 		   doctor_list(&t->isolated, online),
 		   doctor_list(&t->cpuset_isolated, allowed));
+	check_isolcpus(d);
 }
 
 const char *doctor_mode(const struct doctor *d, unsigned cpu)

@@ -145,7 +145,7 @@ static void check_tick(struct doctor *d)
 			      "all of them: no tick while one thread runs");
 	else
 		doctor_beside(d, s.name, s.title, DOCTOR_NOTE,
-			      access(s.file, F_OK) == 0
+			      doctor_has_nohz_full()
 				      ? "Boot with nohz_full= for them (step "
 					"1)."
 				      : "This kernel has no nohz_full "
@@ -375,6 +375,53 @@ static void check_moves(struct doctor *d)
 		   "sysctl kernel.numa_balancing=0 (step 6).");
 }
 
+/* ---- the deadline server ------------------------------------------------- */
+
+/*
+ * From 6.12 on a deadline server has a share of each CPU for threads of the
+ * fair class. In 6.12 its timer sends a CPU in nohz_full a call and a
+ * reschedule interrupt about once a second, though nothing waits there; 7.2
+ * was not seen to do it. Between them it is not known.
+ */
+static void check_server(struct doctor *d)
+{
+	static const char folder[] = "/sys/kernel/debug/sched/fair_server";
+	struct wi_cpuset served;
+	char path[96], text[32], list[DOCTOR_LIST];
+	unsigned v[3];
+
+	if (wi_os_kernel_version(v) != 0 || v[0] < 6 || v[0] > 7 ||
+	    (v[0] == 6 && v[1] < 12) || (v[0] == 7 && v[1] >= 2))
+		return;
+	if (access(folder, R_OK | X_OK) != 0) {
+		if (errno == ENOENT &&
+		    access("/sys/kernel/debug/sched", F_OK) == 0)
+			return; /* the kernel has none */
+		doctor_beside(d, "fair_server", "deadline server",
+			      DOCTOR_UNKNOWN, "", "unknown: %s: %s", folder,
+			      strerror(errno));
+		return;
+	}
+	wi_cpuset_zero(&served);
+	for (unsigned cpu = wi_cpuset_next(&d->spared, 0); cpu < WI_CPUS_MAX;
+	     cpu = wi_cpuset_next(&d->spared, cpu + 1)) {
+		snprintf(path, sizeof(path), "%s/cpu%u/runtime", folder, cpu);
+		if (wi_os_read_file(path, text, sizeof(text)) > 0 &&
+		    strtoull(text, NULL, 10) > 0)
+			wi_cpuset_set(&served, cpu);
+	}
+	if (wi_cpuset_is_empty(&served))
+		doctor_beside(d, "fair_server", "deadline server", DOCTOR_OK,
+			      "", "off there");
+	else
+		doctor_beside(d, "fair_server", "deadline server", DOCTOR_NOTE,
+			      "Write 0 to the CPU's runtime in that folder "
+			      "(step 5).",
+			      "on for CPU %s (%s): in some kernels its timer "
+			      "interrupts them about once a second",
+			      doctor_list(&served, list), folder);
+}
+
 void doctor_settings(struct doctor *d)
 {
 	check_tick(d);
@@ -383,5 +430,6 @@ void doctor_settings(struct doctor *d)
 	check_irqs(d);
 	check_watchdog(d);
 	check_statistics(d);
+	check_server(d);
 	check_moves(d);
 }

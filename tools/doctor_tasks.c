@@ -154,21 +154,15 @@ static void count_task(void *ctx, struct task *task, const char *folder)
 /* The CPUs of the kernel's parameter rcu_nocbs; false: it was not given. */
 static bool read_nocbs(const struct doctor *d, struct wi_cpuset *set)
 {
-	char text[4096], *save = NULL;
+	char value[1024];
 
-	if (wi_os_read_file("/proc/cmdline", text, sizeof(text)) <= 0)
+	if (!doctor_parameter("rcu_nocbs", value, sizeof(value)))
 		return false;
-	for (char *word = strtok_r(text, " ", &save); word;
-	     word = strtok_r(NULL, " ", &save)) {
-		if (strcmp(word, "rcu_nocbs") == 0 ||
-		    strcmp(word, "rcu_nocbs=all") == 0)
-			*set = d->topology.possible;
-		else if (strncmp(word, "rcu_nocbs=", 10) != 0 ||
-			 wi_cpuset_parse(set, word + 10, NULL) != 0)
-			continue;
+	if (value[0] == '\0' || strcmp(value, "all") == 0) {
+		*set = d->topology.possible;
 		return true;
 	}
-	return false;
+	return wi_cpuset_parse(set, value, NULL) == 0;
 }
 
 /* Without a thread rcuop/N its callbacks run there; with one they may, for
@@ -310,7 +304,10 @@ static void add_tick(struct doctor *d, const struct moment *m)
 
 	each_task("/proc", count_threads, &crowd);
 	doctor_beside(d, "tick", "tick", DOCTOR_NOTE,
-		      !full ? "Boot with nohz_full= (step 1)."
+		      !doctor_has_nohz_full()
+			      ? "This kernel has no nohz_full: every CPU has a "
+				"tick while it works."
+		      : !full ? "Boot with nohz_full= (step 1)."
 		      : crowd.nr > 1
 			      ? "Only a thread that runs alone has no tick: "
 				"bind the others elsewhere (steps 1 and 9)."

@@ -174,8 +174,11 @@ static void read_cgroups(struct wi_topology *t, const char *root)
 		char file[64], walk[PATH_BYTES];
 
 		snprintf(file, sizeof(file), "%s/cpuset.cpus.isolated", mount);
-		if (!read_set(&own, root, file))
+		/* From 6.12 on it lists those of isolcpus, too. */
+		if (!read_set(&own, root, file)) {
+			wi_cpuset_andnot(&own, &t->isolated);
 			wi_cpuset_or(&t->cpuset_isolated, &own);
+		}
 		if (!path)
 			continue;
 		strcpy(walk, path); /* as long as proc, which holds it */

@@ -76,6 +76,9 @@ if [ "$machine" != hidden ]; then
 	put /proc/sys/vm/stat_interval 120
 	put /proc/sys/vm/compaction_proactiveness 0
 	put /proc/sys/vm/compact_unevictable_allowed 0
+	put $cpu/isolated ''
+	put /sys/kernel/debug/rseq/debug 0
+	put /sys/kernel/debug/sched/debug .
 	task 2 kthreadd $kernel 0 0-1
 	task 30 rcuop/2 $kernel 0 0-1
 	task 31 rcuop/3 $kernel 0 0-1
@@ -90,7 +93,8 @@ bad)
 	put $work/writeback/cpumask 8
 	put $mm/transparent_hugepage/enabled '[always] madvise never'
 	put $mm/ksm/run 1
-	put /proc/cmdline nohz_full=2 rcu_nocbs=2
+	put /proc/cmdline isolcpus=nohz,domain,3 nohz_full=2 rcu_nocbs=2
+	put /sys/kernel/debug/rseq/debug 1
 	put /proc/irq/default_smp_affinity c
 	put /proc/irq/24/effective_affinity_list 3
 	put /proc/sys/kernel/watchdog_cpumask 0-3
@@ -116,6 +120,11 @@ unsaid)
 	put /proc/sys/kernel/watchdog 0
 	put $mm/ksm/run 2
 	put $work/writeback/cpumask f # but all work is elsewhere
+	;;
+isolcpus) # which Linux 6.12 and later list as isolated cpusets, too
+	put /proc/cmdline isolcpus=managed_irq,domain,2-3
+	put $cpu/isolated 2-3
+	put /sys/fs/cgroup/cpuset.cpus.isolated 1-3
 	;;
 broken)
 	put $work/cpumask 3z
@@ -196,6 +205,8 @@ for line in 'nohz_full CPU 3: has a tick whenever it works Boot with' \
 done
 grep -qE 'runnable there: 2, (fir\(s\) t \(42\), second \(43\)|second \(43\), fir\(s\) t \(42\)) ' \
 	<<<"$text" || fail "bad: who is runnable: $text"
+says 'note isolcpus= the kernel was booted with it and has rejected it for CPU 3 '
+says 'note rseq debugging on: '
 grep -qE 'note TLB flushes [0-9]+ in 0.25 s, at CPU 3 The' <<<"$text" ||
 	fail "bad: TLB flushes: $text"
 
@@ -228,6 +239,14 @@ if grep -q '^What else' <<<"$text"; then
 	fail "unsaid: looks for what nobody asked: $text"
 fi
 
+examine isolcpus
+says 'ok set aside nohz_full 2-3; isolcpus 2-3; isolated cpuset 1 '
+says 'ok rseq debugging off'
+statements=$((statements + 1))
+if grep -q 'isolcpus= ' <<<"$text"; then
+	fail "isolcpus: is said to be rejected: $text"
+fi
+
 examine broken
 says 'unknown workqueues unknown: /sys/devices/virtual/workqueue/cpumask: Inv'
 says 'unknown khugepaged unknown: '
@@ -240,5 +259,5 @@ for list in 2- 0-99999 x; do
 	statements=$((statements + 1))
 done
 
-[ $failed = 0 ] && echo "figures: $statements statements of 6 made machines"
+[ $failed = 0 ] && echo "figures: $statements statements of 7 made machines"
 exit $failed

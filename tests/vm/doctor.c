@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/membarrier.h>
 #include <linux/seccomp.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -251,22 +252,73 @@ static void expect_locked(void)
 
 /* --- situations -------------------------------------------------------- */
 
-static void expect_kernel(void)
+static unsigned version[3]; /* of the kernel */
+
+static bool is_since(unsigned major, unsigned minor)
+{
+	return version[0] > major ||
+	       (version[0] == major && version[1] >= minor);
+}
+
+static bool exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+/* "#1 SMP ... Debian 6.1.128-1 (...)", of a new series "Debian 7.3-1". */
+static void read_version(void)
 {
 	struct utsname u;
-	unsigned v[3];
 	const char *debian;
 
 	CHECK_EQ(uname(&u), 0);
 	debian = strstr(u.version, "Debian ");
 	CHECK(debian != NULL);
-	CHECK_EQ(sscanf(debian, "Debian %u.%u.%u", &v[0], &v[1], &v[2]), 3);
-	expect("kernel", "ok %s (Linux %u.%u.%u) ", u.release, v[0], v[1],
-	       v[2]);
+	CHECK(sscanf(debian, "Debian %u.%u.%u", &version[0], &version[1],
+		     &version[2]) >= 2);
+}
+
+static void expect_fix(void)
+{
+	static const unsigned series[][3] = {
+		{ 6, 1, 157 }, { 6, 6, 113 }, { 6, 12, 54 }, { 6, 17, 4 }
+	};
+	bool has = is_since(6, 18);
+
+	for (unsigned i = 0; i < sizeof(series) / sizeof(series[0]); i++)
+		if (version[0] == series[i][0] && version[1] == series[i][1])
+			has = version[2] >= series[i][2];
+	if (has)
+		expect("membarrier fix", "ok in Linux %u.%u.", version[0],
+		       version[1]);
+	else if (version[0] < 6)
+		expect("membarrier fix",
+		       "note not in Linux %u.%u: ", version[0], version[1]);
+	else
+		expect("membarrier fix", "note cannot tell");
+}
+
+static void expect_kernel(void)
+{
+	struct utsname u;
+
+	CHECK_EQ(uname(&u), 0);
+	expect("kernel", "ok %s (Linux %u.%u.%u) ", u.release, version[0],
+	       version[1], version[2]);
 	expect("C library", "ok glibc %s ", gnu_get_libc_version());
-	CHECK(v[0] == 6 && v[1] == 1);
-	expect("membarrier fix",
-	       v[2] >= 157 ? "ok in Linux 6.1." : "note cannot tell");
+	expect_fix();
+}
+
+/* By the C library's own word for what it registered. */
+static void expect_rseq(void)
+{
+	const bool kernel_has = getauxval(27 /* AT_RSEQ_FEATURE_SIZE */) > 32;
+
+	expect("rseq", "ok registered by the C library; %s",
+	       !kernel_has ? "legacy version, the only one"
+	       : __rseq_size > 32
+		       ? "second version"
+		       : "legacy version (this kernel has the second");
 }
 
 /* Each CPU's link to its node, where doctor reads the nodes' lists. */
@@ -311,7 +363,7 @@ static void as_booted(void)
 	CHECK(__rseq_size > 0);
 	examine(&s);
 	expect_kernel();
-	expect("rseq", "ok registered");
+	expect_rseq();
 	expect("aborts", "ok a disturbed sequence is aborted");
 	expect("membarrier", "ok for sequences");
 	expect_cpus(&all);
@@ -319,6 +371,28 @@ static void as_booted(void)
 	expect_modes(&none, "not set aside");
 	expect_nodes();
 	expect_verdict(false);
+}
+
+/* The kernel's mode that checks sequences, as a kernel with rseq's second
+ * version has it. */
+static void debugging(void)
+{
+	static const char file[] = "/sys/kernel/debug/rseq/debug";
+	static const struct scene on = { "rseq debugging", everywhere };
+	static const struct scene off = { "no rseq debugging", everywhere };
+
+	if (!exists(file)) {
+		CHECK(getauxval(27) <= 32);
+		return;
+	}
+	guest_must_write(file, "1");
+	examine(&on);
+	expect("rseq debugging", "note on: ");
+	expect("aborts", "ok a disturbed sequence is aborted");
+	expect_verdict(false);
+	guest_must_write(file, "0");
+	examine(&off);
+	expect("rseq debugging", "ok off ");
 }
 
 static void on_cpu_1(void)
@@ -480,7 +554,14 @@ static void partition(void)
 	cpu_set_t set;
 
 	if (CPU_COUNT(&isolated) > 0)
-		return; /* those are in no scheduling domain */
+		return;	       /* those are in no scheduling domain */
+	if (!is_since(6, 1)) { /* no kernel before has them */
+		examine(&outside);
+		statements++;
+		CHECK_MSG(strstr(row("set aside", 0), "partition") == NULL,
+			  "doctor advises what this kernel lacks: %s", text);
+		return;
+	}
 	guest_must_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset");
 	CHECK(mkdir(PART, 0755) == 0 || errno == EEXIST);
 	guest_must_write(PART "/cpuset.cpus", "2-3");
@@ -685,6 +766,26 @@ static void settings(const cpu_set_t *spared)
 	       "note /proc/sys/vm/compaction_proactiveness is 20");
 }
 
+/* Of some kernels; its timer interrupts CPUs in nohz_full. */
+static void server(const cpu_set_t *spared)
+{
+	static const char folder[] = "/sys/kernel/debug/sched/fair_server";
+	static const struct scene on = { "as booted, beside", everywhere };
+	static const struct scene off = { "no server", everywhere };
+	char buf[64], path[96];
+
+	if (!exists(folder) || is_since(7, 2))
+		return;
+	examine(&on);
+	expect("deadline server", "note on for CPU %s (", list(spared, buf));
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		snprintf(path, sizeof(path), "%s/cpu%u/runtime", folder, cpu);
+		guest_must_write(path, "0");
+	}
+	examine(&off);
+	expect("deadline server", "ok off there ");
+}
+
 static void beside(void)
 {
 	static const struct scene s = { "what else", everywhere };
@@ -707,6 +808,7 @@ static void beside(void)
 	if (CPU_EQUAL(&spared, &nocbs))
 		expect("RCU callbacks", "ok run elsewhere");
 	settings(&spared);
+	server(&spared);
 	for (int cpu = 1; cpu < (int)nr_cpus; cpu++)
 		if (CPU_ISSET((size_t)cpu, &nohz_full)) {
 			busy_cpu(cpu);
@@ -720,9 +822,13 @@ int main(void)
 	nr_cpus = guest_cpus();
 	if (access("/bin/weir", X_OK) != 0)
 		SKIP("the guest has no weir command");
+	read_version();
 	from_command_line(&nohz_full, "nohz_full=");
+	if (!exists("/sys/devices/system/cpu/nohz_full"))
+		CPU_ZERO(&nohz_full); /* the kernel ignores it */
 	from_command_line(&isolated, "isolcpus=");
 	as_booted();
+	debugging();
 	one_cpu_allowed();
 	one_cpu_offline();
 	sandboxes();
