@@ -103,7 +103,8 @@ enum weir_mode {
 };
 
 /* Flags of struct weir_pool_opts. */
-#define WEIR_POOL_CHECKED 0x1u	/* see a double free at once: a byte a page */
+/* See a second free, a wrong order and writes after a free: weir_free(). */
+#define WEIR_POOL_CHECKED 0x1u
 #define WEIR_POOL_PREFAULT 0x2u /* back the pages at creation */
 #define WEIR_POOL_LOCK 0x4u    /* mlock pages and metadata (implies prefault) */
 #define WEIR_POOL_NO_RSEQ 0x8u /* locked mode, as on machines without rseq */
@@ -206,9 +207,18 @@ WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
 
 /*
  * Gives a run back: `page` and `order` as they were allocated. NULL is
- * ignored. Keeps errno. A pointer from elsewhere, or not aligned to its order,
- * is fatal; so are a second free and a wrong order where they are seen (at
- * once in a checked pool, else when the page reaches its zone).
+ * ignored. Keeps errno. Errors are fatal where they are seen. In every pool, at
+ * once: a pointer from elsewhere, or not aligned to its order; an order that
+ * there is not. In a checked pool, at once: a second free and a wrong order;
+ * and a write after the free, when the page is allocated again or the pool
+ * destroyed. In other pools: a second free when the page reaches its zone (by
+ * the flush of a full list or a drain), which may be after it was allocated
+ * twice; a wrong order there only if one of the two is 9 or more, or if a page
+ * of the run is free. A wrong order below 9 is NOT seen: a larger one frees
+ * pages that others have, a smaller one leaks the rest of the run.
+ * The environment variable WEIR_CHECKED, set to something else than 0, makes
+ * every pool of a process a checked one (not where the program has more rights
+ * than its user).
  * Threads: yes. Signals: yes. Calls: none (once a thread gettid). Interrupts:
  * none. Never waits.
  */

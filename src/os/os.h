@@ -221,6 +221,12 @@ void wi_os_mutex_unlock(struct wi_os_mutex *m);
  */
 char *wi_os_thread_text(size_t len);
 
+/* ---- the environment (env.c) ------------------------------------------- */
+
+/* Is that variable set, to something else than "" and "0"? No in a program
+ * that has more rights than who started it (secure_getenv). */
+bool wi_os_env_is_set(const char *name);
+
 /* ---- files (file.c) --------------------------------------------------- */
 
 /*

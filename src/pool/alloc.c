@@ -11,10 +11,13 @@
 /* Tokens moved at once through the stack. */
 #define CHUNK WI_CHUNK
 
+/* For errors that are seen late. */
+#define HINT "; WEIR_CHECKED=1 in the environment shows it when it happens"
+
 /* --- caller errors ----------------------------------------------------- */
 
-_Noreturn WI_COLD static void die(const struct wi_pool *pool, uint64_t offset,
-				  unsigned order, const char *why)
+WI_COLD void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
+			 unsigned order, const char *why)
 {
 	void *page = (void *)((uintptr_t)pool->base + offset);
 	char whose[80] = "";
@@ -48,30 +51,6 @@ static const char *refusal(const struct wi_pool *pool, uint64_t offset,
 	if (run > pool->bytes - offset)
 		return "a run of that order would reach past the pool";
 	return NULL;
-}
-
-/* --- checked pools ----------------------------------------------------- */
-
-static void check_out(const struct wi_pool *pool, uint64_t offset,
-		      unsigned order)
-{
-	/* Relaxed: the page is its caller's alone. */
-	wi_store_relaxed(&pool->checks[offset >> pool->page_shift],
-			 (uint8_t)(order + 1));
-}
-
-static void check_in(const struct wi_pool *pool, uint64_t offset,
-		     unsigned order)
-{
-	uint8_t *check = &pool->checks[offset >> pool->page_shift];
-	/* POOL-F1 (partner POOL-F1): of two frees of one page, one sees the
-	 * other. */
-	uint8_t was = wi_xchg_full(check, 0);
-
-	if (was == 0)
-		die(pool, offset, order, "it is free already");
-	if (was != order + 1)
-		die(pool, offset, order, "it was allocated with another order");
 }
 
 /* --- the back end: zones ----------------------------------------------- */
@@ -140,11 +119,12 @@ static void backend_put(void *ctx, unsigned zone, unsigned kind,
 		error = wi_zone_release(pool->zone[zone], order, pages, chunk,
 					&bad);
 		if (error == WI_ZONE_DOUBLE_FREE)
-			die(pool, tokens[bad], order,
-			    "it is free already, or was freed twice");
+			wi_pool_die(
+				pool, tokens[bad], order,
+				"it is free already, or was freed twice" HINT);
 		if (error != WI_ZONE_OK)
-			die(pool, tokens[bad], order,
-			    "it was allocated with another order");
+			wi_pool_die(pool, tokens[bad], order,
+				    "it was allocated with another order" HINT);
 		tokens += chunk;
 		n -= chunk;
 	}
@@ -198,7 +178,8 @@ static void hand_out(const struct wi_pool *pool, unsigned order, void **pages,
 {
 	if (pool->checks != NULL)
 		for (size_t i = 0; i < n; i++)
-			check_out(pool, (uint64_t)(uintptr_t)pages[i], order);
+			wi_pool_check_out(pool, (uint64_t)(uintptr_t)pages[i],
+					  order);
 	weir_tokens_to_pages(pool->handle, pages, n);
 	if (flags & WEIR_ZERO)
 		for (size_t i = 0; i < n; i++)
@@ -350,9 +331,9 @@ WI_COLD static void free_slow(struct weir_pool *handle, void *page,
 	offset = (uint64_t)((char *)page - pool->base);
 	why = refusal(pool, offset, order);
 	if (why != NULL)
-		die(pool, offset, order, why);
+		wi_pool_die(pool, offset, order, why);
 	if (pool->checks != NULL)
-		check_in(pool, offset, order);
+		wi_pool_check_in(pool, offset, order);
 	wi_cache_put(&pool->cache, wi_pool_zone_of(pool, offset),
 		     wi_pool_kind_of_order(order), &offset, 1);
 }

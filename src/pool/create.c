@@ -126,6 +126,8 @@ static int read_opts(struct weir_pool_opts *o,
 		REFUSE("batch: %u is more than %d", o->batch, WI_BATCH_MAX);
 	if (strlen(o->name) >= sizeof(((struct wi_pool *)0)->name))
 		REFUSE("name: longer than 31 bytes");
+	if (wi_os_env_is_set("WEIR_CHECKED"))
+		o->flags |= WEIR_POOL_CHECKED;
 	return check_backing(o);
 }
 
@@ -231,9 +233,11 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		map.backing = WI_OS_ANON;
 	}
 	err = wi_os_map((void **)&pool->base, &map);
+	pool->owns_pages = err == 0;
+	pool->private_pages = err == 0 && map.backing != WI_OS_FD;
 	if (err == 0)
-		pool->owns_pages = true;
-	else if (o->backing == WEIR_BACKING_HUGETLB)
+		return 0;
+	if (o->backing == WEIR_BACKING_HUGETLB)
 		return report_huge(o, map.huge_bytes, err);
 	else if (o->backing == WEIR_BACKING_MEMFD)
 		wi_report("fd: the system refused to map %d (errno %d)", o->fd,
@@ -517,6 +521,8 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 	}
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
 		wi_assert_whole(wi_zone_is_valid(pool->zone[zone]));
+	if (pool->checks != NULL)
+		wi_pool_check_all(pool);
 	wi_cache_fini(&pool->cache);
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	wi_live_end((struct wi_live *)(void *)pool->meta);

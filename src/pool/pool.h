@@ -38,7 +38,7 @@ struct wi_pool {
 	uint64_t zone_pages; /* in each zone but the last */
 	struct wi_zone *zone[WI_NODES_MAX];
 	int node[WI_NODES_MAX]; /* the kernel's number; -1: any */
-	uint8_t *checks; /* a byte a page: order + 1 while it is out; NULL */
+	uint8_t *checks;	/* a byte a page (checked.c); NULL */
 	char name[32];
 	struct weir_pool *handle;
 	struct wi_known *known; /* NULL: there were too many */
@@ -47,7 +47,8 @@ struct wi_pool {
 	size_t meta_bytes;
 	struct wi_os_shared file; /* of meta; fd -1: this process' alone */
 	struct wi_view view;
-	bool owns_pages;
+	bool owns_pages;    /* mapped here, not a region of the caller's */
+	bool private_pages; /* nor of a file that others may write */
 	struct wi_machine machine;
 };
 
@@ -93,6 +94,18 @@ int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);
 
 /* The back end of the pool's cache: its zones (alloc.c). */
 extern const struct wi_backend wi_pool_backend;
+
+/* The fatal line of a free. */
+_Noreturn void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
+			   unsigned order, const char *why);
+
+/* In a checked pool (checked.c): a run is handed out, comes back; the pool is
+ * about to go. */
+void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
+		       unsigned order);
+void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
+		      unsigned order);
+void wi_pool_check_all(const struct wi_pool *pool);
 
 /* From here on, and no longer, the next two know the pool (known.c). The last
  * one waits until nobody holds it. */

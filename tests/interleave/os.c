@@ -25,6 +25,12 @@ void wi_panic(const char *what)
 	sched_fail("weir: %s", what);
 }
 
+bool wi_os_env_is_set(const char *name)
+{
+	(void)name;
+	return false;
+}
+
 char *wi_os_thread_text(size_t len)
 {
 	static char text[1024];
