@@ -52,7 +52,7 @@ static inline void pin(int cpu)
 	allowed_cpu(0);
 	CPU_ZERO(&set);
 	CPU_SET((size_t)cpu, &set);
-	CHECK_EQ(pthread_setaffinity_np(pthread_self(), sizeof(set), &set), 0);
+	CHECK_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
 }
 
 /* --- events: numbers that only grow ------------------------------------ */

@@ -51,6 +51,9 @@
  * *expected holds what was found. A failure orders nothing (relaxed) but in
  * the full form.
  */
+#define wi_cas_relaxed(p, expected, desired)                                   \
+	__atomic_compare_exchange_n(WI_AT(p), (expected), (desired), false,    \
+				    __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 #define wi_cas_acquire(p, expected, desired)                                   \
 	__atomic_compare_exchange_n(WI_AT(p), (expected), (desired), false,    \
 				    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)

@@ -621,6 +621,7 @@ static int drain_for(struct need *need, struct wi_drain_request *request,
 	struct wi_drain *drain = &need->cache->drain;
 	uint64_t asked = UINT64_MAX; /* it did not wait for any */
 
+	wi_grace_thread_init(); /* for drop_bursts() */
 	*taken_over = false;
 	request->ctx = need;
 	if (!wi_drain_trylock(drain)) {

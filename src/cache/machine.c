@@ -68,8 +68,13 @@ int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,
 		    const char *polling_cpus, bool no_rseq)
 {
 	struct wi_topology *topology = &machine->topology;
-	int err;
+	int err = wi_grace_begin();
 
+	if (err != 0) {
+		wi_report("the system refused a page for the process");
+		return err;
+	}
+	machine->settled = wi_grace_is_settled();
 	wi_topology_read(topology, NULL);
 	if (polling_cpus == NULL)
 		polling_cpus = "";

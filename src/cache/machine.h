@@ -15,12 +15,14 @@ struct wi_machine {
 	struct wi_cpuset quiet, polling;
 	uint8_t mode[WI_CPUS_MAX]; /* enum wi_mode */
 	bool locked;		   /* no sequences, or none wanted */
+	bool settled;		   /* wi_grace_is_settled() */
 };
 
 /*
  * Reads the machine and gives each CPU its mode: as the lists say (NULL: the
  * CPUs the system isolates are quiet, none is polling); without membarrier
- * those that would be ordinary are quiet. 0, or -EINVAL with wi_report().
+ * those that would be ordinary are quiet. 0, or -EINVAL or -ENOMEM with
+ * wi_report().
  */
 int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,
 		    const char *polling_cpus, bool no_rseq);

@@ -104,7 +104,7 @@ static int read_opts(struct weir_cache_opts *o,
 static void unmake(struct token_cache *impl)
 {
 	if (impl->handle != NULL)
-		wi_os_unmap(impl->handle, sizeof(*impl->handle));
+		wi_os_unmap_wiped(impl->handle, sizeof(*impl->handle));
 	if (impl->meta != NULL)
 		wi_os_unmap(impl->meta, impl->meta_bytes);
 	wi_os_unmap(impl, sizeof(*impl));
@@ -115,9 +115,6 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	const unsigned nr_cpus = impl->machine.topology.nr_cpus;
 	const size_t units = wi_round_up(wi_drain_bytes(nr_cpus, 1), 4096);
 	struct wi_os_map map = { .no_fork = true };
-	const struct wi_os_map handle_map = { .bytes =
-						      sizeof(struct weir_cache),
-					      .wipe_on_fork = true };
 	struct wi_cache_config config = {
 		.modes = impl->machine.mode,
 		.nr_cpus = nr_cpus,
@@ -137,7 +134,8 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	err = wi_os_map((void **)&impl->meta, &map);
 	if (err == 0) {
 		impl->meta_bytes = map.bytes;
-		err = wi_os_map((void **)&impl->handle, &handle_map);
+		err = wi_os_map_wiped((void **)&impl->handle,
+				      sizeof(*impl->handle));
 	}
 	if (err != 0) {
 		wi_report("the system refused memory for the lists");
@@ -153,7 +151,8 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	err = wi_cache_init(&impl->cache, &config);
 	if (err != 0)
 		return err;
-	impl->handle->lists = wi_cache_lists(&impl->cache, 0);
+	if (impl->machine.settled)
+		impl->handle->lists = wi_cache_lists(&impl->cache, 0);
 	impl->handle->nr_lists = o->nr_lists;
 	impl->handle->impl = impl;
 	return 0;

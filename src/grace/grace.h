@@ -85,13 +85,30 @@ int wi_grace_membarrier(unsigned cpu);
 
 /* --- what this process has (runtime.c) --------------------------------- */
 
-/* Are there restartable sequences; is there a membarrier for them? Read once,
- * in the library's constructor, which registers with membarrier then. */
+/*
+ * Does what need be done once in a process: the library's constructor calls it,
+ * and whoever creates something, for that constructor may not have run. 0, or a
+ * negative errno: nothing may be created.
+ */
+int wi_grace_begin(void);
+
+/* Are there restartable sequences; is there a membarrier for them? Asked once
+ * in a process, which registers with membarrier then. */
 bool wi_grace_has_sequences(void);
 bool wi_grace_has_membarrier(void);
 
-/* Gives this thread its mark, if it has none yet. */
+/*
+ * Gives this thread its mark, if it has none of this process yet. To be called
+ * by each slow path before it uses weir_thread_burst. After wi_grace_begin().
+ */
 void wi_grace_thread_init(void);
+
+/*
+ * May a pool that is made now have a fast path? Not where a thread of this
+ * process may still have a mark of the process that forked it. Gives this
+ * thread its mark, too.
+ */
+bool wi_grace_is_settled(void);
 
 /*
  * Is a sequence really aborted when its thread is preempted or membarrier

@@ -3,7 +3,57 @@
  * What this process has: sequences, membarrier, and a number for each thread.
  *
  * The constructor registers with membarrier before other threads run, when it
- * takes microseconds and interrupts nobody.
+ * takes microseconds and interrupts nobody. Who creates a pool before it has
+ * run (a static constructor of a program linked with libweir.a) does the same
+ * work then.
+ *
+ * A thread's mark holds the kernel's number of the thread. A child that has a
+ * copy of this memory (fork, _Fork, clone without CLONE_VM) has one thread, the
+ * child's first one, which inherits the mark of the thread that made the child:
+ * a number that no thread here has, or that another thread gets. Two things go
+ * wrong with such a mark. A drainer that finds it in `busy` asks for that
+ * thread, learns that it is gone, and flushes a set in use. And two threads
+ * with one mark take each other's for their own. So:
+ *
+ *   G1  A process is recognised by a word that a fork wipes, not by a handler
+ *       that a fork may not run. Who finds it zero stores a new generation,
+ * from a count in ordinary memory, of which a child has a copy: no ancestor had
+ *       that generation.
+ *   G2  A thread keeps the generation in which it got its mark. Each slow path
+ *       compares the two, and gets a new mark where they differ, before it uses
+ *       the mark. A thread that was created in this process begins with none.
+ *   G3  The fast path uses the mark without comparing. So a pool (or cache) has
+ *       a fast path only if it was made in a settled process: one in which the
+ *       first thread has a mark of this generation, or none. In any other
+ *       process the pools made there take slow paths for ever. It is settled
+ *       when fork()'s handler has run, or a slow path of the first thread, such
+ *       as making that pool; so only pools made by a second thread of a child
+ * of _Fork() or clone(), before the first thread called weir, are slow.
+ *
+ *   From G2 and G3: a mark in the busy of an area of this process was stored by
+ *   a thread that got it in this process. So it is its own number, unique among
+ *   threads that exist, and wi_os_thread_exists() tells of its owner. It does
+ *   not matter which numbers a PID namespace has given out before: a child made
+ *   with CLONE_NEWPID counts from 1 again, and may have a thread of its
+ * parent's number. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
+ *   tests/unit/grace_processes.c.)
+ *
+ *   A signal's handler may fork anywhere in adopt(). The child goes on there
+ *   with what was read in the parent. The generation is read first; so what is
+ *   stored for the parent's generation is ignored by G2 and G3, and adopt()
+ *   looks again. The mark alone is used without comparing: it is replaced by a
+ *   compare-and-swap, which leaves the mark that the handler may have got in
+ * the child.
+ *
+ *   Where the kernel does not wipe (wi_os_fork_wipes), the word is wiped by a
+ *   handler of fork(), and G2 compares the thread's number as the C library
+ *   keeps it too, which _Fork() corrects. Creation, which may make system
+ * calls, compares the process' number. What is lost: a child made by the system
+ * call clone is not recognised, nor one of _Fork() that has its parent's
+ * numbers in another PID namespace.
+ *
+ *   vfork() and clone(CLONE_VM) share the memory and this word. weir.h forbids
+ *   calls there.
  */
 #include "grace/grace.h"
 
@@ -15,46 +65,180 @@
 /* A mark that no busy ever holds: 0 there must not pass for a burst. */
 #define NO_THREAD (UINT64_C(1) << WEIR_MARK_BURST_BIT)
 
+/* In memory that a fork wipes; all relaxed but `generation`. */
+struct process {
+	uint64_t generation; /* 0: nobody has called weir in this process yet */
+	uint64_t settled;    /* the generation in which it is settled (G3) */
+	uint32_t pid;	     /* where the kernel does not wipe */
+};
+
 const char weir_fast_layout_1 = 1;
 __thread uint64_t weir_thread_burst __attribute__((tls_model("initial-exec"))) =
 	NO_THREAD;
+static __thread uint64_t thread_generation
+	__attribute__((tls_model("initial-exec"))); /* of that mark */
 
-static bool has_sequences;
-static bool has_membarrier;
+static struct process *process; /* set once */
+static uint64_t nr_generations;
 
-/* The thread that lives on in a forked child has another number there. */
-static void forget_thread(void)
+/* --- the process -------------------------------------------------------- */
+
+/* Gives this process a generation in place of `old`. */
+static WI_COLD void new_generation(uint64_t old)
 {
-	weir_thread_burst = NO_THREAD;
+	uint64_t now = wi_add_relaxed(&nr_generations, 1) + 1;
+
+	/* The first of all: no thread has a mark. */
+	if (now == 1)
+		wi_store_relaxed(&process->settled, 1);
+	wi_store_relaxed(&process->pid, (uint32_t)wi_os_pid());
+	/* GRACE-R2 (partner GRACE-A3): the count before the generation. Who
+	 * has this generation and forks gives the child that count, or a
+	 * higher one; else two processes could have one generation. */
+	wi_cas_release(&process->generation, &old, now);
 }
 
-__attribute__((constructor)) static void runtime_init(void)
+static uint64_t generation_now(void)
 {
-#ifdef WEIR_HAVE_SEQUENCES
-	ptrdiff_t offset;
+	uint64_t now;
 
-	has_sequences = wi_os_rseq_offset(&offset) == 0;
-#endif
-	if (has_sequences)
-		has_membarrier = wi_os_membarrier_register() == 0;
-	pthread_atfork(NULL, NULL, forget_thread);
+	/* GRACE-A3 (partner GRACE-R2). */
+	while ((now = wi_load_acquire(&process->generation)) == 0)
+		new_generation(0);
+	return now;
 }
 
-bool wi_grace_has_sequences(void)
+/* Of this thread's mark. */
+static uint32_t marked_thread(void)
 {
-	return has_sequences;
+	return wi_mark_thread(weir_thread_burst);
 }
 
-bool wi_grace_has_membarrier(void)
+/* Where the kernel wipes nothing: is this the thread that a _Fork() left? */
+static WI_COLD bool is_left_by_fork(void)
 {
-	return has_membarrier;
+	uint32_t tid = wi_os_tid_kept();
+
+	return tid != 0 && marked_thread() != 0 && marked_thread() != tid;
+}
+
+/* Gets this thread a mark of this process. */
+static WI_COLD void adopt(void)
+{
+	uint64_t now;
+
+	do {
+		uint64_t old = wi_load_relaxed(&weir_thread_burst);
+		uint32_t tid;
+
+		now = generation_now(); /* first, see above */
+		tid = wi_os_tid();
+		/* Relaxed, all: only this thread and its signal handlers use
+		 * its mark. Who reads `settled` hands on a pool, not a mark. */
+		wi_cas_relaxed(&weir_thread_burst, &old,
+			       wi_burst_mark(wi_thread_mark(tid)));
+		wi_store_relaxed(&thread_generation, now);
+		if (wi_load_relaxed(&process->settled) != now &&
+		    tid == (uint32_t)wi_os_pid())
+			wi_store_relaxed(&process->settled, now);
+	} while (generation_now() != now);
 }
 
 void wi_grace_thread_init(void)
 {
-	if (weir_thread_burst == NO_THREAD)
-		weir_thread_burst = wi_burst_mark(wi_thread_mark(wi_os_tid()));
+	uint64_t now = generation_now();
+
+	if (wi_unlikely(!wi_os_fork_wipes()) && is_left_by_fork())
+		new_generation(now);
+	else if (wi_likely(thread_generation == now))
+		return;
+	adopt();
 }
+
+bool wi_grace_is_settled(void)
+{
+	uint64_t now = generation_now();
+
+	/* Relaxed: it changes in a child, which has one thread then. */
+	if (!wi_os_fork_wipes() &&
+	    wi_load_relaxed(&process->pid) != (uint32_t)wi_os_pid())
+		new_generation(now);
+	wi_grace_thread_init();
+	/* Relaxed: what matters is the first thread's own order. */
+	return wi_load_relaxed(&process->settled) == generation_now();
+}
+
+/* --- what it has -------------------------------------------------------- */
+
+enum { KNOWN = 1, SEQUENCES = 2, MEMBARRIER = 4 };
+
+/* Facts of the machine. Relaxed: a byte; who comes first asks, or several do.
+ */
+static uint8_t facts;
+
+static WI_COLD uint8_t ask(void)
+{
+	uint8_t found = KNOWN;
+
+#ifdef WEIR_HAVE_SEQUENCES
+	ptrdiff_t offset;
+
+	if (wi_os_rseq_offset(&offset) == 0)
+		found |= SEQUENCES;
+#endif
+	if (found & SEQUENCES && wi_os_membarrier_register() == 0)
+		found |= MEMBARRIER;
+	wi_store_relaxed(&facts, found);
+	return found;
+}
+
+static bool has(uint8_t what)
+{
+	uint8_t found = wi_load_relaxed(&facts);
+
+	return (found != 0 ? found : ask()) & what;
+}
+
+bool wi_grace_has_sequences(void)
+{
+	return has(SEQUENCES);
+}
+
+bool wi_grace_has_membarrier(void)
+{
+	return has(MEMBARRIER);
+}
+
+/* --- the beginning ------------------------------------------------------ */
+
+int wi_grace_begin(void)
+{
+	struct process *none = NULL;
+	void *memory;
+	int err;
+
+	(void)has(KNOWN);
+	if (wi_load_relaxed(&process) != NULL) /* as below */
+		return 0;
+	err = wi_os_map_wiped(&memory, sizeof(*process));
+	if (err != 0)
+		return err;
+	/* Relaxed: it is all zeros for who sees it. The first thread in a
+	 * child of fork() is settled at once. */
+	if (!wi_cas_relaxed(&process, &none, memory)) {
+		wi_os_unmap_wiped(memory, sizeof(*process));
+		return 0;
+	}
+	(void)generation_now();
+	return -pthread_atfork(NULL, NULL, wi_grace_thread_init);
+}
+
+__attribute__((constructor)) static void runtime_init(void)
+{
+	(void)wi_grace_begin(); /* who creates a pool tries again */
+}
+
+/* --- are sequences aborted? --------------------------------------------- */
 
 #ifdef WEIR_HAVE_SEQUENCES
 
@@ -118,7 +302,7 @@ bool wi_grace_sequences_abort(void)
 	bool aborted = false;
 	int err;
 
-	if (!has_sequences)
+	if (!has(SEQUENCES))
 		return false;
 	/* No signal of the program's may land on that thread. */
 	sigfillset(&all);

@@ -65,8 +65,6 @@ static int plan_fd(struct plan *plan, const struct wi_os_map *map)
 	struct stat file;
 	struct statfs fs;
 
-	if (map->wipe_on_fork) /* the kernel wipes anonymous memory only */
-		return -EINVAL;
 	if (fstat(map->fd, &file) || fstatfs(map->fd, &fs))
 		return -errno;
 	if (S_ISREG(file.st_mode)) {
@@ -131,8 +129,6 @@ static int advise(char *p, const struct plan *plan, const struct wi_os_map *map)
 		(void)madvise(p, plan->bytes, MADV_HUGEPAGE);
 
 	if (map->no_fork && madvise(p, plan->bytes, MADV_DONTFORK))
-		return -errno;
-	if (map->wipe_on_fork && madvise(p, plan->bytes, MADV_WIPEONFORK))
 		return -errno;
 	return 0;
 }

@@ -36,8 +36,7 @@ struct wi_os_map {
 	size_t huge_bytes; /* hugetlb page size; 0: the default one */
 	int fd;
 	uint64_t fd_offset;
-	bool no_fork;	   /* a child has nothing there */
-	bool wipe_on_fork; /* a child reads zeros; WI_OS_ANON(_HUGE) only */
+	bool no_fork; /* a child has nothing there */
 };
 
 /*
@@ -69,6 +68,18 @@ size_t wi_os_huge_size(void);
 
 /* How many hugetlb pages of that size nobody uses or has reserved. */
 int wi_os_huge_free(size_t huge_bytes, uint64_t *nr_free);
+
+/* ---- memory that a forked child finds wiped (fork.c) ------------------ */
+
+/* Maps memory that reads as zeros, here now and in each child at its start. */
+int wi_os_map_wiped(void **out, size_t bytes);
+void wi_os_unmap_wiped(void *p, size_t bytes);
+
+/*
+ * Does the kernel wipe it? False once it refused to: then a handler of fork()
+ * does, and a child made otherwise (_Fork, clone) finds its parent's bytes.
+ */
+bool wi_os_fork_wipes(void);
 
 /* ---- memory that others may read (share.c) ---------------------------- */
 
@@ -155,6 +166,13 @@ int wi_os_membarrier_cpu(unsigned cpu);
 
 /* The kernel's number of the calling thread; never 0. */
 uint32_t wi_os_tid(void);
+
+/*
+ * That number as the C library keeps it, which is right in children made by
+ * fork() and _Fork(), but not by the system call clone. No system call. 0: the
+ * C library does not tell.
+ */
+uint32_t wi_os_tid_kept(void);
 
 /*
  * False only when this process has no such thread any more. Touches no run

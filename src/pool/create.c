@@ -359,9 +359,8 @@ static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o)
 /* The page that a forked child sees as zeros. */
 static int make_handle(struct wi_pool *pool)
 {
-	const struct wi_os_map map = { .bytes = sizeof(struct weir_pool),
-				       .wipe_on_fork = true };
-	int err = wi_os_map((void **)&pool->handle, &map);
+	int err =
+		wi_os_map_wiped((void **)&pool->handle, sizeof(*pool->handle));
 
 	if (err != 0)
 		wi_report("the system refused a page for the handle");
@@ -370,7 +369,8 @@ static int make_handle(struct wi_pool *pool)
 
 static void fill_handle(struct wi_pool *pool)
 {
-	if (pool->checks == NULL && pool->nr_zones == 1)
+	if (pool->checks == NULL && pool->nr_zones == 1 &&
+	    pool->machine.settled)
 		pool->handle->lists = wi_cache_lists(&pool->cache, 0);
 	pool->handle->base = pool->base;
 	pool->handle->bytes = pool->bytes;
@@ -382,7 +382,7 @@ static void fill_handle(struct wi_pool *pool)
 static void unmake(struct wi_pool *pool)
 {
 	if (pool->handle != NULL)
-		wi_os_unmap(pool->handle, sizeof(*pool->handle));
+		wi_os_unmap_wiped(pool->handle, sizeof(*pool->handle));
 	if (pool->owns_pages)
 		wi_os_unmap(pool->base, pool->bytes);
 	if (pool->checks != NULL)

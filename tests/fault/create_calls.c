@@ -265,14 +265,15 @@ static bool is_of_shared(const struct nth_call *call)
 	       !(call->arg[3] & MAP_FIXED_NOREPLACE_);
 }
 
-static enum expected expect_madvise(const struct nth_call *call)
+static enum expected expect_madvise(const struct nth_call *call, int error)
 {
 	if (is_of_shared(call - 1))
 		return FALLBACK;
 	switch ((int)call->arg[2]) {
 	case MADV_DONTFORK:
-	case MADV_WIPEONFORK:
 		return ERROR;
+	case MADV_WIPEONFORK: /* a handler of fork() does it */
+		return error == ENOMEM ? ERROR : FALLBACK;
 	case 23: /* MADV_POPULATE_WRITE, which the kernel knows otherwise */
 		return ERROR;
 	default: /* huge pages or not: as it comes */
@@ -300,7 +301,7 @@ static enum expected expect(const struct kind *kind, const struct nth_call *c,
 		return c->arg[3] & MAP_STACK || is_of_shared(c) ? FALLBACK
 								: ERROR;
 	case SYS_madvise:
-		return expect_madvise(c);
+		return expect_madvise(c, error);
 	case SYS_mlock:
 	case SYS_fstatfs:
 		return ERROR;

@@ -66,6 +66,16 @@ void wi_os_unmap(void *p, size_t bytes)
 	(void)p, (void)bytes;
 }
 
+int wi_os_map_wiped(void **out, size_t bytes)
+{
+	return wi_os_map(out, &(struct wi_os_map){ .bytes = bytes });
+}
+
+void wi_os_unmap_wiped(void *p, size_t bytes)
+{
+	(void)p, (void)bytes;
+}
+
 int wi_os_share(void **out, size_t bytes, const char *name,
 		struct wi_os_shared *file)
 {
@@ -244,6 +254,7 @@ int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,
 	machine->topology.nr_nodes = 1;
 	wi_cpuset_fill(&machine->topology.online, SCHED_CPUS);
 	machine->locked = no_rseq;
+	machine->settled = true;
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
 		machine->mode[cpu] =
 			no_rseq ? WI_MODE_LOCKED : interleave_machine.mode[cpu];

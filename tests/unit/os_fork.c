@@ -33,14 +33,30 @@ static int child_reads(const struct wi_os_map *map)
 	return status;
 }
 
+static void child_reads_wiped(void)
+{
+	char *p;
+
+	CHECK_EQ(wi_os_map_wiped((void **)&p, 100), 0);
+	CHECK_EQ(p[0], 0);
+	CHECK_EQ(p[99], 0);
+	p[0] = p[99] = 7;
+	CHECK_EQ(end_child(start_child(read_byte, p)), 0);
+	CHECK_EQ(end_child(start_child(read_byte, p + 99)), 0);
+	CHECK_EQ(p[0], 7);
+	wi_os_unmap_wiped(p, 100);
+	/* Whole pages, so that what else is needed goes behind them. */
+	CHECK_EQ(wi_os_map_wiped((void **)&p, 8192), 0);
+	p[8191] = 7;
+	CHECK_EQ(end_child(start_child(read_byte, p + 8191)), 0);
+	wi_os_unmap_wiped(p, 8192);
+}
+
 int main(void)
 {
 	struct wi_os_map map = { .bytes = 4096 };
 
 	CHECK_EQ(child_reads(&map), 7);
-	map.wipe_on_fork = true;
-	CHECK_EQ(child_reads(&map), 0);
-	map.wipe_on_fork = false;
 	map.no_fork = true;
 	CHECK_EQ(child_reads(&map), 1000 + SIGSEGV);
 
@@ -52,5 +68,6 @@ int main(void)
 	CHECK_EQ(child_reads(&map), 1000 + SIGSEGV);
 	map.no_fork = false;
 	CHECK_EQ(child_reads(&map), 7);
+	child_reads_wiped();
 	return 0;
 }

@@ -59,7 +59,6 @@ static void check_refusals(void)
 		{ .bytes = 4096, .align = (size_t)1 << 63 },
 		{ .bytes = 4096, .backing = WI_OS_HUGETLB, .huge_bytes = 5000 },
 		{ .bytes = 4096, .backing = WI_OS_HUGETLB, .huge_bytes = 8192 },
-		{ .bytes = 4096, .backing = WI_OS_FD, .wipe_on_fork = true },
 	};
 	struct wi_os_map closed = { .bytes = 4096,
 				    .backing = WI_OS_FD,

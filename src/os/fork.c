@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that a forked child finds wiped.
+ *
+ * The kernel does it (MADV_WIPEONFORK, Linux 4.14), whatever makes the child.
+ * Some sandboxes refuse that advice (gVisor: EINVAL). Then a handler of fork()
+ * wipes what stands in a list. A child that does not come from fork() runs no
+ * handlers, and finds its parent's bytes: wi_os_fork_wipes() says so, and who
+ * uses the memory must live with it.
+ *
+ * The list is locked for a few instructions, with signals blocked: a signal's
+ * handler may fork, and fork() locks the list itself.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "os/internal.h"
+#include "os/os.h"
+
+/* Stands behind the memory that it describes, in the same mapping. */
+struct entry {
+	struct entry *next, **link;
+	void *memory;
+	size_t bytes;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct entry *first;
+static bool has_handlers;
+/* What the kernel said when it was asked last; relaxed, a fact. */
+static uint8_t refused;
+
+/* --- the handlers of fork() --------------------------------------------- */
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+static void in_parent(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
+static void in_child(void)
+{
+	for (struct entry *entry = first; entry != NULL; entry = entry->next)
+		memset(entry->memory, 0, entry->bytes);
+	/* They stay in the list: a child of this one shall find them wiped. */
+	pthread_mutex_unlock(&mutex);
+}
+
+/* --- the list ----------------------------------------------------------- */
+
+static void lock(sigset_t *before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, before);
+	pthread_mutex_lock(&mutex);
+}
+
+static void unlock(const sigset_t *before)
+{
+	pthread_mutex_unlock(&mutex);
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+static int add(struct entry *entry)
+{
+	sigset_t before;
+	int error = 0;
+
+	lock(&before);
+	if (!has_handlers) {
+		error = pthread_atfork(before_fork, in_parent, in_child);
+		has_handlers = error == 0;
+	}
+	if (error == 0) {
+		entry->next = first;
+		entry->link = &first;
+		if (first != NULL)
+			first->link = &entry->next;
+		first = entry;
+	}
+	unlock(&before);
+	return -error;
+}
+
+static void remove_entry(struct entry *entry)
+{
+	sigset_t before;
+
+	lock(&before);
+	*entry->link = entry->next;
+	if (entry->next != NULL)
+		entry->next->link = entry->link;
+	unlock(&before);
+}
+
+/* --- the memory --------------------------------------------------------- */
+
+static size_t offset_of_entry(size_t bytes)
+{
+	return wi_round_up(bytes, _Alignof(struct entry));
+}
+
+static struct entry *entry_of(void *memory, size_t bytes)
+{
+	return (struct entry *)(void *)((char *)memory +
+					offset_of_entry(bytes));
+}
+
+/* By the kernel if it will, else by the handlers. */
+static int arrange(void *memory, size_t bytes, size_t whole)
+{
+	int saved = errno, err;
+
+	if (madvise(memory, whole, MADV_WIPEONFORK) == 0)
+		return 0;
+	err = wi_os_failure(saved);
+	if (err == -ENOMEM)
+		return err;
+	wi_store_relaxed(&refused, 1); /* a fact */
+	*entry_of(memory, bytes) =
+		(struct entry){ .memory = memory, .bytes = bytes };
+	return add(entry_of(memory, bytes));
+}
+
+int wi_os_map_wiped(void **out, size_t bytes)
+{
+	const struct wi_os_map map = {
+		.bytes = offset_of_entry(bytes) + sizeof(struct entry),
+	};
+	void *memory;
+	int err = wi_os_map(&memory, &map);
+
+	if (err != 0)
+		return err;
+	err = arrange(memory, bytes, map.bytes);
+	if (err != 0)
+		wi_os_unmap(memory, map.bytes);
+	else
+		*out = memory;
+	return err;
+}
+
+void wi_os_unmap_wiped(void *p, size_t bytes)
+{
+	struct entry *entry = entry_of(p, bytes);
+
+	if (entry->memory == p)
+		remove_entry(entry);
+	wi_os_unmap(p, offset_of_entry(bytes) + sizeof(struct entry));
+}
+
+bool wi_os_fork_wipes(void)
+{
+	return wi_load_relaxed(&refused) == 0; /* a fact */
+}
