@@ -210,6 +210,23 @@ static void check_abort(struct doctor *d)
 			   "a disturbed sequence was never aborted");
 }
 
+/* ---- children ----------------------------------------------------------- */
+
+/* The library's constructor has asked the kernel. */
+static void check_fork(struct doctor *d)
+{
+	if (wi_os_fork_wipes())
+		doctor_add(d, "fork", "fork", DOCTOR_OK, "",
+			   "the kernel wipes a pool's handle in a child");
+	else
+		doctor_add(d, "fork", "fork", DOCTOR_NOTE,
+			   "A child made by _Fork() or clone() must not use "
+			   "its parent's pools; nor, in another PID namespace, "
+			   "make any.",
+			   "the kernel refuses to wipe memory in a child "
+			   "(MADV_WIPEONFORK); a handler of fork() does");
+}
+
 /* ---- membarrier -------------------------------------------------------- */
 
 static void add_no_membarrier(struct doctor *d)
@@ -317,4 +334,5 @@ void doctor_kernel(struct doctor *d)
 	check_abort(d);
 	if (check_membarrier(d))
 		check_fix(d);
+	check_fork(d);
 }

@@ -46,11 +46,12 @@
  * the child.
  *
  *   Where the kernel does not wipe (wi_os_fork_wipes), the word is wiped by a
- *   handler of fork(), and G2 compares the thread's number as the C library
- *   keeps it too, which _Fork() corrects. Creation, which may make system
- * calls, compares the process' number. What is lost: a child made by the system
- * call clone is not recognised, nor one of _Fork() that has its parent's
- * numbers in another PID namespace.
+ *   handler of fork(). In a child made otherwise, creation compares the
+ *   process' number, and gives the process a new generation: before there is a
+ *   pool of the child no mark is of use. What is lost: such a child is not
+ *   recognised if it has its parent's number, in another PID namespace; and the
+ *   handles of its parent's pools are not wiped (it has not their memory, and
+ *   ends by SIGSEGV). (tests/fault/wipe_refused.c)
  *
  *   vfork() and clone(CLONE_VM) share the memory and this word. weir.h forbids
  *   calls there.
@@ -108,20 +109,6 @@ static uint64_t generation_now(void)
 	return now;
 }
 
-/* Of this thread's mark. */
-static uint32_t marked_thread(void)
-{
-	return wi_mark_thread(weir_thread_burst);
-}
-
-/* Where the kernel wipes nothing: is this the thread that a _Fork() left? */
-static WI_COLD bool is_left_by_fork(void)
-{
-	uint32_t tid = wi_os_tid_kept();
-
-	return tid != 0 && marked_thread() != 0 && marked_thread() != tid;
-}
-
 /* Gets this thread a mark of this process. */
 static WI_COLD void adopt(void)
 {
@@ -146,13 +133,8 @@ static WI_COLD void adopt(void)
 
 void wi_grace_thread_init(void)
 {
-	uint64_t now = generation_now();
-
-	if (wi_unlikely(!wi_os_fork_wipes()) && is_left_by_fork())
-		new_generation(now);
-	else if (wi_likely(thread_generation == now))
-		return;
-	adopt();
+	if (wi_unlikely(thread_generation != generation_now()))
+		adopt();
 }
 
 bool wi_grace_is_settled(void)

@@ -168,13 +168,6 @@ int wi_os_membarrier_cpu(unsigned cpu);
 uint32_t wi_os_tid(void);
 
 /*
- * That number as the C library keeps it, which is right in children made by
- * fork() and _Fork(), but not by the system call clone. No system call. 0: the
- * C library does not tell.
- */
-uint32_t wi_os_tid_kept(void);
-
-/*
  * False only when this process has no such thread any more. Touches no run
  * queue: asking for a thread of a quiet CPU must not interrupt that CPU.
  */

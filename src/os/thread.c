@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads, CPUs, clocks, membarrier and the C library's rseq registration. */
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,16 +40,6 @@ int wi_os_membarrier_cpu(unsigned cpu)
 uint32_t wi_os_tid(void)
 {
 	return (uint32_t)syscall(SYS_gettid);
-}
-
-uint32_t wi_os_tid_kept(void)
-{
-	clockid_t clock;
-
-	/* A thread's clock is 8 * ~number, and its kind in the low bits. */
-	if (pthread_getcpuclockid(pthread_self(), &clock) != 0)
-		return 0;
-	return ~(uint32_t)(clock >> 3);
 }
 
 /* Has the process ended, or this thread of it, as far as its state says? */
