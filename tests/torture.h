@@ -97,6 +97,15 @@ static inline void torture_set_of(cpu_set_t *set, uint64_t random)
 			CPU_SET((size_t)torture.cpu[i], set);
 }
 
+/* Is it one of this process's CPUs? */
+static inline bool torture_may_use(unsigned cpu)
+{
+	for (unsigned i = 0; i < torture.nr_cpus; i++)
+		if (torture.cpu[i] == (int)cpu)
+			return true;
+	return false;
+}
+
 /* The calling thread may run on this CPU alone; NULL: on all. */
 static inline void torture_pin(const int *cpu)
 {

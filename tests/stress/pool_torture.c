@@ -247,8 +247,12 @@ static void look(void)
 		drain_here(NULL);
 	if (!polls)
 		drain_from_burst();
+	/* On a polling CPU that this process may not use nobody passes by: its
+	 * set stays parked, without a page. */
 	for (unsigned cpu = 0; cpu < impl->cache.drain.nr_cpus; cpu++)
-		CHECK_EQ(impl->cache.drain.units[cpu].parked, 0);
+		CHECK_MSG((polls && !torture_may_use(cpu)) ||
+				  impl->cache.drain.units[cpu].parked == 0,
+			  "sets of CPU %u are parked", cpu);
 	CHECK_EQ(weir_stat_read(pool, &stat), 0);
 	CHECK_EQ(stat.cached, 0);
 	CHECK_EQ(stat.pending, 0);
