@@ -707,8 +707,14 @@ static void prepare_machine(void)
 	setvbuf(stdout, NULL, _IOFBF, 65536); /* lines stay whole */
 }
 
+static bool is_wanted(const struct row *row, const char *only)
+{
+	return !only || strcmp(only, scene_name[row->scene]) == 0 ||
+	       strcmp(only, action_name[row->action]) == 0;
+}
+
 /* As many rows at once as there are CPUs for. */
-static unsigned run_all(struct result *results, unsigned n)
+static unsigned run_all(struct result *results, unsigned n, const char *only)
 {
 	unsigned failed = 0;
 
@@ -716,7 +722,11 @@ static unsigned run_all(struct result *results, unsigned n)
 		unsigned cpu = FIRST_CPU, running = 0;
 		int status;
 
-		while (i < NR_ROWS &&
+		if (!is_wanted(&rows[i], only)) {
+			i++;
+			continue;
+		}
+		while (i < NR_ROWS && is_wanted(&rows[i], only) &&
 		       cpu + (rows[i].beside != NOBODY) <= LAST_CPU) {
 			if (fork() == 0)
 				run_row(&rows[i], &results[i], cpu, n);
@@ -732,7 +742,7 @@ static unsigned run_all(struct result *results, unsigned n)
 	return failed;
 }
 
-/* `p1 N`: so many drains a row. */
+/* `p1 [N [NAME]]`: so many drains a row; only rows of that scene or action. */
 int main(int argc, char **argv)
 {
 	const char *prove = getenv("WEIR_PROVE");
@@ -747,7 +757,7 @@ int main(int argc, char **argv)
 
 	CHECK(results != MAP_FAILED);
 	prepare_machine();
-	failed = run_all(results, n);
+	failed = run_all(results, n, argc > 2 ? argv[2] : NULL);
 	for (unsigned i = 0; i < NR_ROWS; i++) {
 		if (rows[i].action >= MEMBARRIER) {
 			controls += results[i].tries;
