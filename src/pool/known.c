@@ -51,10 +51,32 @@ static struct wi_known *claim_any(void)
 	return NULL;
 }
 
+/*
+ * Writes to every entry, once. A page of the table that was only read is the
+ * kernel's page of zeros; the first write to it then flushes the TLB of every
+ * CPU that runs a thread of this process, quiet ones as well.
+ */
+static void touch_table(void)
+{
+	static uint32_t touched;
+
+	if (wi_load_relaxed(&touched)) /* relaxed: twice is as good */
+		return;
+	/* Relaxed: who finds an entry held takes another. (A compiler may make
+	 * a plain load of an addition of 0.) */
+	for (unsigned i = 0; i < NR_KNOWN; i++) {
+		wi_add_relaxed(&table[i].holders, 1);
+		wi_add_relaxed(&table[i].holders, -1);
+	}
+	wi_store_relaxed(&touched, 1);
+}
+
 void wi_pool_make_known(struct wi_pool *pool)
 {
-	struct wi_known *known = claim_any();
+	struct wi_known *known;
 
+	touch_table();
+	known = claim_any();
 	pool->known = known;
 	if (known == NULL)
 		return;
