@@ -10,19 +10,37 @@
  * has another.
  *
  * Compiled without optimisation, where list numbers are no constants for the
- * assembler, the functions here are calls.
+ * assembler, and without SSE, the functions here are calls. So they are if
+ * WEIR_NO_SEQUENCES is defined before this page is included, which a unit needs
+ * that clang compiles with -masm=intel (gcc's is understood).
  */
 #ifndef WEIR_FAST_H
 #define WEIR_FAST_H
 
 #include <weir/weir.h>
 
-#define WEIR_INLINE static inline __attribute__((always_inline))
+/* Not instrumented: what instruments takes the address, and then there is a
+ * copy in which list numbers are no constants. */
+#define WEIR_INLINE                                                            \
+	static __inline__ __attribute__((always_inline, no_instrument_function))
+
+/* Casts that neither language warns of. */
+#ifdef __cplusplus
+#define WEIR_NULL nullptr
+#define WEIR_TO(type, value) static_cast<type>(value)
+#define WEIR_AS(type, pointer) reinterpret_cast<type>(pointer)
+#else
+#define WEIR_NULL NULL
+#define WEIR_TO(type, value) ((type)(value))
+#define WEIR_AS(type, pointer) ((type)(pointer))
+#endif
 
 #include <weir/arch/contract.h>
 
-#if !defined(__OPTIMIZE__)
+#if !defined(__OPTIMIZE__) || (defined(__x86_64__) && !defined(__SSE2__))
+#ifndef WEIR_NO_SEQUENCES
 #define WEIR_NO_SEQUENCES 1
+#endif
 #endif
 
 /* WEIR_ARCH: sequences of a test build (tests/interleave). */
@@ -90,7 +108,7 @@ WEIR_INLINE uint64_t weir_run_mask(const struct weir_pool *pool, unsigned order)
 {
 	return order == 0
 		       ? pool->page_mask
-		       : (((uint64_t)pool->page_mask + 1) << (order & 31)) - 1;
+		       : ((UINT64_C(1) + pool->page_mask) << (order & 31)) - 1;
 }
 
 /* As weir_alloc(). */
@@ -122,7 +140,8 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 	case list:                                                             \
 		pushed = weir_seq_push(&pool->lists, list, offset);            \
 		break;
-	uint64_t offset = (uint64_t)((char *)page - pool->base);
+	uint64_t offset =
+		WEIR_AS(uint64_t, page) - WEIR_AS(uint64_t, pool->base);
 	uint64_t mask = weir_run_mask(pool, order);
 	uint64_t last = order == 0 ? offset : offset + mask;
 	int pushed = 0;
@@ -132,7 +151,8 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(pushed > 0, 1))
 		return;
-	page = (void *)((uintptr_t)pool->base + offset); /* NULL, perhaps */
+	page = WEIR_AS(void *, WEIR_AS(uintptr_t, pool->base) +
+				       offset); /* NULL, perhaps */
 #undef WEIR_FAST_CASE
 #endif
 	weir_free(pool, page, order);
@@ -145,6 +165,9 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
  * cache.
  */
 typedef uint64_t weir_pair __attribute__((vector_size(16), aligned(8)));
+/* Of pointers, for the rules of aliasing. */
+typedef uint64_t weir_pointer_pair
+	__attribute__((vector_size(16), aligned(8), may_alias));
 
 #define WEIR_BULK_MAX 64 /* pages a bulk form converts at once */
 
@@ -154,23 +177,23 @@ WEIR_INLINE int weir_pages_to_tokens(const struct weir_pool *pool,
 				     unsigned order, void *const *pages,
 				     size_t n, uint64_t *tokens)
 {
-	const uint64_t base = (uint64_t)pool->base;
+	const uint64_t base = WEIR_AS(uint64_t, pool->base);
 	const uint64_t mask = weir_run_mask(pool, order);
 	const uint64_t last = pool->bytes - mask - 1;
 	weir_pair misaligned = { 0, 0 }, outside = { 0, 0 };
 	size_t i;
 
 	for (i = 0; i + 2 <= n; i += 2) {
-		weir_pair offset = { (uint64_t)pages[i],
-				     (uint64_t)pages[i + 1] };
+		weir_pair offset = { WEIR_AS(uint64_t, pages[i]),
+				     WEIR_AS(uint64_t, pages[i + 1]) };
 
 		offset -= base;
 		misaligned |= offset & mask;
 		outside |= offset | (last - offset); /* the sign bit */
-		*(weir_pair *)(tokens + i) = offset;
+		*WEIR_TO(weir_pair *, WEIR_TO(void *, tokens + i)) = offset;
 	}
 	if (i < n) {
-		tokens[i] = (uint64_t)pages[i] - base;
+		tokens[i] = WEIR_AS(uint64_t, pages[i]) - base;
 		misaligned[0] |= tokens[i] & mask;
 		outside[0] |= tokens[i] | (last - tokens[i]);
 	}
@@ -182,13 +205,14 @@ WEIR_INLINE int weir_pages_to_tokens(const struct weir_pool *pool,
 WEIR_INLINE void weir_tokens_to_pages(const struct weir_pool *pool,
 				      void **pages, size_t n)
 {
-	const uint64_t base = (uint64_t)pool->base;
+	const uint64_t base = WEIR_AS(uint64_t, pool->base);
 	size_t i;
 
 	for (i = 0; i + 2 <= n; i += 2)
-		*(weir_pair *)(void *)(pages + i) += base;
+		*WEIR_TO(weir_pointer_pair *, WEIR_TO(void *, pages + i)) +=
+			base;
 	if (i < n)
-		pages[i] = pool->base + (uint64_t)pages[i];
+		pages[i] = WEIR_AS(void *, base + WEIR_AS(uint64_t, pages[i]));
 }
 
 /* As weir_alloc_bulk(). */
@@ -202,8 +226,9 @@ WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
 #define WEIR_FAST_CASE(list)                                                   \
 	case list:                                                             \
 		got = weir_seq_pop_bulk(&pool->lists, list,                    \
-					(uint64_t *)(void *)pages,             \
-					(unsigned)n);                          \
+					WEIR_TO(uint64_t *,                    \
+						WEIR_TO(void *, pages)),       \
+					WEIR_TO(unsigned, n));                 \
 		break;
 	if (!(flags & ~WEIR_FAST_FLAGS) && n <= WEIR_LIST_MAX)
 		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
@@ -233,7 +258,7 @@ WEIR_INLINE void weir_fast_free_bulk(struct weir_pool *pool, unsigned order,
 #define WEIR_FAST_CASE(list)                                                   \
 	case list:                                                             \
 		done = weir_seq_push_bulk(&pool->lists, list, tokens,          \
-					  (unsigned)n);                        \
+					  WEIR_TO(unsigned, n));               \
 		break;
 	uint64_t tokens[WEIR_BULK_MAX] __attribute__((aligned(16)));
 

@@ -93,8 +93,15 @@ WEIR_API void weir_watch_close(struct weir_watch *watch);
  * Returns 0, or -EINVAL (the size is not one this library knows).
  * Threads: yes. Signals: yes. Calls: poll. Interrupts: none.
  */
+#if defined(__cplusplus) && defined(__GNUC__) /* the name of the struct too */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 WEIR_API int weir_watch_info(const struct weir_watch *watch,
 			     struct weir_watch_info *info);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /*
  * As weir_stat_read() and its kin. Of a pool that is gone: its last numbers.

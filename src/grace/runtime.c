@@ -228,29 +228,31 @@ __attribute__((constructor)) static void runtime_init(void)
 static bool linger(void)
 {
 	uint32_t turns = 10000;
-	bool aborted = false;
+	uint32_t aborted = 0;
 
 	/* clang-format off */
 	__asm__ __volatile__(
+		WEIR_X86_BEGIN
 		WEIR_X86_DESCRIPTOR(3, 1f, 2f, 4f)
 		"	leaq 3b(%%rip), %%rax\n"
 		"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"
 		"1:	pause\n"
-		"	decl %[turns]\n"
+		"	decl " WEIR_X86_REG(turns) "\n"
 		"	jnz 1b\n"
 		"2:\n"
 		"7:\n"
 		WEIR_X86_DISARM
 		WEIR_X86_COLD
 		WEIR_X86_SIGNATURE
-		"4:	movb $1, %b[aborted]\n"
+		"4:	movl $1, " WEIR_X86_REG(aborted) "\n"
 		"	jmp 7b\n"
 		WEIR_X86_HOT
-		: [turns] "+&r"(turns), [aborted] "+&q"(aborted)
+		WEIR_X86_END
+		: [turns] "+&r"(turns), [aborted] "+&r"(aborted)
 		: [rseq] "r"(__rseq_offset)
 		: "rax", "memory", "cc");
 	/* clang-format on */
-	return aborted;
+	return aborted != 0;
 }
 
 /* Each lasts a few tenths of a millisecond, as long as some disturbances. */

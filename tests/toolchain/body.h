@@ -365,4 +365,17 @@ static int run(const struct ops *const *more, struct weir_pool **early)
 	return failed;
 }
 
+/* A pool that stays, of which the last use is a call or, `inlined`, an inlined
+ * one. */
+static int run_last(int inlined)
+{
+	struct weir_pool *pool = make_pool();
+	const struct ops *ops = inlined ? &plain_ops : &call_ops;
+
+	if (pool == TOOLCHAIN_NULL)
+		return 1;
+	ops->put(pool, ops->get(pool));
+	return 0;
+}
+
 #endif

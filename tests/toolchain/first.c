@@ -22,6 +22,11 @@ int toolchain_run(void)
 	return run(none, &early);
 }
 
+int toolchain_last(int inlined)
+{
+	return run_last(inlined);
+}
+
 #ifndef TOOLCHAIN_PLUGIN
 int main(void)
 {

@@ -97,6 +97,11 @@ int toolchain_run()
 	return run(cxx, &early.pool);
 }
 
+int toolchain_last(int inlined)
+{
+	return run_last(inlined);
+}
+
 #ifndef TOOLCHAIN_PLUGIN
 int main()
 {

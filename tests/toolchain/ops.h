@@ -89,6 +89,7 @@ struct ops {
 /* How each unit of the program shows its kinds, the last one NULL. */
 TOOLCHAIN_C const struct ops *const *second_ops(void);
 TOOLCHAIN_C int toolchain_run(void);
+TOOLCHAIN_C int toolchain_last(int inlined);
 TOOLCHAIN_C volatile int toolchain_one; /* 1, which no compiler knows */
 
 #endif

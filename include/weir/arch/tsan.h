@@ -57,7 +57,7 @@ WEIR_INLINE void weir_tsan_end(char *area)
 #define WEIR_TSAN_END() weir_tsan_end(guess)
 #define WEIR_TSAN_INPUT , [guess] "m"(guess)
 #define WEIR_TSAN_COMPARE(area, abort)                                         \
-	"	cmpq %[guess], " area "\n"                                     \
+	WEIR_X86_EITHER("cmpq %[guess], " area, "cmp %[guess], r10")           \
 	"	jne " abort "\n"
 #else
 #define WEIR_TSAN_BEGIN(l) (void)0

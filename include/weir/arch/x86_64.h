@@ -60,8 +60,23 @@
 #define WEIR_STR_(x) #x
 #define WEIR_STR(x) WEIR_STR_(x)
 
-#define WEIR_X86_RSEQ_CPU "%%fs:4(%[rseq])"
-#define WEIR_X86_RSEQ_CS "%%fs:8(%[rseq])"
+/*
+ * -masm=intel changes how the compiler writes operands (the second of {a|b}),
+ * and what it expects after the asm. The sequences are written for AT&T syntax
+ * all the same: between BEGIN and END it is switched back to. An operand in
+ * memory is left to the other syntax.
+ */
+#define WEIR_X86_BEGIN "{|	.att_syntax prefix\n}"
+#define WEIR_X86_END "{|	.intel_syntax noprefix\n}"
+#define WEIR_X86_REG(name) "{%[" #name "]|%%%[" #name "]}"
+#define WEIR_X86_REG32(name) "{%k[" #name "]|%%%k[" #name "]}"
+#define WEIR_X86_EITHER(att, intel)                                            \
+	"	{" att "|.intel_syntax noprefix\n"                             \
+	"	" intel "\n"                                                   \
+	"	.att_syntax prefix}\n"
+
+#define WEIR_X86_RSEQ_CPU "%%fs:4(" WEIR_X86_REG(rseq) ")"
+#define WEIR_X86_RSEQ_CS "%%fs:8(" WEIR_X86_REG(rseq) ")"
 
 /* Tests put delays here (tests/inject.h); r11 and the flags are free. 0: the
  * header is loaded, no mark stands yet; 1: active is loaded; 2: the mark
@@ -78,7 +93,7 @@
 #define WEIR_X86_DESCRIPTOR(label, start, end, abort)                          \
 	"	.pushsection __rseq_cs, \"aw?\", @progbits, unique, %=\n"      \
 	"	.balign 32\n"                                                  \
-	#label ":	.long 0, 0\n"                                           \
+	#label ":	.long 0, 0\n"                                          \
 	"	.quad " #start ", (" #end " - " #start "), " #abort "\n"       \
 	"	.popsection\n"
 #define WEIR_X86_SIGNATURE                                                     \
@@ -93,10 +108,10 @@
 	"	leaq 3b(%%rip), %%rax\n"                                       \
 	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
 	"1:	movl " WEIR_X86_RSEQ_CPU ", %%r10d\n"                          \
-	"	cmpl %[nr_cpus], %%r10d\n"                                     \
+	WEIR_X86_EITHER("cmpl %[nr_cpus], %%r10d", "cmp r10d, %[nr_cpus]")     \
 	"	jae 6f\n"                                                      \
 	"	imulq $" WEIR_STR(WEIR_AREA_BYTES) ", %%r10, %%r10\n"          \
-	"	addq %[areas], %%r10\n"                                       \
+	WEIR_X86_EITHER("addq %[areas], %%r10", "add r10, %[areas]")           \
 	WEIR_TSAN_COMPARE("%%r10", "4f")
 
 #define WEIR_X86_ACTIVE WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10)"
@@ -125,7 +140,7 @@
 	"	leaq 30b(%%rip), %%rax\n"                                      \
 	"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"                            \
 	"31:	movl " WEIR_X86_RSEQ_CPU ", %%ecx\n"                           \
-	"	cmpl %[nr_cpus], %%ecx\n"                                      \
+	WEIR_X86_EITHER("cmpl %[nr_cpus], %%ecx", "cmp ecx, %[nr_cpus]")       \
 	"	jae 6f\n"                                                      \
 	"	cmpl %%ecx, " WEIR_STR(WEIR_AREA_CPU) "(%%r10)\n"              \
 	"	jne 9f\n"                                                      \
@@ -149,7 +164,7 @@
 	"	movl %%eax, %%eax\n"                                           \
 	"	orq %%rax, %%r8\n"                                             \
 	"	.if %c[header]\n"                                              \
-	"	movabsq %[list_mark], %%rax\n"                                 \
+	"	movabsq {%[list_mark]|$%[list_mark]}, %%rax\n"                               \
 	"	orq %%rax, %%r8\n"                                             \
 	"	.endif\n"                                                      \
 	"	movq %%r8, %%rax\n"                                            \
@@ -164,6 +179,7 @@
  * `none` and `again` leave.
  */
 #define WEIR_X86_OPERATION(unable, operate, none, again)                       \
+	WEIR_X86_BEGIN                                                         \
 	WEIR_X86_ENTER                                                         \
 	"	movl " WEIR_X86_ACTIVE ", %%r9d\n"                             \
 	WEIR_X86_INJECT(1)                                                     \
@@ -184,7 +200,8 @@
 	WEIR_X86_SIGNATURE                                                     \
 	"34:	btq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"                \
 	"	jc 9f\n"                                                       \
-	"	cmpl $0, %[nr_cpus]\n"                                         \
+	WEIR_X86_EITHER("movl %[nr_cpus], %%ecx", "mov ecx, %[nr_cpus]")       \
+	"	testl %%ecx, %%ecx\n"                                         \
 	"	je 9f\n"                                                       \
 	"5:	movq %%r8, %%rax\n" /* take the mark back: ARCH-R2 */          \
 	"	xorl %%ecx, %%ecx\n"                                           \
@@ -194,7 +211,8 @@
 	"4:\n"                                                                 \
 	"9:\n" again                                                           \
 	"6:\n" none                                                            \
-	WEIR_X86_HOT
+	WEIR_X86_HOT                                                           \
+	WEIR_X86_END
 
 /* The end of a sequence that cannot be empty or full. */
 #define WEIR_X86_LEAVE                                                         \
@@ -204,7 +222,8 @@
 	WEIR_X86_SIGNATURE                                                     \
 	"4:\n"                                                                 \
 	"6:	jmp 7b\n"                                                      \
-	WEIR_X86_HOT
+	WEIR_X86_HOT                                                           \
+	WEIR_X86_END
 /* clang-format on */
 
 #if defined(__PIC__) && !defined(__PIE__) && !defined(WEIR_STAYS_LOADED)
@@ -217,8 +236,8 @@
 #define WEIR_X86_INPUTS(l, list)                                               \
 	[rseq] "r"(__rseq_offset), [nr_cpus] "m"((l)->nr_cpus),                \
 		[areas] "m"((l)->areas), [header] "i"(8 * (list)),             \
-		[quiet_header] "i"(8ll * (list)-0x80000000ll),                 \
-		[list_mark] "i"((uint64_t)(list) << WEIR_MARK_LIST_SHIFT)      \
+		[quiet_header] "i"(8l * (list)-0x80000000l),                   \
+		[list_mark] "i"(UINT64_C(1) * (list) << WEIR_MARK_LIST_SHIFT)  \
 			WEIR_TSAN_INPUT
 
 /* Beside rcx, which is an output of some. */
@@ -229,26 +248,28 @@
 		"xmm3", "memory", "cc"
 
 #define WEIR_X86_FAIL(value)                                                   \
-	"	movq $" #value ", %[token]\n"                                  \
-	"	jmp 7b\n"
+	"	movq $" #value ", " WEIR_X86_REG(token) "\n"                   \
+							"	jmp 7b\n"
 #define WEIR_X86_GOTO(label)                                                   \
 	WEIR_X86_DISARM                                                        \
 	"	jmp %l[" #label "]\n"
 /* A bulk form moved nothing: its pointer tells, set back to where it began. */
 #define WEIR_X86_GIVE_UP_BULK                                                  \
-	"	movq %[tokens], %[moved]\n"                                          \
-	"	jmp 7b\n"
+	"	movq " WEIR_X86_REG(tokens) ", " WEIR_X86_REG(                 \
+		moved) "\n"                                                    \
+		       "	jmp 7b\n"
 
 /* clang-format off */
 #define WEIR_X86_POP(header)                                                   \
-	"	movzwl %%dx, %k[token]\n"                                      \
-	"	movq -8(%%r10, %[token]), %[token]\n"                          \
+	"	movzwl %%dx, " WEIR_X86_REG32(token) "\n"                      \
+	"	movq -8(%%r10, " WEIR_X86_REG(token) "), " WEIR_X86_REG(token) \
+	"\n"                                                                   \
 	"	addq $" WEIR_STR(WEIR_HEADER_POP) ", %%rdx\n"                  \
 	"	movq %%rdx, " header "\n" /* ARCH-R1 */
 
 #define WEIR_X86_PUSH(header)                                                  \
 	"	movzwl %%dx, %%ecx\n"                                          \
-	"	movq %[token], (%%r10, %%rcx)\n"                               \
+	"	movq " WEIR_X86_REG(token) ", (%%r10, %%rcx)\n"                \
 	"	addq $" WEIR_STR(WEIR_HEADER_PUSH) ", %%rdx\n"                 \
 	"	movq %%rdx, " header "\n" /* ARCH-R1 */
 
@@ -262,16 +283,16 @@
 /* %[left], in bytes, becomes at most what the list has (or has room for), in
  * rcx. */
 #define WEIR_X86_AT_MOST                                                       \
-	"	cmpq %%rcx, %[left]\n"                                         \
-	"	cmovaq %%rcx, %[left]\n"                                       \
+	"	cmpq %%rcx, " WEIR_X86_REG(left) "\n"                          \
+	"	cmovaq %%rcx, " WEIR_X86_REG(left) "\n"                        \
 	"	movzwl %%dx, %%ecx\n"                                          \
 	"	addq %%r10, %%rcx\n"                                           \
-	"	movq %[left], %%r11\n"                                         \
+	"	movq " WEIR_X86_REG(left) ", %%r11\n"                          \
 	"	shlq $13, %%r11\n" /* as many tokens, where room stands */
 
 /* Copies %[left] bytes, a multiple of 8, and commits rdx. */
 #define WEIR_X86_COPY(from, to, header)                                        \
-	"10:	subq $64, %[left]\n"                                           \
+	"10:	subq $64, " WEIR_X86_REG(left) "\n"                            \
 	"	jb 11f\n"                                                      \
 	WEIR_X86_MOVUPS "(" from "), %%xmm0\n"                                 \
 	WEIR_X86_MOVUPS "16(" from "), %%xmm1\n"                               \
@@ -284,13 +305,13 @@
 	"	addq $64, " from "\n"                                          \
 	"	addq $64, " to "\n"                                            \
 	"	jmp 10b\n"                                                     \
-	"11:	addq $64, %[left]\n"                                           \
+	"11:	addq $64, " WEIR_X86_REG(left) "\n"                            \
 	"	jz 13f\n"                                                      \
 	"12:	movq (" from "), %%r11\n"                                      \
 	"	movq %%r11, (" to ")\n"                                        \
 	"	addq $8, " from "\n"                                           \
 	"	addq $8, " to "\n"                                             \
-	"	subq $8, %[left]\n"                                            \
+	"	subq $8, " WEIR_X86_REG(left) "\n"                             \
 	"	jnz 12b\n"                                                     \
 	"13:	movq %%rdx, " header "\n" /* ARCH-R1 */
 
@@ -298,10 +319,10 @@
 	"	movl %%edx, %%ecx\n"                                           \
 	"	andl $0xfff, %%ecx\n"                                          \
 	WEIR_X86_AT_MOST                                                       \
-	"	subq %[left], %%rcx\n"                                         \
+	"	subq " WEIR_X86_REG(left) ", %%rcx\n"                          \
 	"	leaq 0x4000000(%%rdx, %%r11), %%rdx\n"                         \
-	"	subq %[left], %%rdx\n"                                         \
-	WEIR_X86_COPY("%%rcx", "%[moved]", header)
+	"	subq " WEIR_X86_REG(left) ", %%rdx\n"                          \
+	WEIR_X86_COPY("%%rcx", WEIR_X86_REG(moved), header)
 
 #define WEIR_X86_PUSH_BULK(header)                                             \
 	"	movl %%edx, %%ecx\n"                                           \
@@ -309,8 +330,8 @@
 	"	andl $0xff8, %%ecx\n"                                          \
 	WEIR_X86_AT_MOST                                                       \
 	"	subq %%r11, %%rdx\n"                                           \
-	"	leaq 0x4000000(%%rdx, %[left]), %%rdx\n"                       \
-	WEIR_X86_COPY("%[moved]", "%%rcx", header)
+	"	leaq 0x4000000(%%rdx, " WEIR_X86_REG(left) "), %%rdx\n"        \
+	WEIR_X86_COPY(WEIR_X86_REG(moved), "%%rcx", header)
 /* clang-format on */
 
 WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
@@ -352,7 +373,7 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 				       unsigned n)
 {
 	uint64_t *moved = tokens;
-	uint64_t left = (uint64_t)n * 8;
+	uint64_t left = UINT64_C(8) * n;
 
 	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_POP_BULK,
@@ -362,7 +383,7 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
 			     : WEIR_X86_COPY_CLOBBERS);
 	WEIR_TSAN_END();
-	return (unsigned)(moved - tokens);
+	return WEIR_TO(unsigned, moved - tokens);
 }
 
 WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
@@ -370,7 +391,7 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 					const uint64_t *tokens, unsigned n)
 {
 	const uint64_t *moved = tokens;
-	uint64_t left = (uint64_t)n * 8;
+	uint64_t left = UINT64_C(8) * n;
 
 	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH_BULK,
@@ -380,7 +401,7 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
 			     : WEIR_X86_COPY_CLOBBERS);
 	WEIR_TSAN_END();
-	return (unsigned)(moved - tokens);
+	return WEIR_TO(unsigned, moved - tokens);
 }
 
 #define WEIR_X86_PLAIN_INPUTS(l)                                               \
@@ -394,6 +415,7 @@ WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 
 	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(
+		WEIR_X86_BEGIN
 		"70:\n"
 		WEIR_X86_ENTER
 		"	movq " WEIR_X86_ACTIVE ", %%rcx\n"
@@ -403,37 +425,39 @@ WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 		WEIR_X86_DISARM
 		WEIR_X86_COLD
 		WEIR_X86_SIGNATURE
-		"4:	decl %[tries]\n"
+		"4:	decl " WEIR_X86_REG(tries) "\n"
 		"	jnz 70b\n"
 		"6:	jmp 7b\n"
 		WEIR_X86_HOT
+		WEIR_X86_END
 		: [tries] "+&r"(tries)
 		: WEIR_X86_PLAIN_INPUTS(l)
 		: "rax", "rcx", "r10", "memory", "cc");
 }
-/* clang-format on */
 
 WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 {
-	char *area = NULL;
+	char *area = WEIR_NULL;
 
 	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(
+		WEIR_X86_BEGIN
 		WEIR_X86_ENTER
 		"	cmpl $0, " WEIR_X86_ACTIVE "\n"
-		"	jns 6f\n" WEIR_X86_THREAD "	testq %%r8, %%r8\n"
+		"	jns 6f\n"
+		WEIR_X86_THREAD
+		"	testq %%r8, %%r8\n"
 		"	jz 6f\n"
-		"	btsq $" WEIR_STR(
-			WEIR_MARK_BURST_BIT) ", %%r8\n"
-					     "	cmpq %%r8, " WEIR_X86_BUSY "\n"
-					     "	je 6f\n"
-					     "	xchgq %%r8, " WEIR_X86_BUSY
-					     "\n" /* ARCH-F2 */
-					     "2:	movq %%r10, "
-					     "%[area]\n" WEIR_X86_LEAVE
+		"	btsq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"
+		"	cmpq %%r8, " WEIR_X86_BUSY "\n"
+		"	je 6f\n"
+		"	xchgq %%r8, " WEIR_X86_BUSY "\n" /* ARCH-F2 */
+		"2:	movq %%r10, " WEIR_X86_REG(area) "\n"
+		WEIR_X86_LEAVE
 		: [area] "+&r"(area)
 		: WEIR_X86_PLAIN_INPUTS(l)
 		: "rax", "r8", "r10", "memory", "cc");
 	WEIR_TSAN_END();
 	return area;
 }
+/* clang-format on */
