@@ -168,7 +168,7 @@ const struct bench_row bench_drain_rows[] = {
 	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
 };
 
-/* Rows with a bar stand beside what they are compared with. */
+/* Rows with a goal stand beside what they are compared with. */
 const struct bench_row bench_disturb_rows[] = {
 	BENCH_DISTURB_ROWS("quiet", &quiet, 15),
 	BENCH_DISTURB_ROWS("polling", &polling, 15),

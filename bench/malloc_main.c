@@ -3,6 +3,7 @@
  * Whatever malloc the process has: the C library's, or that of a library that
  * was preloaded. Pages are asked for as such, aligned to their size.
  */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,29 +48,33 @@ static const struct bench_row rows[] = {
 	BENCH_PEER_TOUCH_ROWS(&peer),
 };
 
-/* Is the library that should have been preloaded part of this process? */
-static bool is_preloaded(const char *library)
+/* Does that library, a path or the beginning of a file's name, answer calls of
+ * malloc's functions here? One that was preloaded may define none of them. */
+static bool is_whose(const char *library, const char *function)
 {
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[4096];
-	bool found = false;
+	void *at = dlsym(RTLD_DEFAULT, function);
+	Dl_info info;
+	char *path;
+	bool is;
 
-	while (maps && !found && fgets(line, sizeof(line), maps))
-		found = strstr(line, library) != NULL;
-	if (maps)
-		fclose(maps);
-	return found;
+	if (at == NULL || dladdr(at, &info) == 0)
+		return false;
+	path = realpath(info.dli_fname, NULL);
+	is = strstr(path ? path : info.dli_fname, library) != NULL;
+	free(path);
+	return is;
 }
 
 int main(int argc, char **argv)
 {
 	const char *library = getenv("WEIR_BENCH_LIBRARY");
-	char stem[64];
+	char stem[4096];
 
 	if (library) {
 		snprintf(stem, sizeof(stem), "%s", library);
-		stem[strcspn(stem, ".")] = '\0';
-		if (!is_preloaded(stem))
+		if (stem[0] != '/')
+			stem[strcspn(stem, ".")] = '\0';
+		if (!is_whose(stem, "aligned_alloc") || !is_whose(stem, "free"))
 			return NOT_HERE;
 	}
 	return bench_worker(argc, argv, rows, sizeof(rows) / sizeof(rows[0]));

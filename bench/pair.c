@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <weir/cache.h>
 #include <weir/fast.h>
 
 #include "loops.h"
@@ -83,7 +82,7 @@ BENCH_BATCHES_64(weir_called_64, call_pop, call_push)
 
 static unsigned short_bulks; /* bulks that did not move all; none should */
 
-/* The sequences alone, as the token cache uses them. */
+/* The sequences alone, which are not part of the interface. */
 BENCH_INLINE void sequence_get(void *context, uint64_t *tokens)
 {
 #ifdef WEIR_HAVE_SEQUENCES
@@ -110,17 +109,6 @@ BENCH_INLINE void sequence_put(void *context, uint64_t *tokens)
 #endif
 }
 
-BENCH_INLINE void cache_get(void *context, uint64_t *tokens)
-{
-	if (weir_cache_get_bulk(context, 0, tokens, BENCH_BULK, 0) != 0)
-		short_bulks++;
-}
-
-BENCH_INLINE void cache_put(void *context, uint64_t *tokens)
-{
-	weir_cache_put_bulk(context, 0, tokens, BENCH_BULK);
-}
-
 BENCH_INLINE void fast_get(void *context, void **pages)
 {
 	if (weir_fast_alloc_bulk(context, 0, pages, BENCH_BULK, 0) != 0)
@@ -144,29 +132,12 @@ BENCH_INLINE void pages_put(void *context, void **pages)
 }
 
 BENCH_BULKS(weir_sequence_bulk, uint64_t, sequence_get, sequence_put)
-BENCH_BULKS(weir_cache_bulk, uint64_t, cache_get, cache_put)
 BENCH_BULKS(weir_fast_bulk, void *, fast_get, fast_put)
 BENCH_BULKS(weir_pages_bulk, void *, pages_get, pages_put)
 
-/* A back end for the cache: 1, 2, 3, ... and nothing kept of what returns. */
-static size_t make_tokens(void *context, unsigned list, uint64_t *tokens,
-			  size_t n)
-{
-	(void)context, (void)list;
-	for (size_t i = 0; i < n; i++)
-		tokens[i] = i + 1;
-	return n;
-}
-
-static void drop_tokens(void *context, unsigned list, const uint64_t *tokens,
-			size_t n)
-{
-	(void)context, (void)list, (void)tokens, (void)n;
-}
-
 /* ---- the rows ---------------------------------------------------------- */
 
-enum { ORDINARY, POLLING, QUIET, CHECKED, CACHE, NR_CONTEXTS, BURST };
+enum { ORDINARY, POLLING, QUIET, CHECKED, NR_CONTEXTS, BURST };
 
 static void *make_pool(const struct bench_where *where, uintptr_t what)
 {
@@ -189,22 +160,6 @@ static void *make_pool(const struct bench_where *where, uintptr_t what)
 	return pool;
 }
 
-static void *make_cache(void)
-{
-	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
-	uint64_t tokens[2 * BENCH_BULK];
-	struct weir_cache *cache;
-
-	opts.backend = (struct weir_cache_backend){ .get = make_tokens,
-						    .put = drop_tokens };
-	opts.quiet_cpus = "";
-	if (weir_cache_create(&cache, &opts) != 0)
-		return NULL;
-	if (weir_cache_get_bulk(cache, 0, tokens, 2 * BENCH_BULK, 0) == 0)
-		weir_cache_put_bulk(cache, 0, tokens, 2 * BENCH_BULK);
-	return cache;
-}
-
 static void *context_of(const struct bench_where *where, uintptr_t what)
 {
 	static void *contexts[NR_CONTEXTS];
@@ -212,8 +167,7 @@ static void *context_of(const struct bench_where *where, uintptr_t what)
 	if (what == BURST)
 		what = QUIET;
 	if (contexts[what] == NULL)
-		contexts[what] =
-			what == CACHE ? make_cache() : make_pool(where, what);
+		contexts[what] = make_pool(where, what);
 	return contexts[what];
 }
 
@@ -266,8 +220,6 @@ const struct bench_row bench_pair_rows[] = {
 	ROW("batch 16, order 3", weir_eight_batch_places, ORDINARY, "batch 16"),
 	ROW("single, 2 MiB", weir_huge_single_places, ORDINARY, "single"),
 	ROW("bulk 32, tokens, sequences", weir_sequence_bulk_places, ORDINARY,
-	    "batch 16"),
-	ROW("bulk 32, tokens, weir_cache", weir_cache_bulk_places, CACHE,
 	    "batch 16"),
 	ROW("bulk 32", weir_fast_bulk_places, ORDINARY, "batch 16"),
 	ROW("bulk 32, library calls", weir_pages_bulk_places, ORDINARY,

@@ -30,15 +30,17 @@ static void print_extras(const struct bench_series *s, FILE *to)
 		const struct bench_extra *e = &s->extras[i];
 		int width = (int)strlen(e->name) + 10;
 
+		if (e->is_noise)
+			continue;
 		if (column == 0 || column + width > 80) {
-			fprintf(to, "%s%*s", i ? "\n" : "", 9, "");
+			fprintf(to, "%s%*s", column ? "\n" : "", 9, "");
 			column = 9;
 		}
 		column += fprintf(to, " %s %s", e->name,
 				  number(value, e->median,
 					 e->median < 1e4 ? "" : " "));
 	}
-	if (s->nr_extras)
+	if (column > 0)
 		putc('\n', to);
 }
 
@@ -48,15 +50,17 @@ static void print_one(const struct bench_report *report,
 	const struct bench_series *floor =
 		bench_find(report, s->bench, "floor", s->floor);
 	char ns[32], min[32], max[32], ratio[32] = "";
+	int used = fprintf(to, "%-9s", s->impl);
 
-	fprintf(to, "%-9s%-31s", s->impl, s->variant);
+	/* At least one blank behind both; a long row moves its median. */
+	used += fprintf(to, "%s%-31s", used > 9 ? " " : "", s->variant);
 	if (s->nr == 0) {
 		fprintf(to, "  not measured\n%9s%.71s\n", "", s->why_not);
 		return;
 	}
 	if (floor)
 		number(ratio, bench_ratio(s, floor), "");
-	fprintf(to, "%10s%10s%10s%9s\n", number(ns, s->median, ""),
+	fprintf(to, "%*s%10s%10s%9s\n", 50 - used, number(ns, s->median, ""),
 		number(min, s->min, ""), number(max, s->max, ""), ratio);
 	print_extras(s, to);
 }
@@ -81,30 +85,36 @@ static void print_series(const struct bench_report *report, FILE *to)
 	}
 }
 
-static void print_bars(const struct bench_report *report, FILE *to)
+static void print_goals(const struct bench_report *report, FILE *to)
 {
 	unsigned met = 0;
-	char value[32], bar[32];
+	char value[32], at_most[32];
 
-	fprintf(to, "%-48s%10s%10s\n", "bars", "here", "at most");
-	for (unsigned i = 0; i < report->nr_bars; i++) {
-		const struct bench_bar *b = &report->bars[i];
-
-		met += bench_is_met(b);
-		fprintf(to, "%-8s%-40s%10s%10s%s%s\n",
-			bench_is_met(b) ? "ok" : "MISSED", b->what,
-			number(value, b->value, b->unit),
-			number(bar, b->bar, b->unit), b->to ? "  of " : "",
-			b->to ? b->to : "");
+	if (report->nr_goals == 0) {
+		fputs("nothing was measured that weir has a goal for\n", to);
+		return;
 	}
-	if (report->nr_bars)
-		fprintf(to, "\n%u of %u bars met\n", met, report->nr_bars);
-	else
-		fputs("nothing that a bar is about\n", to);
+	fprintf(to, "%-48s%10s%10s\n", "goals of weir's authors", "here",
+		"at most");
+	for (unsigned i = 0; i < report->nr_goals; i++) {
+		const struct bench_goal *g = &report->goals[i];
+
+		met += bench_is_met(g);
+		fprintf(to, "%-8s%-40s%10s%10s%s%s\n",
+			bench_is_met(g) ? "met" : "not met", g->what,
+			number(value, g->value, g->unit),
+			number(at_most, g->at_most, g->unit),
+			g->to ? "  of " : "", g->to ? g->to : "");
+	}
+	fprintf(to,
+		"\n%u of %u goals met on this machine. A goal says how quick "
+		"weir should become;\none that is not met is no error of this "
+		"machine or installation.\n",
+		met, report->nr_goals);
 }
 
 void bench_print(const struct bench_report *report, FILE *to)
 {
 	print_series(report, to);
-	print_bars(report, to);
+	print_goals(report, to);
 }

@@ -87,6 +87,24 @@ static double quantile_of(const double *values, unsigned nr, double part)
 	return value;
 }
 
+/* The one extra that is a difference of two times: it may come out negative. */
+static bool is_difference(const struct bench_extra *extra)
+{
+	return strcmp(extra->name, "lost_per_drain") == 0;
+}
+
+/* A difference is known only if three quarters of the rounds agree that there
+ * is one. Fewer rounds than that cannot say so. */
+#define ROUNDS_TO_AGREE 4
+
+static void close_extra(struct bench_extra *extra, unsigned nr)
+{
+	extra->median = quantile_of(extra->samples, nr, 0.5);
+	extra->is_noise = is_difference(extra) &&
+			  (nr < ROUNDS_TO_AGREE ||
+			   quantile_of(extra->samples, nr, 0.25) <= 0);
+}
+
 void bench_close(struct bench_series *series)
 {
 	if (series->nr == 0)
@@ -95,8 +113,7 @@ void bench_close(struct bench_series *series)
 	series->min = quantile_of(series->samples, series->nr, 0);
 	series->max = quantile_of(series->samples, series->nr, 1);
 	for (unsigned i = 0; i < series->nr_extras; i++)
-		series->extras[i].median =
-			quantile_of(series->extras[i].samples, series->nr, 0.5);
+		close_extra(&series->extras[i], series->nr);
 }
 
 const struct bench_series *bench_find(const struct bench_report *report,
@@ -131,9 +148,9 @@ double bench_ratio(const struct bench_series *series,
 	return ratio;
 }
 
-bool bench_is_met(const struct bench_bar *bar)
+bool bench_is_met(const struct bench_goal *goal)
 {
-	return bar->value <= bar->bar;
+	return goal->value <= goal->at_most;
 }
 
 void bench_free(struct bench_report *report)
@@ -146,7 +163,7 @@ void bench_free(struct bench_report *report)
 			free(s->extras[j].samples);
 	}
 	free(report->series);
-	free(report->bars);
+	free(report->goals);
 	*report = (struct bench_report){ 0 };
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a run of `weir bench` gathers: a series of samples for each thing
- * measured, one a round; and the bars, each a figure or a ratio of two series
+ * measured, one a round; and the goals, each a figure or a ratio of two series
  * with what it should not exceed.
  */
 #ifndef WEIR_BENCH_REPORT_H
@@ -20,6 +20,7 @@ struct bench_extra {
 	char name[32];
 	double *samples;
 	double median; /* by bench_close() */
+	bool is_noise; /* the same: the rounds do not agree on its sign */
 };
 
 /* One thing measured. */
@@ -41,19 +42,19 @@ struct bench_series {
 	double min, max;
 };
 
-struct bench_bar {
+struct bench_goal {
 	const char *name; /* for machines: [a-z0-9_] */
 	const char *what; /* for people */
 	const char *unit; /* "x" for a ratio, "ns", "us", "%" */
 	const char *to;	  /* what the ratio is to; NULL: it is none */
-	double value, bar;
+	double value, at_most;
 };
 
 struct bench_report {
 	struct bench_series *series;
 	unsigned nr_series;
-	struct bench_bar *bars;
-	unsigned nr_bars;
+	struct bench_goal *goals;
+	unsigned nr_goals;
 };
 
 /* Adds a series without names or samples; NULL when memory is short. The
@@ -78,11 +79,14 @@ const struct bench_series *bench_find(const struct bench_report *report,
 double bench_ratio(const struct bench_series *series,
 		   const struct bench_series *to);
 
-/* Compares what was measured with what weir should reach (bars.c). */
-void bench_judge(struct bench_report *report);
-bool bench_is_met(const struct bench_bar *bar);
+/* Is that who has rows of that name a malloc? (By the command, which knows.) */
+bool bench_is_malloc(const char *impl);
 
-/* The figures and the bars as a text of at most 80 columns. */
+/* Compares what was measured with what weir should reach (goals.c). */
+void bench_judge(struct bench_report *report);
+bool bench_is_met(const struct bench_goal *goal);
+
+/* The figures and the goals as a text of at most 80 columns. */
 void bench_print(const struct bench_report *report, FILE *to);
 
 void bench_free(struct bench_report *report);

@@ -23,6 +23,7 @@ extern const struct bench_peer bench_mapping;
 
 /* The rows of each question; the last has no question's name. */
 extern const struct bench_row bench_pair_rows[];
+extern const struct bench_row bench_token_rows[];
 extern const struct bench_row bench_peer_rows[];
 extern const struct bench_row bench_drain_rows[];
 extern const struct bench_row bench_drain_machine_rows[];

@@ -66,7 +66,7 @@ if(TARGET weir_tool)
     add_test(NAME cli_${file}
       COMMAND bash ${script} $<TARGET_FILE:weir_tool>)
     set_tests_properties(cli_${file} PROPERTIES
-      LABELS cli SKIP_RETURN_CODE 77 TIMEOUT 120)
+      LABELS cli SKIP_RETURN_CODE 77 TIMEOUT 300)
   endforeach()
 endif()
 

@@ -24,6 +24,21 @@ static inline uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* For what must not last longer than so: the time now, less all that this
+ * thread was ready to run while others had its CPU (as far as the kernel counts
+ * it, in schedstat). */
+static inline uint64_t own_ns(void)
+{
+	unsigned long long ran, waited;
+	FILE *file = fopen("/proc/thread-self/schedstat", "re");
+
+	if (file == NULL || fscanf(file, "%llu %llu", &ran, &waited) != 2)
+		waited = 0;
+	if (file != NULL)
+		fclose(file);
+	return now_ns() - waited;
+}
+
 /* The CPU of that rank among those this process may use; -1: so many there
  * are not. */
 static inline int allowed_cpu(unsigned rank)

@@ -2,7 +2,7 @@
 /*
  * weir bench: what weir costs on this machine, beside bare sequences that do
  * no more than the core of each job, beside other libraries, and beside the
- * bars it should meet.
+ * goals of its authors.
  */
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -42,6 +42,7 @@ enum {
 	KEY_ROUNDS,
 	KEY_ONLY,
 	KEY_IMPL,
+	KEY_MALLOC,
 	KEY_OUTPUT,
 };
 
@@ -52,7 +53,9 @@ static const struct argp_option options[] = {
 	  "Measure only these: floor, weir, glibc, jemalloc, ...", 0 },
 	{ "cpu", KEY_CPU, "N", 0,
 	  "Measure on CPU N (the last one that is not set aside)", 0 },
-	{ "strict", KEY_STRICT, NULL, 0, "Exit with 1 when a bar is missed",
+	{ "malloc", KEY_MALLOC, "NAME=PATH", 0,
+	  "Measure the malloc of the library PATH, too, and call it NAME", 0 },
+	{ "strict", KEY_STRICT, NULL, 0, "Exit with 1 when a goal is not met",
 	  0 },
 	{ "output", KEY_OUTPUT, "FILE", 0,
 	  "Write the JSON to FILE, beside the text", 0 },
@@ -78,6 +81,7 @@ static void check_questions(struct argp_state *state, const char *list)
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct bench_options *o = state->input;
+	const char *wrong;
 
 	switch (key) {
 	case KEY_QUICK:
@@ -89,6 +93,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_IMPL:
 		o->choice.impls = arg;
+		return 0;
+	case KEY_MALLOC:
+		wrong = bench_add_malloc(arg);
+		if (wrong != NULL)
+			argp_error(state, "--malloc %s: %s", arg, wrong);
 		return 0;
 	case KEY_CPU:
 		o->cpu =
@@ -141,14 +150,15 @@ static const struct argp argp = {
 	.parser = parse,
 	.help_filter = help,
 	.doc = "Measure weir beside the bare sequences it is built from and "
-	       "beside other libraries, and say which bars it meets.\v"
+	       "beside other libraries, and say which of its authors' goals "
+	       "it meets.\v"
 	       "Each implementation runs in a process of its own; rounds take "
 	       "turns. Times are nanoseconds an operation: a pair is a page "
 	       "out and back, with batch 16 it is 16 out and then 16 back, a "
 	       "bulk is a page of 32 moved at once. Ratios are medians of "
 	       "those of each round. Use a machine that does nothing else.\n\n"
 	       "Exit status: 0; 1 when measuring failed, or with --strict when "
-	       "a bar is missed; 2 for wrong usage.",
+	       "a goal is not met; 2 for wrong usage.",
 };
 
 /* ---- where ------------------------------------------------------------- */
@@ -262,8 +272,9 @@ static json_t *series_json(const struct bench_series *s)
 			      (json_int_t)s->operations);
 
 	for (unsigned i = 0; i < s->nr_extras; i++)
-		json_object_set_new(o, s->extras[i].name,
-				    json_real(s->extras[i].median));
+		if (!s->extras[i].is_noise)
+			json_object_set_new(o, s->extras[i].name,
+					    json_real(s->extras[i].median));
 	return o;
 }
 
@@ -286,18 +297,18 @@ static json_t *results_json(const struct bench_report *report, bool measured)
 	return array;
 }
 
-static json_t *ratios_json(const struct bench_report *report)
+static json_t *goals_json(const struct bench_report *report)
 {
 	json_t *array = json_array();
 
-	for (unsigned i = 0; i < report->nr_bars; i++) {
-		const struct bench_bar *b = &report->bars[i];
+	for (unsigned i = 0; i < report->nr_goals; i++) {
+		const struct bench_goal *g = &report->goals[i];
 
 		json_array_append_new(
-			array,
-			json_pack("{ss ss sf sf sb ss?}", "name", b->name,
-				  "unit", b->unit, "value", b->value, "bar",
-				  b->bar, "met", bench_is_met(b), "to", b->to));
+			array, json_pack("{ss ss sf sf sb ss?}", "name",
+					 g->name, "unit", g->unit, "value",
+					 g->value, "at_most", g->at_most, "met",
+					 bench_is_met(g), "to", g->to));
 	}
 	return array;
 }
@@ -311,8 +322,8 @@ static json_t *whole_json(const struct bench_report *report,
 			 "packages", meta->packages, "quick", choice->quick,
 			 "on_cpu", (int)choice->cpu, "load", meta->load,
 			 "results", results_json(report, true), "not_measured",
-			 results_json(report, false), "bars",
-			 ratios_json(report));
+			 results_json(report, false), "goals",
+			 goals_json(report));
 }
 
 static int write_json(const struct bench_report *report,
@@ -364,8 +375,8 @@ static int print_text(const struct bench_report *report,
 
 static bool all_met(const struct bench_report *report)
 {
-	for (unsigned i = 0; i < report->nr_bars; i++)
-		if (!bench_is_met(&report->bars[i]))
+	for (unsigned i = 0; i < report->nr_goals; i++)
+		if (!bench_is_met(&report->goals[i]))
 			return false;
 	return true;
 }

@@ -44,9 +44,10 @@ static const struct impl {
 	const char *library, *package;
 	const char *setting; /* NAME=VALUE for its environment */
 	const char *suffix;  /* of its rows' variants */
-} impls[] = {
+} known[] = {
 	{ "floor", "", "floor", NULL, NULL, NULL, "" },
 	{ "weir", "", "weir", NULL, NULL, NULL, "" },
+	{ "weir", "bench_shared", NULL, NULL, NULL, NULL, "" },
 	{ "baseline", "", "baseline", NULL, NULL, NULL, "" },
 	{ "glibc", "bench_malloc", NULL, NULL, "libc6", NULL, "" },
 	{ "jemalloc", "bench_malloc", NULL, "libjemalloc.so.2", "libjemalloc2",
@@ -57,9 +58,9 @@ static const struct impl {
 	  ", tuned" },
 	{ "mimalloc", "bench_malloc", NULL, "libmimalloc.so.2",
 	  "libmimalloc2.0", NULL, "" },
-	{ "tcmalloc", "bench_malloc", NULL, "libtcmalloc_minimal.so.4",
+	{ "gperftools", "bench_malloc", NULL, "libtcmalloc_minimal.so.4",
 	  "libtcmalloc-minimal4", NULL, "" },
-	{ "tcmalloc", "bench_malloc", NULL, "libtcmalloc_minimal.so.4",
+	{ "gperftools", "bench_malloc", NULL, "libtcmalloc_minimal.so.4",
 	  "libtcmalloc-minimal4",
 	  "TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES=1073741824", ", tuned" },
 	{ "DPDK", "bench_dpdk", NULL, NULL, "libdpdk-dev", NULL, "" },
@@ -68,7 +69,8 @@ static const struct impl {
 };
 
 #define NR_QUESTIONS (sizeof(questions) / sizeof(questions[0]))
-#define NR_IMPLS (sizeof(impls) / sizeof(impls[0]))
+#define NR_KNOWN (sizeof(known) / sizeof(known[0]))
+#define NR_IMPLS (NR_KNOWN + BENCH_MALLOCS_MAX)
 
 struct worker {
 	pid_t pid; /* 0: not started */
@@ -104,6 +106,63 @@ static bool is_listed(const char *list, const char *word)
 			return true;
 		at += n;
 	}
+	return false;
+}
+
+/* ---- who there is -------------------------------------------------------- */
+
+/* Those known, and behind them the mallocs that the user names. */
+static struct impl impls[NR_IMPLS];
+static unsigned nr_impls;
+
+static void know(void)
+{
+	if (nr_impls > 0)
+		return;
+	memcpy(impls, known, sizeof(known));
+	nr_impls = NR_KNOWN;
+}
+
+static bool is_known(const char *name)
+{
+	for (unsigned i = 0; i < nr_impls; i++)
+		if (strcmp(impls[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+const char *bench_add_malloc(const char *text)
+{
+	const char *equals = strchr(text, '=');
+	char *name, *path;
+
+	know();
+	if (equals == NULL || equals == text || equals - text > 15 ||
+	    strcspn(text, ", \t") < (size_t)(equals - text))
+		return "give NAME=PATH, a name of at most 15 letters";
+	if (nr_impls == NR_IMPLS)
+		return "that are too many";
+	name = strndup(text, (size_t)(equals - text));
+	path = realpath(equals + 1, NULL);
+	if (name == NULL || is_known(name))
+		return "there are rows of that name already";
+	if (path == NULL || access(path, R_OK) != 0)
+		return "that file cannot be read";
+	if (strpbrk(path, " :\t") != NULL)
+		return "a path with a space or a colon cannot be preloaded";
+	impls[nr_impls++] = (struct impl){ .name = name,
+					   .program = "bench_malloc",
+					   .library = path,
+					   .suffix = "" };
+	return NULL;
+}
+
+bool bench_is_malloc(const char *name)
+{
+	know();
+	for (unsigned i = 0; i < nr_impls; i++)
+		if (strcmp(impls[i].name, name) == 0)
+			return strcmp(impls[i].program, "bench_malloc") == 0;
 	return false;
 }
 
@@ -301,24 +360,60 @@ static int list_rows(struct bench_report *report, unsigned worker,
 			  impls[worker].name);
 }
 
+/* Named by --malloc. */
+static bool is_users(const struct impl *impl)
+{
+	return impl->library != NULL && impl->package == NULL;
+}
+
+/* What is missing, and what to do about it. */
+static int say_missing(const struct impl *impl, bool is_built)
+{
+	if (is_users(impl) && !is_built)
+		return tool_error("bench: --malloc needs a worker that is not "
+				  "built; 'make bench' in the source tree "
+				  "builds it");
+	if (is_users(impl))
+		return tool_error("bench: %s cannot be preloaded, or defines "
+				  "no aligned_alloc() and free()",
+				  impl->library);
+	if (impl->package != NULL && impl->suffix[0] == '\0')
+		fprintf(stderr, "weir bench: without %s: install %s%s\n",
+			impl->name, impl->package,
+			is_built ? "" : ", then 'make bench'");
+	return 0;
+}
+
 static int list_all(struct bench_report *report,
 		    const struct bench_choice *choice)
 {
+	bool any_built = false, any_wanted = false;
 	char path[4096];
 
-	for (unsigned i = 0; i < NR_IMPLS; i++) {
+	for (unsigned i = 0; i < nr_impls; i++)
+		any_built |= impls[i].program[0] != '\0' &&
+			     find_program(&impls[i], path, sizeof(path));
+	for (unsigned i = 0; i < nr_impls; i++) {
+		const struct impl *impl = &impls[i];
+		bool is_built = find_program(impl, path, sizeof(path));
 		int status = NOT_HERE;
 
-		if (!is_listed(choice->impls, impls[i].name))
+		if (!is_listed(choice->impls, impl->name))
 			continue;
-		if (find_program(&impls[i], path, sizeof(path)))
+		any_wanted |= !is_built && strcmp(impl->name, "weir") != 0;
+		if (is_built)
 			status = list_rows(report, i, choice);
-		if (status == NOT_HERE && impls[i].suffix[0] == '\0')
-			fprintf(stderr, "weir bench: without %s (package %s)\n",
-				impls[i].name, impls[i].package);
-		else if (status != 0 && status != NOT_HERE)
+		if (status == NOT_HERE && (any_built || is_users(impl)))
+			status = say_missing(impl, is_built);
+		if (status != 0 && status != NOT_HERE)
 			return -1;
 	}
+	if (any_wanted && !any_built)
+		fprintf(stderr,
+			"weir bench: without other libraries: their workers "
+			"are not built beside\n"
+			"this program; 'make bench' in the source tree builds "
+			"and runs them\n");
 	return 0;
 }
 
@@ -425,15 +520,17 @@ static bool start_workers(const struct bench_report *report,
 int bench_run(struct bench_report *report, const struct bench_choice *choice)
 {
 	static struct worker workers[NR_IMPLS];
-	int err = list_all(report, choice);
+	int err;
 
+	know();
+	err = list_all(report, choice);
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t q = 0; err == 0 && q < NR_QUESTIONS; q++) {
 		if (!start_workers(report, questions[q].name, choice, workers))
 			err = -1;
 		else
 			ask(report, questions[q].name, choice, workers);
-		for (size_t i = 0; i < NR_IMPLS; i++)
+		for (unsigned i = 0; i < nr_impls; i++)
 			end(&workers[i]);
 	}
 	if (choice->progress)
@@ -466,7 +563,7 @@ static void add_package(const struct impl *impl, char *text, size_t size)
 void bench_packages(const struct bench_report *report, char *text, size_t len)
 {
 	text[0] = '\0';
-	for (size_t i = 0; i < NR_IMPLS; i++) {
+	for (unsigned i = 0; i < nr_impls; i++) {
 		bool measured = false;
 
 		for (unsigned j = 0; j < report->nr_series; j++)

@@ -17,6 +17,10 @@ struct bench_choice {
 	int other_cpu; /* -1: none */
 };
 
+/* Another malloc to preload: "NAME=PATH". Returns NULL, or what is wrong. */
+#define BENCH_MALLOCS_MAX 8
+const char *bench_add_malloc(const char *text);
+
 /* Fills the report. Returns 0, or -1 after a sentence on standard error. */
 int bench_run(struct bench_report *report, const struct bench_choice *choice);
 

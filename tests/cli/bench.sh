@@ -20,6 +20,40 @@ text=$("$weir" bench --only pairs 2>&1)
 [ $? = 2 ] || fail "a question that does not exist: exit status is not 2"
 grep -q "no question 'pairs'" <<<"$text" || fail "no such question: $text"
 
+# A malloc that the user names: a library with none in it is refused, and so is
+# a name that has rows already. Without its worker it says how to have one.
+alone=$(mktemp -d)
+trap 'rm -rf "$alone"' EXIT
+cp "$weir" "$alone/weir"
+no_malloc() { # program, NAME=PATH, exit status, what it says
+	text=$("$1" bench --only pair --rounds 1 --malloc "$2" 2>&1)
+	[ $? = "$3" ] || fail "--malloc $2: exit status is not $3: $text"
+	grep -q -- "$4" <<<"$text" || fail "--malloc $2: $text"
+}
+no_malloc "$weir" mine 2 'NAME=PATH'
+no_malloc "$weir" "mine=$alone/none" 2 'cannot be read'
+no_malloc "$weir" "weir=$weir" 2 'rows of that name'
+no_malloc "$alone/weir" "mine=$weir" 1 'make bench'
+workers=$(dirname "$weir")
+libc=$(ldd "$weir" 2>/dev/null | awk '$1 ~ /^libc\.so/ { print $3 }')
+if grep -qE '__(asan|tsan)_init' "$weir" || ! [ -x "$workers/bench_malloc" ] ||
+	! [ -r "$libc" ]; then
+	echo "left out: bench --malloc (no worker that may be preloaded here)"
+else
+	libm=$(ldd "$weir" | awk '$1 ~ /^libm\.so/ { print $3 }')
+	[ -z "$libm" ] ||
+		no_malloc "$weir" "mine=$libm" 1 'no aligned_alloc'
+	text=$("$weir" bench --only pair --rounds 1 --impl mine \
+		--malloc "mine=$libc" 2>&1) || fail "--malloc: $text"
+	grep -qE '^mine +batch 16 +[0-9]' <<<"$text" || fail "--malloc: $text"
+fi
+
+# Without workers it says once what is missing, and no package of what is there.
+text=$("$alone/weir" bench --only create --rounds 1 2>&1)
+[ "$(grep -c 'workers' <<<"$text")" = 1 ] || fail "without workers: $text"
+grep -q "'make bench'" <<<"$text" || fail "without workers: $text"
+grep -q 'libc6' <<<"$text" && fail "without workers: $text"
+
 # Workers are not for people.
 text=$("$weir" bench-worker 2>&1)
 [ $? = 1 ] || fail "bench-worker alone: $text"
@@ -45,8 +79,7 @@ quick() { # option...
 json=$("$weir" bench --quick --json --impl weir,floor --rounds 1 \
 	--only zone 2>&1)
 status=$?
-file=$(mktemp)
-trap 'rm -f "$file"' EXIT
+file=$alone/json
 if grep -q 'built without JSON' <<<"$json"; then
 	text=$(quick 2>/dev/null)
 else
@@ -54,7 +87,8 @@ else
 fi
 text_status=$?
 [ $text_status = 0 ] || fail "exit status $text_status: $text"
-grep -qE '^[0-9]+ of [0-9]+ bars met$' <<<"$text" || fail "no sum: $text"
+grep -qE '^[0-9]+ of [0-9]+ goals met on' <<<"$text" || fail "no sum: $text"
+grep -qi 'missed' <<<"$text" && fail "a goal reads like a failure: $text"
 if expand <<<"$text" | grep -E '.{81}'; then
 	fail "that line has more than 80 columns"
 fi
@@ -69,6 +103,8 @@ else
 	jq -e '.results | length > 0' >/dev/null <<<"$json" ||
 		fail "--json: $json"
 	json=$(cat "$file")
+	jq -e 'all(.results[]; has("lost_per_drain") | not)' >/dev/null \
+		<<<"$json" || fail "one round tells what a drain costs: $json"
 	# Each question has figures of weir, but what needs a second CPU.
 	for question in $questions; do
 		case $question in cross | drain | disturb | empty | scale)
@@ -93,7 +129,7 @@ else
 			.min <= .ns and .ns <= .max and .n > 0) and
 		any(.results[]; .impl == "floor" and .bench == "pair") and
 		all(.meta.commit, .meta.cpu, .meta.kernel; length > 0) and
-		all(.bars[]; .met == (.value <= .bar))' >/dev/null <<<"$json" ||
+		all(.goals[]; .met == (.value <= .at_most))' >/dev/null <<<"$json" ||
 		fail "the JSON is not what it should be: $json"
 fi
 

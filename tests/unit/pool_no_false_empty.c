@@ -181,11 +181,11 @@ static void deadline(void)
 	start_on(&runner, there, hoard_in_burst, NULL);
 	await(&in_burst, 1);
 	for (unsigned i = 0; i < 5; i++) {
-		uint64_t start = now_ns();
+		uint64_t start = own_ns(), took;
 
 		CHECK(weir_alloc(pool, 0, 0) == NULL);
-		if (now_ns() - start < best)
-			best = now_ns() - start;
+		took = own_ns() - start;
+		best = took < best ? took : best;
 	}
 	CHECK_MSG(best < 10000000, "a wait of 5 ms took %" PRIu64 " ns", best);
 	tell(&go_on);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What weir should reach: times, ratios to a floor or to another library
+ * The goals of weir's authors: times, ratios to a floor or to another library
  * measured in the same run, and shares of something that should be small.
  */
 #include <stdlib.h>
@@ -8,21 +8,18 @@
 
 #include "report.h"
 
-/* A ratio to the quickest of those that anybody may call malloc. */
+/* A ratio to the quickest malloc. */
 #define GENERAL "general"
 
-static const char *const general[] = { "glibc", "jemalloc", "mimalloc",
-				       "tcmalloc" };
-
-static const struct bar {
+static const struct goal {
 	const char *name, *what;
 	const char *bench, *variant;	  /* weir's row */
-	const char *to_impl, *to_variant; /* NULL: none, the bar is a time;
+	const char *to_impl, *to_variant; /* NULL: none, the goal is a time;
 					   * in "%": of weir's row, the extra
 					   * named to_variant */
 	const char *unit;
-	double bar; /* in that unit */
-} bars[] = {
+	double at_most; /* in that unit */
+} goals[] = {
 	{ "pair_batch", "pair, batch 16, to the floor", "pair", "batch 16",
 	  "floor", "batch 16", "x", 1.15 },
 	{ "pair_general", "pair, to the best malloc", "pair", "single", GENERAL,
@@ -34,7 +31,7 @@ static const struct bar {
 	{ "pair_quiet", "pair, quiet, to a spinlock", "pair", "single, quiet",
 	  "floor", "single, per-CPU spinlock", "x", 1.15 },
 	{ "bulk_tokens_dpdk", "bulk 32, tokens, to DPDK", "pair",
-	  "bulk 32, tokens, sequences", "DPDK", "bulk 32", "x", 0.8 },
+	  "bulk 32, tokens, libweir.so", "DPDK", "bulk 32", "x", 0.8 },
 	{ "bulk_pages_dpdk", "bulk 32, pages, to DPDK", "pair", "bulk 32",
 	  "DPDK", "bulk 32", "x", 1.6 },
 	{ "bulk_dpdk", "262 144 pages in bulk, to DPDK", "bulk",
@@ -89,7 +86,7 @@ static const struct bar {
 	  "us", 300 },
 };
 
-#define NR_BARS (sizeof(bars) / sizeof(bars[0]))
+#define NR_GOALS (sizeof(goals) / sizeof(goals[0]))
 
 /* The quickest general-purpose library, in its own or in its tuned row. */
 static const struct bench_series *
@@ -101,11 +98,9 @@ best_general(const struct bench_report *report, const char *bench,
 
 	for (unsigned i = 0; i < report->nr_series; i++) {
 		const struct bench_series *s = &report->series[i];
-		bool is_general = false;
 
-		for (size_t j = 0; j < sizeof(general) / sizeof(*general); j++)
-			is_general |= strcmp(s->impl, general[j]) == 0;
-		if (!is_general || s->nr == 0 || strcmp(s->bench, bench) != 0 ||
+		if (!bench_is_malloc(s->impl) || s->nr == 0 ||
+		    strcmp(s->bench, bench) != 0 ||
 		    strncmp(s->variant, variant, len) != 0 ||
 		    (s->variant[len] != '\0' &&
 		     strcmp(s->variant + len, ", tuned") != 0))
@@ -125,7 +120,7 @@ static double extra_of(const struct bench_series *s, const char *name)
 }
 
 /* What it comes to here; negative: it was not measured. */
-static double value_of(const struct bench_report *report, const struct bar *b,
+static double value_of(const struct bench_report *report, const struct goal *b,
 		       const char **to)
 {
 	const struct bench_series *s =
@@ -152,19 +147,19 @@ static double value_of(const struct bench_report *report, const struct bar *b,
 
 void bench_judge(struct bench_report *report)
 {
-	report->bars = calloc(NR_BARS, sizeof(*report->bars));
-	for (size_t i = 0; report->bars && i < NR_BARS; i++) {
+	report->goals = calloc(NR_GOALS, sizeof(*report->goals));
+	for (size_t i = 0; report->goals && i < NR_GOALS; i++) {
 		const char *to;
-		double value = value_of(report, &bars[i], &to);
+		double value = value_of(report, &goals[i], &to);
 
 		if (value >= 0)
-			report->bars[report->nr_bars++] = (struct bench_bar){
-				.name = bars[i].name,
-				.what = bars[i].what,
-				.unit = bars[i].unit,
+			report->goals[report->nr_goals++] = (struct bench_goal){
+				.name = goals[i].name,
+				.what = goals[i].what,
+				.unit = goals[i].unit,
 				.to = to,
 				.value = value,
-				.bar = bars[i].bar,
+				.at_most = goals[i].at_most,
 			};
 	}
 }
