@@ -46,7 +46,7 @@ foreach(name IN ITEMS pool cache zone parsers watch)
   if(TARGET fuzz_${name})
     weir_prove(fuzz_${name} 600 1 ${root}/tests/fuzz/run ${name}
       ${fuzz_out}/fuzz_${name} ${root}/tests/fuzz/corpus/${name}
-      ${fuzz_out}/${name} 70)
+      ${fuzz_out}/${name} 120)
   endif()
 endforeach()
 foreach(test IN LISTS vm_long) # of tests/vm

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# fuzz_pool fuzz_cache fuzz_zone fuzz_parsers: libFuzzer for 60 s each, or for
+# fuzz_pool fuzz_cache fuzz_zone fuzz_parsers: libFuzzer for 30 s each, or for
 # WEIR_FUZZ_SECONDS; fuzz_watch for 10 s. Built by clang with the address and undefined sanitizers
 # and all assertions, whatever the tree is built with, and in the plain tree
 # only. Where clang has no fuzzer, this tree's compiler builds the same
