@@ -182,8 +182,10 @@ static bool has_list(struct wi_cache *cache, unsigned zone, unsigned kind)
 
 /* An operation that found its list empty, or full, or none, commits nothing:
  * without this a drain could wait for ever for an owner that makes no other.
- * (In locked mode the holder's mark is all the evidence there is to leave.) */
-static void tick(struct wi_cache *cache, unsigned zone)
+ * (In locked mode the holder's mark is all the evidence there is to leave.)
+ * Not inlined: one copy of the sequence, which tests can step through. */
+static __attribute__((noinline)) void tick(struct wi_cache *cache,
+					   unsigned zone)
 {
 	const struct weir_lists lists = wi_cache_lists(cache, zone);
 
