@@ -77,6 +77,12 @@ static void valgrind(void)
 	}
 	CHECK_EQ(build("cc -O2 -g", "program.c", "program"), 0);
 	CHECK_EQ(run("", "", NULL), 0);
+	/* 3.19 gives up on what clang 14 writes by default. */
+	if (run("valgrind -q", "", "debuginfo reader") != 99) {
+		printf("left out: valgrind (it cannot read this library's "
+		       "debug information)\n");
+		return;
+	}
 	CHECK_EQ(run("valgrind -q --error-exitcode=9", "", NULL), 0);
 	CHECK_EQ(run("valgrind -q --error-exitcode=9", "late",
 		     "Invalid read of size 1"),
