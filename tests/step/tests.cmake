@@ -14,5 +14,5 @@ if(NOT WEIR_SANITIZE)
   target_link_libraries(step_step PRIVATE weir_flags step_plugin weir)
   add_test(NAME step_step COMMAND step_step)
   set_tests_properties(step_step PROPERTIES
-    LABELS step SKIP_RETURN_CODE 77 TIMEOUT 240 PROCESSORS 2)
+    LABELS step SKIP_RETURN_CODE 77 TIMEOUT 600 PROCESSORS 2)
 endif()
