@@ -53,6 +53,7 @@ json_t *sample_json_stat(const struct weir_stat *stat)
 	set(o, "cached", stat->cached);
 	set(o, "pending", stat->pending);
 	set(o, "out", stat->out);
+	set(o, "peak", stat->peak);
 	set(o, "operations", stat->operations);
 	set(o, "refills", stat->refills);
 	set(o, "flushes", stat->flushes);

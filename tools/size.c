@@ -172,7 +172,8 @@ static void conclude(struct argp_state *state, struct options *o)
 
 	if (o->in_use.number == 0)
 		argp_error(state, "how many pages are in use at once? Say "
-				  "--in-use");
+				  "--in-use; of a program that runs, the peak "
+				  "in `weir stat` is it, or more");
 	if (o->wait && o->no_drains)
 		argp_error(state, "--wait and --no-drains: an allocation that "
 				  "waits drains");
@@ -247,7 +248,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option options[] = {
 	{ "in-use", KEY_IN_USE, "N", 0,
-	  "Pages that the program holds at once; 40M means bytes", 0 },
+	  "Pages that the program holds at once, at most the peak that `weir "
+	  "stat` shows; 40M means bytes",
+	  0 },
 	{ "burst", KEY_BURST, "N", 0, "More of them, for a short time", 0 },
 	{ "reserve", KEY_RESERVE, "N", 0,
 	  "Pages to be free all the time, as in weir_maintain()", 0 },

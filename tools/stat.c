@@ -29,6 +29,14 @@ static void print_pool(const struct watched *pool)
 	       pool->info.locked ? "locked lists" : "rseq");
 }
 
+/* What `weir size --in-use` asks for, with what the lists held then. */
+static void print_peak(const struct weir_stat *stat)
+{
+	printf("peak: %" PRIu64 " pages allocated, cached or pending at "
+	       "once\n",
+	       stat->peak);
+}
+
 static void print_head(void)
 {
 	puts("------------ pages ----------  "
@@ -140,6 +148,8 @@ static int run(const struct watched_request *asked, struct watched *pool)
 			status = watched_tell_gone(pool);
 			break;
 		}
+		if (!asked->json && line == 0)
+			print_peak(&now->stat);
 		if (!asked->json && line % LINES_A_HEAD == 0)
 			print_head();
 		status = print(asked, pool,

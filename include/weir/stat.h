@@ -16,12 +16,17 @@ extern "C" {
 #define WEIR_STAT_LISTS 5
 
 struct weir_stat {
-	size_t size;	     /* set by the caller, WEIR_STAT_INIT */
-	uint64_t pages;	     /* in the pool */
-	uint64_t free;	     /* in zones */
-	uint64_t cached;     /* in lists of CPUs */
-	uint64_t pending;    /* in sets that wait for evidence */
-	uint64_t out;	     /* the rest: allocated, or inside a call */
+	size_t size;	  /* set by the caller, WEIR_STAT_INIT */
+	uint64_t pages;	  /* in the pool */
+	uint64_t free;	  /* in zones */
+	uint64_t cached;  /* in lists of CPUs */
+	uint64_t pending; /* in sets that wait for evidence */
+	uint64_t out;	  /* the rest: allocated, or inside a call */
+	uint64_t peak; /* most pages outside the zones at once since creation:
+			* allocated, in lists, pending or inside a call. So at
+			* least the most ever allocated (but for pages inside a
+			* call then), and more by no more than what the lists
+			* and pending sets held at that moment */
 	uint64_t operations; /* on lists, single or bulk */
 	uint64_t refills;    /* from a zone into a list */
 	uint64_t flushes;    /* a full list gave half or more back */

@@ -115,6 +115,10 @@ struct wi_totals {
 	struct wi_drain_outcome drains; /* the mutex holder writes */
 	uint64_t membarriers;
 	_Alignas(64) uint64_t failures[WI_NR_FAILURES]; /* any thread */
+	/* Pages that left the zones and did not come back, and the most there
+	 * were at once; any thread, once a batch (src/pool/alloc.c). */
+	_Alignas(64) uint64_t outside;
+	uint64_t peak;
 };
 
 struct wi_drain {

@@ -86,6 +86,27 @@ static void offsets_to_pages(const struct wi_pool *pool, unsigned zone,
 		pages[i] = (tokens[i] >> shift) - first;
 }
 
+/*
+ * Counts pages that left the zones, after they did, and those that come back,
+ * before they do: so at no moment more than are outside. Relaxed, all: counts,
+ * one addition a batch, which is a full instruction anyway.
+ */
+static void count_left(const struct wi_pool *pool, uint64_t nr_pages)
+{
+	struct wi_totals *total = pool->cache.drain.total;
+	uint64_t now = wi_add_relaxed(&total->outside, nr_pages) + nr_pages;
+	uint64_t peak = wi_load_relaxed(&total->peak);
+
+	while (now > peak && !wi_cas_relaxed(&total->peak, &peak, now))
+		;
+}
+
+static void count_back(const struct wi_pool *pool, uint64_t nr_pages)
+{
+	/* Relaxed: see count_left(). */
+	wi_add_relaxed(&pool->cache.drain.total->outside, -nr_pages);
+}
+
 /* A chunk at a time, while it is in the first cache. */
 static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 			  uint64_t *tokens, size_t n, uint32_t *cursor)
@@ -101,6 +122,8 @@ static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 		pages_to_offsets(pool, zone, tokens + got, more);
 		got += more;
 	} while (more == chunk && got < n);
+	if (got > 0)
+		count_left(pool, (uint64_t)got << order);
 	return got;
 }
 
@@ -111,6 +134,7 @@ static void backend_put(void *ctx, unsigned zone, unsigned kind,
 	const unsigned order = wi_pool_order_of_kind(kind);
 	uint64_t pages[CHUNK];
 
+	count_back(pool, (uint64_t)n << order);
 	while (n > 0) {
 		size_t chunk = wi_min_u64(n, CHUNK), bad;
 		enum wi_zone_error error;

@@ -182,6 +182,7 @@ int wi_view_read(const struct wi_view *view, struct weir_stat *stat)
 	*stat = (struct weir_stat){
 		.size = sizeof(*stat),
 		.pages = live->bytes / live->page_size,
+		.peak = read_word(&t->peak),
 		.drains = read_word(&t->drains.drained),
 		.drained_pages = read_word(&t->drains.pages),
 		.by_progress = read_word(&t->drains.by[WI_EVIDENCE_PROGRESS]),

@@ -22,6 +22,7 @@ static void read_all(void)
 	CHECK_EQ(weir_stat_read(pool, &sum), 0);
 	CHECK_EQ(sum.pages, PAGES);
 	CHECK_EQ(sum.free + sum.cached + sum.pending + sum.out, PAGES);
+	CHECK(sum.pages - sum.free <= sum.peak && sum.peak <= PAGES);
 	for (unsigned z = 0; z < sum.nr_zones; z++) {
 		zone = (struct weir_stat_zone)WEIR_STAT_ZONE_INIT;
 		CHECK_EQ(weir_stat_read_zone(pool, z, &zone), 0);
@@ -69,6 +70,44 @@ static void read_all(void)
 	CHECK_EQ(of_cpus.parked, sum.parked);
 }
 
+/* Without lists the peak is what was allocated at once, whoever did it. */
+static void *take_and_keep(void *unused)
+{
+	(void)unused;
+	for (unsigned i = 0; i < 100; i++)
+		CHECK(weir_alloc(pool, i % 8, 0) != NULL);
+	return NULL;
+}
+
+static void exact_peak(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	const uint64_t each = 12 * 255 + 1 + 2 + 4 + 8;
+	pthread_t thread[2];
+	void *run;
+
+	opts.capacity = 8192 * 4096;
+	opts.list_limit = -1;
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, take_and_keep, NULL),
+			 0);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_EQ(pthread_join(thread[i], NULL), 0);
+	sum = (struct weir_stat)WEIR_STAT_INIT;
+	CHECK_EQ(weir_stat_read(pool, &sum), 0);
+	CHECK_EQ(sum.out, 2 * each);
+	CHECK_EQ(sum.peak, 2 * each);
+	run = weir_alloc(pool, 10, 0);
+	weir_free(pool, run, 10);
+	run = weir_alloc(pool, 4, 0);
+	weir_free(pool, run, 4);
+	CHECK_EQ(weir_stat_read(pool, &sum), 0);
+	CHECK_EQ(sum.out, 2 * each);
+	CHECK_EQ(sum.peak, 2 * each + 1024);
+	CHECK_EQ(weir_pool_destroy(pool, WEIR_DESTROY_FORCE), 0);
+}
+
 int main(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
@@ -83,6 +122,7 @@ int main(void)
 	read_all();
 	CHECK_EQ(sum.free, PAGES);
 	CHECK_EQ(sum.operations, 0);
+	CHECK_EQ(sum.peak, 0);
 	if (sum.nr_zones == 1) {
 		CHECK_EQ(zone.free_runs[1], PAGES / 2);
 		CHECK_EQ(zone.free_runs[9], PAGES / 512);
@@ -96,6 +136,7 @@ int main(void)
 	CHECK_EQ(sum.out, 1);
 	CHECK_EQ(sum.refills, 1);
 	CHECK_EQ(sum.cached, 31);
+	CHECK_EQ(sum.peak, 32);
 	operations = sum.operations;
 	weir_free(pool, page[0], 0);
 	page[0] = weir_alloc(pool, 0, 0);
@@ -131,12 +172,15 @@ int main(void)
 	CHECK(weir_alloc(pool, 0, WEIR_NOWAIT) == NULL);
 	CHECK(weir_alloc(pool, 0, 0) == NULL);
 	read_all();
+	CHECK_EQ(sum.peak, PAGES);
 	CHECK_EQ(sum.failed_nowait, 1);
 	CHECK_EQ(sum.failed_empty, 1);
 	CHECK_EQ(sum.failed_pending + sum.failed_lost, 0);
 	weir_free_bulk(pool, 0, page, PAGES);
 	read_all();
 	CHECK_EQ(sum.out, 0);
+	CHECK_EQ(sum.peak, PAGES);
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	exact_peak();
 	return 0;
 }
