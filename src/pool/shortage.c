@@ -41,11 +41,16 @@ static void say_empty(struct shortage *s)
 	const uint64_t pages =
 		s->pool == NULL ? UINT64_MAX : wi_pool_nr_pages(s->pool);
 
-	if (s->n > pages >> s->order)
+	if (s->n > pages >> s->order && s->n > 1)
 		add(s,
-		    "the pool has %" PRIu64 " pages, not %" PRIu64
-		    " runs of order %u",
-		    pages, s->n, s->order);
+		    "%" PRIu64 " runs of order %u are more than the pool's "
+		    "%" PRIu64 " pages",
+		    s->n, s->order, pages);
+	else if (s->n > pages >> s->order)
+		add(s,
+		    "a run of order %u has %" PRIu64 " pages, the pool "
+		    "%" PRIu64,
+		    s->order, UINT64_C(1) << s->order, pages);
 	else if (s->n > 1)
 		add(s, "fewer than %" PRIu64 " runs of order %u were free%s",
 		    s->n, s->order, where);

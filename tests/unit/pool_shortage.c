@@ -89,13 +89,13 @@ static void never_so_many(void)
 {
 	void *many[1];
 
-	fails(12, 0, ENOMEM, "the pool has 2048 pages, not 1 runs of order 12");
+	fails(12, 0, ENOMEM, "a run of order 12 has 4096 pages, the pool 2048");
 	says("2048 are free");
 	CHECK_EQ(weir_alloc_bulk(pool, 0, many, 4096, 0), -ENOMEM);
-	says("the pool has 2048 pages, not 4096 runs of order 0");
+	says("4096 runs of order 0 are more than the pool's 2048 pages");
 	CHECK_EQ(weir_alloc_bulk(pool, 0, many, SIZE_MAX, WEIR_NOWAIT),
 		 -ENOMEM);
-	says("not 18446744073709551615 runs");
+	says("18446744073709551615 runs of order 0 are more than");
 }
 
 /* --- pages that have no evidence ---------------------------------------- */
@@ -176,7 +176,7 @@ static void in_a_child(void)
 		_exit(strcmp(weir_last_error(), "no run of order 12 was free"));
 	CHECK_EQ(waitpid(child, &status, 0), child);
 	CHECK_EQ(status, 0);
-	says("pool \"short\": the pool has");
+	says("pool \"short\": a run of order 12");
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 }
 
