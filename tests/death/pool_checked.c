@@ -243,7 +243,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "twice") == 0) {
 		twice();
-		return 0;
+		_exit(0); /* nothing that a sanitizer does at its end */
 	}
 	unsetenv("WEIR_CHECKED");
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
