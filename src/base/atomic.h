@@ -30,6 +30,8 @@
 #define wi_store_relaxed(p, v) __atomic_store_n(WI_AT(p), (v), __ATOMIC_RELAXED)
 #define wi_store_release(p, v) __atomic_store_n(WI_AT(p), (v), __ATOMIC_RELEASE)
 
+#define wi_xchg_relaxed(p, v)                                                  \
+	__atomic_exchange_n(WI_AT(p), (v), __ATOMIC_RELAXED)
 #define wi_xchg_full(p, v) __atomic_exchange_n(WI_AT(p), (v), __ATOMIC_SEQ_CST)
 #define wi_xchg_acq_rel(p, v)                                                  \
 	__atomic_exchange_n(WI_AT(p), (v), __ATOMIC_ACQ_REL)

@@ -105,11 +105,17 @@ void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 
 	permit(run, len);
 	for (uint64_t i = first; i < first + nr; i++) {
-		/* Relaxed, here and below: the run is its caller's alone. */
-		if (wi_load_relaxed(&pool->checks[i]) == FREED)
+		/*
+		 * Relaxed: the run is its caller's alone. An exchange, for the
+		 * first write to memory that was only read would flush the TLB
+		 * of every CPU that runs the process.
+		 */
+		uint8_t was = wi_xchg_relaxed(&pool->checks[i],
+					      i == first ? (uint8_t)(order + 1)
+							 : INNER);
+
+		if (was == FREED)
 			must_be_as_left(pool, i, "allocating");
-		wi_store_relaxed(&pool->checks[i],
-				 i == first ? (uint8_t)(order + 1) : INNER);
 	}
 	if (pool->private_pages)
 		VALGRIND_MAKE_MEM_UNDEFINED(run, len);
@@ -138,7 +144,8 @@ void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
 	}
 	for (uint64_t i = first; i < first + nr; i++) {
 		memset(page_at(pool, i), FILL, fill_bytes(pool));
-		wi_store_relaxed(&pool->checks[i], FREED); /* see above */
+		/* Relaxed: the run is still this call's alone. */
+		wi_store_relaxed(&pool->checks[i], FREED);
 	}
 	forbid(run, (size_t)(pool->page_size << order));
 }
