@@ -300,8 +300,9 @@ struct weir_drain_result {
 /*
  * Takes back the pages that CPUs keep. `opts` and `result` may be NULL.
  * Returns 0 when every CPU asked for was drained or empty, or want_pages were
- * had; -EAGAIN when pages are pending at the deadline (a later drain,
- * allocation or weir_maintain() collects them); -EINVAL (weir_last_error()
+ * had; -EAGAIN when pages are pending at the deadline (a later drain or
+ * weir_maintain() collects them, or an allocation on their CPU that may wait
+ * and finds its list empty); -EINVAL (weir_last_error()
  * tells); -ETIMEDOUT when other drains took all of wait_ns; -EDEADLK from
  * inside a drain; -ESTALE. Threads: yes. Signals: no. Calls: futex, membarrier
  * (ordinary CPUs), nanosleep, to ask for a thread tgkill with signal 0 and a
@@ -326,7 +327,9 @@ WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
  * Changes how CPUs are treated. `cpus`: a cpulist, NULL for every CPU. Their
  * lists are drained on the way.
  * Returns 0 when the mode is in force; -EAGAIN when evidence from the old mode
- * is pending (it comes into force when that arrives: call again to know);
+ * is pending (it comes into force when a later drain finds that: call again to
+ * know; another mode set meanwhile takes its place. From WEIR_MODE_POLLING two
+ * operations or ticks may be needed);
  * -EINVAL; -EOPNOTSUPP in locked mode, which has WEIR_MODE_ORDINARY (its
  * own) and WEIR_MODE_OFF only, and for WEIR_MODE_ORDINARY without membarrier;
  * else as weir_drain(). The rest as weir_drain().

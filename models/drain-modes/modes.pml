@@ -3,28 +3,35 @@
  * drain-modes: a CPU changes between ordinary, quiet and polling while it
  * works (docs/design.md, section 4, "Modes of a CPU", "Rules of evidence").
  *
- * Property.  The drainer keeps `since`: the modes of all words that `active`
- * held since the last evidence, the newest left out.  Those are the modes in
- * which a sequence in flight may work.  "Not busy" is asked only if that set
- * is {quiet}; membarrier only if it has neither quiet nor polling; progress
- * always.  Then a commit lands only in a set the CPU still has; no membarrier
- * reaches a CPU that has been believed quiet or polling; and a drain whose
- * `since` is {quiet} or {ordinary} ends without any help from the CPU, any
- * other as soon as the CPU completes one operation.
+ * Property.  The drainer keeps `since`: the mode of the words that `active`
+ * held since the last evidence and that named the set now parked.  That is the
+ * mode in which a sequence in flight may work.  "Not busy" is asked only if it
+ * is quiet; membarrier only if it is ordinary; progress always.  Then a commit
+ * lands only in a set the CPU still has; no membarrier reaches a CPU that has
+ * been believed quiet or polling; and a drain ends without any help from the
+ * CPU, unless `since` is polling: then as soon as the CPU completes one
+ * operation.
+ *
+ * While a set is parked, active is not exchanged (unless it names the null
+ * set): a mode that is asked for meanwhile is noted, and exchanged for when
+ * evidence has come.  A quiet CPU is first drained in its own mode.
  *
  * Modelled: two threads that push or fail on one CPU, in the mode of the word
- * they loaded; thread 0 inside a burst with -DBURST; NDR exchanges, each to any
- * mode and to the spare or the null set; giving up (parking); membarrier as an
- * abort of the running sequence, and a fence; TSO.
+ * they loaded; thread 0 inside a burst with -DBURST; NDR requests, each for any
+ * mode, by an exchange to the spare or the null set; giving up (parking);
+ * membarrier as an abort of the running sequence, and a fence; TSO.
  * Abstracted: one list, counts, no signal handler (drain-announce has it).
  *
  * Switches, each removing one rule, and what must come of it:
  *   BELIEVE_AT_ONCE  evidence goes by the newest word's mode     violation
- *   LAST_ONLY        `since` forgets all but the word just
- *                    replaced, though evidence never came        violation
+ *   LAST_ONLY        `since` is the mode of the word replaced,
+ *                    though that named the null set              violation
  *   PLAIN_SWITCH     a mode is stored into the word in place,
  *                    no exchange, no evidence                    violation
- *   ANY_QUIET        "not busy" if the set has quiet at all      violation
+ *   MIX              active is exchanged whenever there is a
+ *                    spare, or else the null set: two modes may
+ *                    be in flight, and two sets parked           hang
+ *   MIX ANY_QUIET    ... "not busy" if quiet is among them       violation
  *   MEMBARRIER_NEW   membarrier because the newest is ordinary   violation
  */
 #ifndef NDR
@@ -70,7 +77,8 @@ byte busy;
 byte seen = 255;
 byte hdr[2];
 bool owned[2], parked[2];
-bool help;		/* the drainer needs an operation to come */
+byte help;		/* operations to come that the drainer needed: polling */
+byte helped;		/* ... of which so many have begun */
 byte believed = MODE0;	/* the mode since the last evidence */
 
 inline land(k, x, v, o)
@@ -83,7 +91,7 @@ inline land(k, x, v, o)
 
 bool over;		/* the drainer is done: no more help will be wanted */
 bool asleep;		/* thread 0 waits until help is wanted */
-#define MORE (!done[1] || (!done[0] && !(asleep && !help && !over)))
+#define MORE (!done[1] || (!done[0] && !(asleep && help == helped && !over)))
 #define RUNNABLE(t) (!done[t])
 #include "../common/cpu.h"
 
@@ -95,13 +103,17 @@ proctype owner(byte c; byte t; byte nops)
 	bool fails, mine;
 
 	do
-	:: n < nops + (t == 0) ->
+	:: n < nops + (t == 0 -> 2 : 0) ->
 		n++;
-		/* thread 0's last operation waits until one is needed */
+		/* thread 0's last operations wait until one is needed: two if a
+		 * change from polling was asked for while a set was parked */
 		if
 		:: n > nops ->
 			LOCKED(asleep = 1; if :: on == t -> on = NOBODY :: else fi);
-			if :: help :: over -> break fi
+			if
+			:: atomic { help > helped -> helped++; asleep = 0 }
+			:: over && help == helped -> break
+			fi
 		:: else
 		fi;
 #ifdef BURST
@@ -171,6 +183,26 @@ next:		atomic { a = 0; h = 0; m = 0; fails = 0 };
 #endif
 #define PROGRESS (seen == active_ || (SET(active_) != NIL && hdr[SET(active_)] != snap))
 
+#define PARKED (parked[0] || parked[1])
+#ifdef MIX
+#define MAY_EXCHANGE true
+#else
+#define MAY_EXCHANGE (SET(active_) == NIL || !PARKED)
+#endif
+
+/* active becomes a word of mode `n` that names set `s` */
+inline exchange(n)
+{
+#ifdef LAST_ONLY
+	since = BIT(MODE(active_));
+#else
+	if :: SET(active_) != NIL -> since = since | BIT(MODE(active_)) :: else fi;
+#endif
+	if :: SET(active_) != NIL -> parked[SET(active_)] = 1 :: else fi;
+	if :: s != NIL -> snap = hdr[s]; owned[s] = 0 :: else fi;
+	active_ = WORD(NUM(active_) + 1, n, s)
+}
+
 proctype drainer()
 {
 	byte k, s, m, w, snap, since;
@@ -187,39 +219,49 @@ proctype drainer()
 		:: m == MODE(active_)
 		fi;
 #endif
-		atomic {
+		if
+		:: atomic { MAY_EXCHANGE ->
 			if
 			:: owned[0] -> s = 0
 			:: owned[1] -> s = 1
-			:: s = NIL	/* switched off, or both are parked */
-			fi };
-		atomic {
-#ifdef LAST_ONLY
-			since = BIT(MODE(active_));
-#else
-			since = since | BIT(MODE(active_));
+			:: s = NIL	/* switched off (MIX: no spare) */
+			fi;
+			if
+#ifndef MIX
+			:: MODE(active_) == QUIET && SET(active_) != NIL ->
+				exchange(QUIET)
 #endif
-			if :: SET(active_) != NIL -> parked[SET(active_)] = 1 :: else fi;
-			if :: s != NIL -> snap = hdr[s]; owned[s] = 0 :: else fi;
-			active_ = WORD(NUM(active_) + 1, m, s) };
-		w = busy;
+			:: else -> exchange(m)
+			fi }
+		:: atomic { !MAY_EXCHANGE -> skip }
+		fi;
+look:		w = busy;
 		if
-		:: k == NDR && since != BIT(QUIET) && since != BIT(ORDINARY) -> help = 1
+		:: k == NDR && (since & BIT(POLLING)) -> help++
 		:: else
 		fi;
 		if
-		:: atomic { PROGRESS -> skip }
-		:: atomic { MAY_ASK_BUSY && (NOT_BUSY(w) || busy != w) -> skip }
-		:: atomic { MAY_INTERRUPT && nb == 0 ->
+		:: atomic { !PARKED -> skip }
+		:: atomic { PARKED && PROGRESS -> skip }
+		:: atomic { PARKED && MAY_ASK_BUSY && (NOT_BUSY(w) || busy != w) -> skip }
+		:: atomic { PARKED && MAY_INTERRUPT && nb == 0 ->
 			assert(believed == ORDINARY);
 			if :: on != NOBODY -> cut(on) :: else fi }
-		:: atomic { k < NDR -> goto park }
+		:: atomic { PARKED && k < NDR -> goto park }
 		fi;
 		atomic {
 			if :: parked[0] -> parked[0] = 0; owned[0] = 1 :: else fi;
 			if :: parked[1] -> parked[1] = 0; owned[1] = 1 :: else fi;
 			believed = MODE(active_);
-			since = 0 };
+			since = 0;
+			w = 0;
+			if
+			:: m != MODE(active_) ->
+				if :: owned[0] -> s = 0 :: owned[1] -> s = 1 fi;
+				exchange(m);
+				goto look
+			:: else
+			fi };
 park:		atomic { w = 0; s = 0; m = 0 }
 	:: else -> break
 	od;

@@ -4,15 +4,16 @@
  * (docs/design.md, section 4, "Rules of evidence").
  *
  * Property.  A commit lands only in a set the CPU still has, on the header it
- * loaded, and never in the null set.  A CPU whose both sets are parked can be
- * drained all the same (the exchange to the null set waits for nothing), and
- * once it completes one operation or tick through the newest `active`, all its
- * parked sets come free: else invalid end state.
+ * loaded, and never in the null set.  A CPU with a parked set can be asked to
+ * drain all the same (it waits for nothing), and once it completes one operation
+ * or tick through the newest `active`, the parked set comes free: else invalid
+ * end state.
  *
  * Modelled: two threads that push, fail and tick on one CPU, moved at any
- * instant; NDR exchanges, each to the spare, or to the null set when there is
- * no spare or caching is switched off, back to a set when there is one; a drain
- * may give up waiting at once (park); TSO.  Progress only, as on a polling CPU;
+ * instant; NDR exchanges, each to the spare, or to the null set when caching is
+ * switched off, from there back to the spare, whatever is parked; none while a
+ * set is parked and another in use; a drain may give up waiting at once (park);
+ * TSO.  Progress only, as on a polling CPU;
  * with -DQUIET marks too (one mark a thread, withdrawn by its commit).
  * Abstracted: one list; counts (an operation fails when the search says so); a
  * drain number without wrap, unless -DWRAP (modulo 4).
@@ -23,10 +24,9 @@
  *   SEEN_APART      an operation stores seen = a second load of active,
  *                   not the word it works by                     violation
  *   SEEN_OUTSIDE    seen is stored after the sequence            violation
- *   EARLIER_SEEN    evidence for any exchange since the oldest
- *                   parked set frees all                         violation
  *   EARLIER_HEADER  a header of an older set changed: frees all  violation
- *   REUSE_PARKED    no null set: a parked set goes back into use violation
+ *   REUSE_PARKED    active is exchanged although a set is parked:
+ *                   that goes back into use                      violation
  *   NO_SEEN         a failing operation stores nothing           hang
  *   WRAP            drain number modulo 4, seen never looked at
  *                   before the exchange                          violation
@@ -154,6 +154,7 @@ next:		atomic { a = 0; a2 = 0; h = 0; m = 0 }
 }
 
 #define SPARE(s) (owned[s])
+#define MAY_EXCHANGE (SET(active_) == NIL || (!parked[0] && !parked[1]))
 #ifdef QUIET
 #define IDLE(w) (NOT_BUSY(w) || busy != w)
 #else
@@ -161,13 +162,8 @@ next:		atomic { a = 0; a2 = 0; h = 0; m = 0 }
 #endif
 #define NOT_BUSY(w) ((w) == 0 || !parked[M_SET(w)] || hdr[M_SET(w)] != M_OPS(w))
 
-/* Evidence after the last exchange; `first` is the word of the exchange that
- * took the oldest parked set away. */
-#ifdef EARLIER_SEEN
-#define SEEN_IT (seen != 255 && NUM(seen) >= NUM(first))
-#else
+/* Evidence after the last exchange. */
 #define SEEN_IT (seen == active_)
-#endif
 #ifdef EARLIER_HEADER
 #define MOVED_ON ((snap[0] != 255 && hdr[0] != snap[0]) || \
 	(snap[1] != 255 && hdr[1] != snap[1]))
@@ -177,29 +173,28 @@ next:		atomic { a = 0; a2 = 0; h = 0; m = 0 }
 
 proctype drainer()
 {
-	byte k, s, first, w;
+	byte k, s, w;
 	byte snap[2] = 255;
 
 	do
 	:: k < NDR ->
 		k++;
-		/* where to: the spare; the null set without one, or if the
-		 * caller switches caching off */
+		/* where to: the spare, or the null set if the caller switches
+		 * caching off; nowhere while a set is parked and another in use */
 		atomic {
 			if
 #ifdef REUSE_PARKED
 			:: SET(active_) != NIL -> s = 1 - SET(active_)
 #else
-			:: SPARE(0) -> s = 0
-			:: SPARE(1) -> s = 1
-			:: SET(active_) != NIL -> s = NIL
-			:: SET(active_) == NIL && !SPARE(0) && !SPARE(1) -> goto wait
+			:: MAY_EXCHANGE && SPARE(0) -> s = 0
+			:: MAY_EXCHANGE && SPARE(1) -> s = 1
+			:: MAY_EXCHANGE && SET(active_) != NIL -> s = NIL
+			:: !MAY_EXCHANGE -> goto wait
 #endif
 			fi };
 		/* 1. snapshot and exchange; what was active is parked until
 		 * evidence comes */
 		atomic {
-			if :: !parked[0] && !parked[1] -> first = WORD(NEXTNUM(active_), s) :: else fi;
 			if :: SET(active_) != NIL -> parked[SET(active_)] = 1 :: else fi;
 			if :: s != NIL -> snap[s] = hdr[s]; owned[s] = 0; parked[s] = 0 :: else fi;
 #ifdef SKIP

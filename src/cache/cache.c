@@ -773,7 +773,6 @@ static void collect_here(struct wi_cache *cache)
 		if (!wi_drain_is_pending(&cache->drain, zone, cpu) ||
 		    !wi_drain_trylock(&cache->drain))
 			continue;
-		wi_cache_tick(cache);
 		wi_drain_collect(&cache->drain, zone, cpu, &need);
 		wi_drain_unlock(&cache->drain);
 	}

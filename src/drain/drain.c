@@ -47,7 +47,7 @@ static struct wi_unit *unit_of(const struct wi_drain *drain, unsigned zone,
 static unsigned spare_set(const struct wi_unit *unit)
 {
 	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
-		if (set != unit->set && !(unit->parked & 1u << set))
+		if (set != unit->set && set != unit->parked)
 			return set;
 	return WI_SET_NULL;
 }
@@ -78,14 +78,43 @@ static uint64_t ops_of(const struct wi_drain *drain, struct wi_area *area)
 	return ops;
 }
 
-/* Publishes the unit's spare set, or the null set when it has none or caching
- * is off; what was in use is parked. */
+/* Relaxed: for statistics; only the mutex holder writes. */
+static void count(uint64_t *what)
+{
+	wi_store_relaxed(what, *what + 1);
+}
+
+static bool wants_change(const struct wi_unit *unit)
+{
+	return unit->wanted_off != unit->off ||
+	       (!unit->off && unit->wanted != unit->mode);
+}
+
+/* May active be exchanged now? I2: what it names is parked, and a mode of its
+ * own in flight, unless that is the null set. */
+static bool may_exchange(const struct wi_unit *unit)
+{
+	return unit->parked == WI_SET_NULL || unit->set == WI_SET_NULL;
+}
+
+/* A quiet CPU hears of another mode once it has given evidence for an exchange
+ * without: until then the change can be taken back, and nothing was in flight
+ * that needs more than its evidence. */
+static bool is_quiet(const struct wi_unit *unit)
+{
+	return unit->mode == WI_MODE_QUIET && unit->set != WI_SET_NULL;
+}
+
+/* Publishes the unit's spare set, or the null set when caching is off; what was
+ * in use is parked. */
 static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 		     struct wi_area *area, unsigned zone)
 {
-	unsigned next = unit->off ? WI_SET_NULL : spare_set(unit);
+	const unsigned before = unit->set;
+	const unsigned next = unit->off ? WI_SET_NULL : spare_set(unit);
 	uint64_t word;
 
+	wi_assert(may_exchange(unit));
 	/* To be read and then exchanged: one transfer of the line, not two. */
 	wi_prefetch_write(&area->active);
 	/* After 2^32 exchanges without a tick, an old tick must not pass for a
@@ -95,60 +124,68 @@ static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 				      ++unit->number);
 	while (word == wi_load_relaxed(&area->seen));
 	wi_grace_exchange(&unit->grace, area, word);
-	if (unit->set != WI_SET_NULL) {
-		/* As the survey saw them: to look again is to wait for the line
-		 * that the owner writes. Relaxed: for statistics; made exact as
-		 * the drain ends. */
-		wi_store_relaxed(&unit->pending, unit->pending + unit->count);
-		unit->parked |= (uint8_t)(1u << unit->set);
+	unit->set = (uint8_t)next;
+	unit->tried = false;
+	if (before != WI_SET_NULL) {
+		unit->in_flight = unit->mode;
+		wi_store_relaxed(&unit->parked, before); /* for statistics */
 		/* A flush writes them, and their owner does no more. */
-		wi_prefetch_write(wi_area_headers(area, unit->set));
+		wi_prefetch_write(wi_area_headers(area, before));
 		WI_TRACE(exchange, drain, zone, area->cpu, unit->number,
 			 unit->count);
+	} else if (unit->parked == WI_SET_NULL) {
+		wi_store_relaxed(&unit->in_force, unit->mode); /* likewise */
 	}
-	unit->set = (uint8_t)next;
+	unit->count = 0;
 }
 
-/* Relaxed: for statistics; only the mutex holder writes. */
-static void count(uint64_t *what)
+/* An exchange to the mode that is wanted. */
+static void change(struct wi_drain *drain, struct wi_unit *unit,
+		   struct wi_area *area, unsigned zone)
 {
-	wi_store_relaxed(what, *what + 1);
+	const uint8_t mode = unit->mode;
+	const bool has_set = unit->set != WI_SET_NULL;
+
+	wi_store_relaxed(&unit->off, unit->wanted_off); /* for statistics */
+	if (!unit->off)
+		unit->mode = unit->wanted;
+	exchange(drain, unit, area, zone);
+	if (has_set)
+		unit->in_flight = mode;
 }
 
-/* With evidence: gives the tokens of all parked sets to the sink. */
+/* With evidence: gives the tokens of the parked set to the sink. Then a change
+ * that waited for this is made, which needs evidence of its own. */
 static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
 		      struct wi_area *area, unsigned zone, void *ctx)
 {
 	uint64_t pages = 0;
 
-	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++) {
-		if (!(unit->parked & 1u << set))
-			continue;
-		for (unsigned list = 0; list < drain->nr_lists; list++) {
-			size_t n;
-			const uint64_t *tokens =
-				wi_pcplist_tokens(area, set, list, &n);
+	for (unsigned list = 0; list < drain->nr_lists; list++) {
+		size_t n;
+		const uint64_t *tokens =
+			wi_pcplist_tokens(area, unit->parked, list, &n);
 
-			if (n > 0)
-				drain->sink(ctx, zone, list, tokens, n);
-			pages += (uint64_t)n * drain->weight[list];
-			wi_pcplist_reset(area, set, list, drain->limits[list]);
-		}
+		if (n > 0)
+			drain->sink(ctx, zone, list, tokens, n);
+		pages += (uint64_t)n * drain->weight[list];
+		wi_pcplist_reset(area, unit->parked, list, drain->limits[list]);
 	}
-	unit->parked = 0;
-	unit->in_flight = 0;
-	wi_store_relaxed(&unit->in_force, unit->mode); /* for statistics */
-	wi_store_relaxed(&unit->pending, 0);	       /* likewise */
-	if (unit->set == WI_SET_NULL && !unit->off)
-		exchange(drain, unit, area, zone);
+	/* Relaxed, both: for statistics. */
+	wi_store_relaxed(&unit->parked, WI_SET_NULL);
+	wi_store_relaxed(&unit->in_force, unit->mode);
+	if (wants_change(unit)) {
+		unit->count = (uint32_t)pages_in(drain, area, unit->set);
+		change(drain, unit, area, zone);
+	}
 	return pages;
 }
 
 /* Did every sequence that may still commit announce itself? */
 static bool all_announced(const struct wi_unit *unit)
 {
-	return (unit->in_flight &
-		~(1u << WI_MODE_QUIET | 1u << WI_MODE_LOCKED)) == 0;
+	return unit->in_flight == WI_MODE_QUIET ||
+	       unit->in_flight == WI_MODE_LOCKED;
 }
 
 /* Is there evidence that needs nobody's help? */
@@ -157,7 +194,7 @@ static enum wi_evidence look(struct wi_unit *unit, struct wi_area *area)
 	/* First what may be known already: for progress the line is needed that
 	 * the owner writes. */
 	if (all_announced(unit) &&
-	    wi_grace_not_busy(&unit->grace, area, unit->parked))
+	    wi_grace_not_busy(&unit->grace, area, 1u << unit->parked))
 		return WI_EVIDENCE_NOT_BUSY;
 	if (wi_grace_progress(&unit->grace, area))
 		return WI_EVIDENCE_PROGRESS;
@@ -170,6 +207,7 @@ struct run {
 	struct wi_drain *drain;
 	const struct wi_drain_request *request;
 	struct wi_drain_outcome *outcome;
+	bool has_changed; /* a mode, by an exchange that is waited for too */
 };
 
 static bool in_request(const struct run *run, unsigned cpu)
@@ -201,6 +239,10 @@ static void settle(struct run *run, unsigned zone, unsigned cpu,
 	count(&unit->by[evidence]);
 	run->outcome->pages += pages;
 	run->outcome->by[evidence]++;
+	if (unit->parked != WI_SET_NULL) {
+		run->has_changed = true;
+		return;
+	}
 	run->outcome->drained += unit->chosen;
 	unit->chosen = false;
 }
@@ -256,50 +298,36 @@ static void survey(struct run *run)
 				unit->count = 0;
 			unit->idle_ops = ops;
 		}
-		if (unit->parked)
+		if (unit->parked != WI_SET_NULL)
 			look_and_settle(run, zone, cpu);
-		if (unit->count == 0 && !unit->parked)
+		if (unit->count == 0 && unit->parked == WI_SET_NULL)
 			run->outcome->empty++;
 		else if (run->request->want_pages == 0)
 			fetch_tokens(drain, area, unit->set);
 	}
 }
 
-/* Is another mode wanted than that of the word in active? One that was asked
- * for before, and is pending, must not be exchanged for once more: then two
- * modes would be in flight, and the evidence of either would not do. */
-static bool asks_for_change(const struct run *run, const struct wi_unit *unit)
-{
-	const struct wi_drain_request *request = run->request;
-
-	return request->set_mode &&
-	       (!unit->parked || unit->off != request->set_off ||
-		(!unit->off && unit->mode != (uint8_t)request->mode));
-}
-
-/* Exchanges the unit's active, and waits for it with the others chosen. */
+/* Exchanges the unit's active if that is of use now, and waits for it with the
+ * others chosen. */
 static void take(struct run *run, unsigned zone, unsigned cpu)
 {
+	const struct wi_drain_request *request = run->request;
 	struct wi_drain *drain = run->drain;
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
 	struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
-	unit->chosen = true;
-	if (unit->count == 0 && !asks_for_change(run, unit))
-		return; /* only parked: no use in another exchange */
-	/* What read a word of the null set commits to no set. */
-	if (unit->set != WI_SET_NULL)
-		unit->in_flight |= (uint8_t)(1u << unit->mode);
-	if (run->request->set_mode) {
-		/* Relaxed: for statistics. */
-		wi_store_relaxed(&unit->off, run->request->set_off);
-		if (!unit->off)
-			unit->mode = (uint8_t)run->request->mode;
+	if (request->set_mode) {
+		unit->wanted_off = request->set_off;
+		if (!request->set_off)
+			unit->wanted = (uint8_t)request->mode;
 	}
-	exchange(drain, unit, area, zone);
+	unit->tried = false;
+	if (may_exchange(unit) && wants_change(unit) && !is_quiet(unit))
+		change(drain, unit, area, zone);
+	else if (may_exchange(unit) && (unit->count > 0 || wants_change(unit)))
+		exchange(drain, unit, area, zone);
 	unit->count = 0;
-	if (unit->in_flight == 0)
-		settle(run, zone, cpu, WI_EVIDENCE_NONE); /* none is needed */
+	unit->chosen = unit->parked != WI_SET_NULL;
 }
 
 /* The fullest units first, until they promise what is still wanted. False if
@@ -341,7 +369,8 @@ static bool choose_all(struct run *run)
 	{
 		const struct wi_unit *unit = unit_of(run->drain, zone, cpu);
 
-		if (unit->count > 0 || unit->parked || run->request->set_mode) {
+		if (unit->count > 0 || unit->parked != WI_SET_NULL ||
+		    run->request->set_mode) {
 			take(run, zone, cpu);
 			any = true;
 		}
@@ -353,8 +382,8 @@ static bool choose_all(struct run *run)
  * it is an interrupt that was promised not to come. */
 static bool awaits_membarrier(const struct run *run, const struct wi_unit *unit)
 {
-	return unit->chosen &&
-	       (unit->in_flight == 1u << WI_MODE_ORDINARY ||
+	return unit->chosen && !unit->tried &&
+	       (unit->in_flight == WI_MODE_ORDINARY ||
 		(run->request->may_interrupt && !run->drain->locked));
 }
 
@@ -395,15 +424,36 @@ static void membarrier_chosen(struct run *run)
 				break;
 			wi_cpu_relax();
 		} while (wi_os_now_ns() < until);
-		if (!unit->chosen)
+		if (!awaits_membarrier(run, unit))
 			continue;
 		count(&drain->total->membarriers);
 		err = wi_grace_membarrier(cpu);
 		WI_TRACE(membarrier, drain, cpu, err);
-		if (err == 0)
+		if (err == 0) {
 			settle_zones(run, cpu);
-		else
+		} else {
+			unit->tried = true;
 			run->outcome->membarriers_failed++;
+		}
+	}
+}
+
+/* Evidence for the CPU that the drainer is on. Not in locked mode: who holds
+ * the area may be preempted, and what runs on its CPU meanwhile tells nothing
+ * of it. */
+static void tick(const struct run *run)
+{
+	const struct wi_drain *drain = run->drain;
+	const unsigned first = run->request->first_zone;
+	const unsigned nr = drain->locked ? 0 : run->request->nr_zones;
+
+	for (unsigned zone = first; zone < first + nr; zone++) {
+		const struct weir_lists lists = {
+			(char *)wi_drain_area(drain, zone, 0),
+			drain->nr_cpus,
+		};
+
+		weir_seq_tick(&lists);
 	}
 }
 
@@ -412,17 +462,19 @@ static unsigned look_at_chosen(struct run *run, bool ask_for_orphans)
 {
 	unsigned left = 0;
 
+	if (run->has_changed)
+		tick(run);
+	run->has_changed = false;
 	FOR_EACH_UNIT(run, zone, cpu)
 	{
 		struct wi_unit *unit = unit_of(run->drain, zone, cpu);
 
-		if (!unit->chosen || look_and_settle(run, zone, cpu))
+		if (!unit->chosen)
 			continue;
-		if (ask_for_orphans && all_announced(unit) &&
-		    wi_grace_is_orphan(&unit->grace))
+		if (!look_and_settle(run, zone, cpu) && ask_for_orphans &&
+		    all_announced(unit) && wi_grace_is_orphan(&unit->grace))
 			settle(run, zone, cpu, WI_EVIDENCE_NOT_BUSY);
-		else
-			left++;
+		left += unit->chosen; /* still, or by a change of mode */
 	}
 	return left;
 }
@@ -442,10 +494,10 @@ static void wait_for_chosen(struct run *run)
 		looks += left;
 	}
 	start = wi_os_now_ns();
-	membarrier_chosen(run);
-	for (unsigned turn = 0; look_at_chosen(run, turn % 64 == 63) != 0;
-	     turn++) {
-		if (is_satisfied(run))
+	for (unsigned turn = 0;; turn++) {
+		membarrier_chosen(run);
+		if (look_at_chosen(run, turn % 64 == 63) == 0 ||
+		    is_satisfied(run))
 			break;
 		now = wi_os_now_ns();
 		if (now >= deadline) {
@@ -493,26 +545,11 @@ static void remember(struct wi_drain *drain,
 	}
 }
 
-/* Nearly exact: an operation that is under way may still commit. */
-static uint64_t pages_parked(const struct wi_drain *drain,
-			     const struct wi_unit *unit, unsigned zone,
-			     unsigned cpu)
-{
-	uint64_t pages = 0;
-
-	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
-		if (unit->parked & 1u << set)
-			pages += pages_in(drain,
-					  wi_drain_area(drain, zone, cpu), set);
-	return pages;
-}
-
 void wi_drain_run(struct wi_drain *drain,
 		  const struct wi_drain_request *request,
 		  struct wi_drain_outcome *outcome)
 {
-	struct run run = { drain, request, outcome };
-	const unsigned last_zone = request->first_zone + request->nr_zones;
+	struct run run = { drain, request, outcome, false };
 
 	*outcome = (struct wi_drain_outcome){ 0 };
 	wi_grace_thread_init();
@@ -524,17 +561,7 @@ void wi_drain_run(struct wi_drain *drain,
 	while (!is_satisfied(&run) &&
 	       (request->want_pages != 0 ? choose_fullest(&run)
 					 : choose_all(&run))) {
-		/* Not in locked mode: who holds the area may be preempted,
-		 * and what runs on its CPU meanwhile tells nothing of it. */
-		for (unsigned zone = request->first_zone;
-		     zone < last_zone && !drain->locked; zone++) {
-			struct weir_lists lists = {
-				(char *)wi_drain_area(drain, zone, 0),
-				drain->nr_cpus,
-			};
-
-			weir_seq_tick(&lists);
-		}
+		tick(&run);
 		wait_for_chosen(&run);
 		if (request->want_pages == 0)
 			break;
@@ -542,15 +569,17 @@ void wi_drain_run(struct wi_drain *drain,
 	FOR_EACH_UNIT(&run, zone, cpu)
 	{
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
+		uint64_t pages;
 
-		if (unit->parked == 0)
+		if (unit->parked == WI_SET_NULL)
 			continue;
-		wi_store_relaxed(&unit->pending,
-				 pages_parked(drain, unit, zone, cpu));
-		outcome->pending += unit->pending;
+		/* An operation that is under way may still commit. */
+		pages = pages_in(drain, wi_drain_area(drain, zone, cpu),
+				 unit->parked);
+		outcome->pending += pages;
 		outcome->nr_pending++;
 		count(&unit->late);
-		WI_TRACE(parked, drain, zone, cpu, unit->pending);
+		WI_TRACE(parked, drain, zone, cpu, pages);
 	}
 	WI_TRACE(drain_end, drain, drain->begun, outcome->pages,
 		 outcome->drained, outcome->pending);
@@ -562,30 +591,31 @@ bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
 			 unsigned cpu)
 {
 	/* Relaxed: a hint; who acts on it takes the mutex. */
-	return wi_load_relaxed(&unit_of(drain, zone, cpu)->pending) != 0;
+	return wi_load_relaxed(&unit_of(drain, zone, cpu)->parked) !=
+	       WI_SET_NULL;
 }
 
 void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
 		      void *ctx)
 {
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
-	struct wi_area *area = wi_drain_area(drain, zone, cpu);
-	enum wi_evidence evidence;
+	struct wi_drain_request request = { .first_zone = zone, .nr_zones = 1 };
+	struct wi_drain_outcome outcome = { 0 };
+	struct run run = { .drain = drain,
+			   .request = &request,
+			   .outcome = &outcome };
 
-	if (!unit->parked)
-		return;
+	request.ctx = ctx;
 	wi_grace_thread_init();
-	evidence = look(unit, area);
-	if (evidence != WI_EVIDENCE_NONE) {
-		struct wi_drain_outcome outcome = { .drained = 1 };
-
-		outcome.pages = flush(drain, unit, area, zone, ctx);
-		WI_TRACE(evidence, drain, zone, cpu, evidence, outcome.pages,
-			 true);
-		outcome.by[evidence] = 1;
-		count(&unit->by[evidence]);
-		add_up(drain, &outcome);
+	/* Twice if a change of mode waited for the first evidence. */
+	while (unit->parked != WI_SET_NULL) {
+		unit->chosen = true;
+		tick(&run);
+		if (!look_and_settle(&run, zone, cpu))
+			break;
 	}
+	unit->chosen = false;
+	add_up(drain, &outcome);
 }
 
 /* --- asking ------------------------------------------------------------ */
@@ -661,7 +691,7 @@ int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes)
 			struct wi_unit *unit = unit_of(drain, zone, cpu);
 			struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
-			unit->mode = unit->in_force = modes[cpu];
+			unit->mode = unit->wanted = modes[cpu];
 			area->cpu = cpu;
 			wi_pcplist_init(area, drain->limits);
 			exchange(drain, unit, area, zone);

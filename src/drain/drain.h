@@ -6,7 +6,7 @@
  *   2. wait       for evidence that no sequence on the old set can commit
  *   3. flush      the old set to the sink; it is the next spare
  *
- * A unit is one CPU's area of one zone. Its two sets and the null set:
+ * A unit is the drainer's record of one CPU's area of one zone. Its two sets:
  *
  *                 exchange                evidence, flush
  *       in use  ------------>  parked  --------------------> spare
@@ -14,22 +14,28 @@
  *          +---------------------------------------------------+
  *                              exchange
  *
- *   A set is parked while evidence is missing; its pages count as pending. If
- *   the spare is parked too when the next drain comes, active is exchanged
- *   for the null set and both are parked. Evidence after the last exchange
- *   frees all that is parked; a unit on the null set then gets a set again,
- *   unless caching is switched off there.
+ *   A set is parked while evidence is missing; its pages count as pending.
+ *   Meanwhile active is not exchanged again, for tokens nor for another mode,
+ *   which is noted (`wanted`) and exchanged for once evidence has come. On a
+ *   quiet CPU a change of mode begins with an exchange without, so that it can
+ *   be taken back while the CPU gives no evidence. With caching switched off
+ *   active names the null set; from that it may be exchanged for the spare at
+ *   any time, since no operation commits to it.
  *
  * Invariants (beside those of pcplist.h)
  *   I1  Everything in struct wi_drain but the areas is the mutex holder's;
  *       words that others read for statistics are stored relaxed. Areas,
  *       units and totals hold no addresses: other processes may read them.
- *   I2  in_flight has the modes of all words published since the last
- *       evidence, the newest excepted, whose sets can be committed to. Which
- *       evidence suffices follows from it alone, so a change of mode is
- *       believed only after evidence under the old mode.
+ *   I2  One set is parked at most, and all words that named it had one mode,
+ *       in_flight. Which evidence suffices follows from it alone, so a change
+ *       of mode is believed only after evidence under the old mode. (With two
+ *       modes in flight only progress would do, and on a CPU on which nothing
+ *       runs any more that never comes.)
  *   I3  A set is flushed or written only after evidence that came later than
  *       the last exchange.
+ *   I4  Tokens in the set in use while another is parked are evidence: only a
+ *       sequence that loaded the newest word put them there. So no pages wait
+ *       for an exchange that evidence holds up.
  *
  * The drainer runs one tick of its own after the exchanges: evidence for the
  * CPU it is on, which would otherwise wait for the thread it displaced.
@@ -67,13 +73,15 @@ struct wi_unit {
 	uint32_t number;   /* of the last exchange */
 	uint32_t count;	   /* pages its lists held when this drain looked */
 	uint8_t set;	   /* named by active */
-	uint8_t parked;	   /* bits (1 << set) */
+	uint8_t parked;	   /* the set taken away, WI_SET_NULL: none; relaxed */
 	uint8_t mode;	   /* of the word in active */
+	uint8_t in_flight; /* of the words that named the parked set, I2 */
 	uint8_t in_force;  /* the mode believed */
-	uint8_t in_flight; /* bits (1 << mode), I2 */
-	bool off;	   /* caching is switched off */
+	uint8_t wanted;	   /* the mode asked for */
+	bool off;	   /* caching is switched off: active; asked for */
+	bool wanted_off;
 	bool chosen;	   /* by the drain that runs */
-	uint64_t pending;  /* pages in parked sets, relaxed */
+	bool tried;	   /* membarrier, by it, since the last exchange */
 	uint64_t idle_ops; /* operations at the last maintenance */
 	/* Drains by evidence, and those that had none in time; relaxed, for
 	 * statistics. */
@@ -181,7 +189,8 @@ void wi_drain_run(struct wi_drain *drain,
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
 			 unsigned cpu);
 
-/* With the mutex held: takes what is parked and has evidence by now. */
+/* With the mutex held, on that CPU, between operations: takes what is parked
+ * and has evidence by now. */
 void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
 		      void *ctx);
 

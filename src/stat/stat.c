@@ -66,7 +66,6 @@ void wi_stat_cpu(struct wi_area *area, const struct wi_unit *unit,
 	const unsigned set = wi_active_set(read_word(&area->active));
 
 	*stat = (struct wi_stat_cpu){
-		.pending = read_word(&unit->pending),
 		.refills = read_word(&area->counters.refills),
 		.flushes = read_word(&area->counters.flushes),
 		.direct = read_word(&area->counters.direct),
@@ -81,10 +80,16 @@ void wi_stat_cpu(struct wi_area *area, const struct wi_unit *unit,
 
 		stat->operations[list] = wi_header_ops(header[0]) / 2 +
 					 wi_header_ops(header[1]) / 2;
-		if (set == WI_SET_NULL)
-			continue;
-		stat->count[list] = wi_header_count(header[set - WI_SET_0]);
-		stat->cached += (uint64_t)stat->count[list] * weight[list];
+		for (unsigned i = 0; i < 2; i++) {
+			unsigned n = wi_header_count(header[i]);
+
+			if (set == WI_SET_0 + i) {
+				stat->count[list] = n;
+				stat->cached += (uint64_t)n * weight[list];
+			} else { /* a spare set is empty */
+				stat->pending += (uint64_t)n * weight[list];
+			}
+		}
 	}
 }
 

@@ -547,8 +547,14 @@ static void drain_all(void)
 			weir_tick(w.pool);
 	}
 	EXPECT(drain(0, 0) == 0);
-	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
+		const struct wi_unit *unit = &w.lists->drain.units[cpu];
+
 		EXPECT(!wi_drain_is_pending(&w.lists->drain, 0, cpu));
+		/* The mode asked for last has come into force. */
+		EXPECT(unit->wanted_off == unit->off);
+		EXPECT(unit->off || unit->in_force == unit->wanted);
+	}
 }
 
 /* Each operation was counted once. */

@@ -82,7 +82,7 @@ enum act {
 	DRAIN_SOME,  /* with a want */
 	TWO_CHANGES, /* of mode, to the same: two exchanges */
 	OTHER_MODE,  /* which stays */
-	THERE_BACK,  /* to another mode and back: both sets are parked */
+	THERE_BACK,  /* to another mode and back, while a set is parked */
 	TAKE_ALL,    /* allocations in need */
 	TAKE_NOWAIT, /* all there is without waiting */
 	/* From here on acts that preempt the owner. */
