@@ -22,7 +22,7 @@ test: ## every test: gcc, clang, address, undefined and thread sanitizers
 	@scripts/deps test
 	@scripts/test-all
 
-prove: ## every test, then the long forms; under 40 minutes on two CPUs
+prove: ## every test, then the long forms; 75 minutes on two CPUs
 	@scripts/deps prove
 	@scripts/prove
 

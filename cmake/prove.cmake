@@ -50,5 +50,5 @@ foreach(name IN ITEMS pool cache zone parsers watch)
   endif()
 endforeach()
 foreach(test IN LISTS vm_long) # of tests/vm
-  weir_prove(vm_${test} 1500 2 ${vm_command_${test}})
+  weir_prove(vm_${test} 2400 2 ${vm_command_${test}})
 endforeach()

@@ -26,23 +26,36 @@ static int put(const char *file, const char *text)
 	return err;
 }
 
-/* In every kernel from 5.10 to 7.2 at least. What is called in all of them for
- * one CPU, send_call_function_single_ipi(), cannot be probed in some. */
-static const char *const probes[] = {
+/* Where calls to one CPU pass: the first of the functions that can be probed.
+ * It is inlined from 6.12 on; in 5.10 the second is not called. */
+static const char *const one[] = {
+	"p:vm/call send_call_function_single_ipi to=%di:s32",
 	"p:vm/call native_send_call_func_single_ipi to=%di:s32",
+};
+static const char *const many[] = {
 	"p:vm/calls smp_call_function_many_cond mask=+0(%di):x64",
+};
+static const char *const resched[] = {
 	"p:vm/resched native_smp_send_reschedule to=%di:s32",
 };
+
+static void probe(const char *const *choices, unsigned nr)
+{
+	int err = -1;
+
+	for (unsigned i = 0; i < nr && err != 0; i++)
+		err = put("kprobe_events", choices[i]);
+	if (err != 0)
+		printf("sender: %s: %s\n", choices[nr - 1], strerror(err));
+}
 
 void sender_watch(void)
 {
 	int err;
 
-	for (unsigned i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
-		err = put("kprobe_events", probes[i]);
-		if (err != 0)
-			printf("sender: %s: %s\n", probes[i], strerror(err));
-	}
+	probe(one, 2);
+	probe(many, 1);
+	probe(resched, 1);
 	err = put("trace_clock", "mono");
 	if (err == 0)
 		err = put("events/vm/enable", "1");
