@@ -232,9 +232,6 @@ static void check_early(struct weir_pool *early)
 	static int ran;
 	int err;
 
-#ifdef TOOLCHAIN_NOT_EARLY
-	ran = 1;
-#endif
 	if (ran++)
 		return; /* it is gone since the first run */
 	what_now = "a pool made by a constructor";
