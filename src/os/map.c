@@ -92,7 +92,8 @@ static int make_plan(struct plan *plan, const struct wi_os_map *map)
 		return -EINVAL;
 	plan->bytes = wi_round_up(map->bytes, page);
 	plan->align = map->align < page ? page : map->align;
-	plan->flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	plan->flags = (map->read_first ? MAP_SHARED : MAP_PRIVATE) |
+		      MAP_ANONYMOUS | MAP_NORESERVE;
 	plan->fd = -1;
 	if (map->backing == WI_OS_HUGETLB)
 		return plan_hugetlb(plan, map->huge_bytes);

@@ -37,6 +37,10 @@ struct wi_os_map {
 	int fd;
 	uint64_t fd_offset;
 	bool no_fork; /* a child has nothing there */
+	/* May be read before it is written. A page of private memory that was
+	 * only read is the kernel's page of zeros, and the first write to it
+	 * flushes the TLB of every CPU that runs the process. */
+	bool read_first;
 };
 
 /*

@@ -56,7 +56,7 @@ static void describe(const struct wi_pool *pool, const struct weir_pool_opts *o,
  * system has such memory: a pool does without. */
 static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
-	struct wi_os_map map = { .no_fork = true };
+	struct wi_os_map map = { .no_fork = true, .read_first = true };
 	struct wi_live live;
 	void *memory;
 	int err = -EOPNOTSUPP;
