@@ -114,7 +114,7 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 {
 	const unsigned nr_cpus = impl->machine.topology.nr_cpus;
 	const size_t units = wi_round_up(wi_drain_bytes(nr_cpus, 1), 4096);
-	struct wi_os_map map = { .no_fork = true };
+	struct wi_os_map map = { .no_fork = true, .read_first = true };
 	struct wi_cache_config config = {
 		.modes = impl->machine.mode,
 		.nr_cpus = nr_cpus,
