@@ -24,7 +24,8 @@ struct weir_cache;
 /*
  * Where tokens come from and go to. Both are called by the thread that called
  * weir: get by one whose list is empty, with nothing held; put by one whose
- * list is full, with nothing held, and by one that drains, with the drain
+ * list is full, or that got more than it took, with nothing held, and by one
+ * that drains, with the drain
  * mutex held: it must not drain or allocate with waiting. Several threads may
  * call them at once. Called in signal handlers if weir is.
  */

@@ -192,7 +192,8 @@ WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
 
 /*
  * Allocates a run of 2^order pages, aligned to its size. `order`: 0 to
- * WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT, WEIR_ZERO, WEIR_THISNODE.
+ * WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT, WEIR_ZERO (without it the content is
+ * undefined), WEIR_THISNODE.
  * Returns the first page, or NULL with errno ENOMEM: there is none (after a
  * complete drain that found none; orders above 0: no free run; or without one,
  * when the pool never had so many pages); EAGAIN: not
@@ -225,7 +226,8 @@ WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
 WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order);
 
 /*
- * Allocates `n` runs into `pages`: all, or none.
+ * Allocates `n` runs into `pages`, all or none. They need not lie beside each
+ * other.
  * Returns 0, or -ENOMEM, -EAGAIN, -EINVAL, -ESTALE as weir_alloc().
  * The rest as weir_alloc().
  */
