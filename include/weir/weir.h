@@ -22,13 +22,29 @@
  *
  * Four things are said of each function: may several threads call it at once
  * (threads), may a signal handler call it (signals), which system calls it may
- * make (calls), and whether it may interrupt another CPU (interrupts). No
- * function is a cancellation point; a thread that leaves one by longjmp() or is
- * cancelled asynchronously in it may take pages with it. Functions for signal
- * handlers take at most 8 KiB of their stack, the others 40 KiB. None may be
- * called in a vfork child, or by
- * another process that shares the memory without being a thread. In a forked
- * child every call on a pool of the parent fails with ESTALE, or does nothing.
+ * make (calls), and whether it may interrupt another CPU (interrupts).
+ * Functions for signal handlers take at most 8 KiB of their stack, the others
+ * 40 KiB.
+ *
+ * Cancellation. No function is a cancellation point. A thread that is cancelled
+ * asynchronously in one may take pages, or the pool it was making, with it. The
+ * functions that signal handlers must not call put cancellation off while they
+ * hold what others wait for: it acts as they return. longjmp() may leave only
+ * functions that signal handlers may call, with their pages: another one would
+ * keep the drain mutex, and all later drains would time out.
+ *
+ * Children. In a child made by fork(), _Fork(), or clone() without CLONE_VM
+ * every call on a pool of the parent fails with ESTALE, or does nothing; it
+ * makes pools of its own. (Where the kernel refuses MADV_WIPEONFORK, as `weir
+ * doctor` tells: only in a child of fork(). Another one must not touch its
+ * parent's pools.) If a signal handler makes a child while it interrupts a
+ * function of weir, the child must not return from the handler into it: its
+ * parent's pools are not there, and it would end by SIGSEGV. In the handler it
+ * may use weir, and leave by siglongjmp(), exec or _exit(). A pool that a
+ * second thread of a child makes, where no handler of fork() has run and the
+ * first thread has not called weir yet, takes no fast path. No function may be
+ * called in a vfork child, or by another process that shares the memory without
+ * being a thread.
  */
 #ifndef WEIR_H
 #define WEIR_H

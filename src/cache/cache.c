@@ -616,9 +616,10 @@ static int wait_for_drain(struct need *need,
 	return err;
 }
 
-/* Drains with what was drained going to the need first. */
-static int drain_for(struct need *need, struct wi_drain_request *request,
-		     struct wi_drain_outcome *outcome, bool *taken_over)
+/* Drains with what was drained going to the need first. Who may be cancelled in
+ * it would keep the mutex, or a place in the line. */
+static int drain_holding(struct need *need, struct wi_drain_request *request,
+			 struct wi_drain_outcome *outcome, bool *taken_over)
 {
 	struct wi_drain *drain = &need->cache->drain;
 	uint64_t asked = UINT64_MAX; /* it did not wait for any */
@@ -641,6 +642,16 @@ static int drain_for(struct need *need, struct wi_drain_request *request,
 	}
 	wi_drain_unlock(drain);
 	return outcome_error(request, outcome);
+}
+
+static int drain_for(struct need *need, struct wi_drain_request *request,
+		     struct wi_drain_outcome *outcome, bool *taken_over)
+{
+	int cancel = wi_os_cancel_put_off();
+	int err = drain_holding(need, request, outcome, taken_over);
+
+	wi_os_cancel_allow(cancel);
+	return err;
 }
 
 int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
@@ -764,18 +775,25 @@ static size_t get_in_need(struct need need, int *error)
 }
 
 /* Parked sets of this CPU, which has just been seen between operations. */
-static void collect_here(struct wi_cache *cache)
+static void collect(struct wi_cache *cache, unsigned zone, unsigned cpu)
 {
-	const unsigned cpu = cpu_here(cache);
 	struct need need = { .cache = cache };
+	int cancel = wi_os_cancel_put_off(); /* it would keep the mutex */
 
-	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++) {
-		if (!wi_drain_is_pending(&cache->drain, zone, cpu) ||
-		    !wi_drain_trylock(&cache->drain))
-			continue;
+	if (wi_drain_trylock(&cache->drain)) {
 		wi_drain_collect(&cache->drain, zone, cpu, &need);
 		wi_drain_unlock(&cache->drain);
 	}
+	wi_os_cancel_allow(cancel);
+}
+
+static void collect_here(struct wi_cache *cache)
+{
+	const unsigned cpu = cpu_here(cache);
+
+	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++)
+		if (wi_drain_is_pending(&cache->drain, zone, cpu))
+			collect(cache, zone, cpu);
 }
 
 size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,

@@ -105,31 +105,41 @@ int wi_plain_error(int error)
 
 void wi_report(const char *format, ...)
 {
+	int cancel = wi_os_cancel_put_off(); /* it would keep the heap */
 	char *text = wi_os_thread_text(TEXT_BYTES);
 	va_list args;
 
-	if (text == NULL) {
-		last_error.reason = say_no_memory;
-		return;
-	}
 	va_start(args, format);
-	vsnprintf(text, TEXT_BYTES, format, args);
+	if (text != NULL)
+		vsnprintf(text, TEXT_BYTES, format, args);
 	va_end(args);
-	last_error.reason = say_text;
+	last_error.reason = text != NULL ? say_text : say_no_memory;
+	wi_os_cancel_allow(cancel);
+}
+
+static const char *say(wi_reason reason)
+{
+	char *text = wi_os_thread_text(TEXT_BYTES);
+
+	if (text == NULL)
+		return "there is no memory for the reason";
+	reason(text, TEXT_BYTES, last_error.arg);
+	last_error.reason = say_text; /* the same text until the next call */
+	return text;
 }
 
 const char *weir_last_error(void)
 {
 	const wi_reason reason = last_error.reason;
-	char *text;
+	const char *text = "";
+	int cancel;
 
 	if (reason == NULL)
-		return "";
-	text = wi_os_thread_text(TEXT_BYTES);
-	if (text == NULL)
-		return "there is no memory for the reason";
-	reason(text, TEXT_BYTES, last_error.arg);
-	last_error.reason = say_text; /* the same text until the next call */
+		return text;
+	/* It would keep the heap, or a pool that it looks at. */
+	cancel = wi_os_cancel_put_off();
+	text = say(reason);
+	wi_os_cancel_allow(cancel);
 	return text;
 }
 

@@ -158,8 +158,7 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	return 0;
 }
 
-int weir_cache_create(struct weir_cache **cache,
-		      const struct weir_cache_opts *opts)
+static int create(struct weir_cache **cache, const struct weir_cache_opts *opts)
 {
 	const struct wi_os_map map = { .bytes = sizeof(struct token_cache),
 				       .no_fork = true };
@@ -211,7 +210,17 @@ static int drain_to_the_last(struct wi_cache *cache,
 	}
 }
 
-int weir_cache_destroy(struct weir_cache *cache)
+int weir_cache_create(struct weir_cache **cache,
+		      const struct weir_cache_opts *opts)
+{
+	int cancel = wi_os_cancel_put_off();
+	int err = create(cache, opts);
+
+	wi_os_cancel_allow(cancel);
+	return err;
+}
+
+static int destroy(struct weir_cache *cache)
 {
 	struct wi_drain_request request = {
 		.nr_zones = 1,
@@ -231,6 +240,15 @@ int weir_cache_destroy(struct weir_cache *cache)
 	WI_TRACE(cache_destroy, &cache->impl->cache.drain);
 	unmake(cache->impl);
 	return 0;
+}
+
+int weir_cache_destroy(struct weir_cache *cache)
+{
+	int cancel = wi_os_cancel_put_off();
+	int err = destroy(cache);
+
+	wi_os_cancel_allow(cancel);
+	return err;
 }
 
 /* --- tokens out and back ----------------------------------------------- */

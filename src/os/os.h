@@ -209,6 +209,21 @@ unsigned wi_os_nr_cpus(void);
  */
 int wi_os_kernel_version(unsigned v[3]);
 
+/* Writes "weir: WHAT" and a new line to standard error, at once (panic.c). */
+void wi_os_say(const char *what);
+
+/* ---- cancellation (thread.c) ------------------------------------------ */
+
+/*
+ * Between these two a cancellation of this thread is put off. Asynchronous
+ * cancellation may end a thread at any instruction, also one that holds what
+ * others wait for: a mutex, a place in a line, the C library's heap. And
+ * functions of the caller's that are called in between may be cancellation
+ * points. May nest; give back what was returned.
+ */
+int wi_os_cancel_put_off(void);
+void wi_os_cancel_allow(int before);
+
 /* ---- a mutex that inherits priority (mutex.c) ------------------------- */
 
 struct wi_os_mutex {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The one way out: a fixed line on standard error, then abort(). */
+/* Lines on standard error; and the one way out, such a line and abort(). */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "os/os.h"
 
 /*
  * Safe in a signal handler and in a broken process: no heap, no stdio, one
  * system call, so that the lines of several threads do not mix. It goes past
  * the C library's wrapper, which would be a cancellation point.
  */
-void wi_panic(const char *what)
+void wi_os_say(const char *what)
 {
 	static const char head[] = "weir: ", tail[] = "\n";
 	struct iovec line[] = {
@@ -23,5 +24,10 @@ void wi_panic(const char *what)
 	};
 
 	(void)syscall(SYS_writev, 2, line, 3);
+}
+
+void wi_panic(const char *what)
+{
+	wi_os_say(what);
 	abort();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads, CPUs, clocks, membarrier and the C library's rseq registration. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,36 @@ void wi_os_sleep_ns(uint64_t ns)
 	/* By system call: nanosleep() is a cancellation point. */
 	(void)syscall(SYS_nanosleep, &wait, NULL);
 	errno = saved;
+}
+
+/* ---- cancellation ------------------------------------------------------ */
+
+enum { WAS_ENABLED = 1, WAS_ASYNCHRONOUS = 2 };
+
+/*
+ * Both calls may be cancelled in: POSIX says so. The type too, as the state is
+ * not enough: glibc 2.36 cancels a thread that has disabled cancellation, if
+ * the signal was on its way while it was still enabled and asynchronous.
+ */
+int wi_os_cancel_put_off(void)
+{
+	int state = PTHREAD_CANCEL_ENABLE, type = PTHREAD_CANCEL_DEFERRED;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return (type == PTHREAD_CANCEL_DEFERRED ? 0 : WAS_ASYNCHRONOUS) |
+	       (state == PTHREAD_CANCEL_DISABLE ? 0 : WAS_ENABLED);
+}
+
+/* The type last: with it a cancellation that has come meanwhile acts. */
+void wi_os_cancel_allow(int before)
+{
+	int unused;
+
+	if (before & WAS_ENABLED)
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
+	if (before & WAS_ASYNCHRONOUS)
+		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &unused);
 }
 
 /* ---- rseq ------------------------------------------------------------- */

@@ -420,7 +420,7 @@ static int build(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return err;
 }
 
-int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
+static int create(struct weir_pool **out, const struct weir_pool_opts *given)
 {
 	struct wi_os_map map = { .bytes = sizeof(struct wi_pool),
 				 .no_fork = true };
@@ -458,6 +458,15 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 	return 0;
 }
 
+int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
+{
+	int cancel = wi_os_cancel_put_off();
+	int err = create(out, given);
+
+	wi_os_cancel_allow(cancel);
+	return err;
+}
+
 /* --- the end ----------------------------------------------------------- */
 
 uint64_t wi_pool_nr_free(const struct wi_pool *pool)
@@ -473,6 +482,7 @@ uint64_t wi_pool_nr_free(const struct wi_pool *pool)
 static void list_pages_out(const struct wi_pool *pool)
 {
 	unsigned listed = 0;
+	char line[96];
 
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
 		for (uint64_t page = 0; page < pages_of_zone(pool, zone);
@@ -482,18 +492,20 @@ static void list_pages_out(const struct wi_pool *pool)
 			if (wi_zone_is_free(pool->zone[zone], page))
 				continue;
 			if (listed++ == LISTED_MAX) {
-				fprintf(stderr, "weir: pool \"%s\": and more\n",
-					pool->name);
+				snprintf(line, sizeof(line),
+					 "pool \"%s\": and more", pool->name);
+				wi_os_say(line);
 				return;
 			}
-			fprintf(stderr, "weir: pool \"%s\": page %p is out\n",
-				pool->name,
-				(void *)(pool->base +
-					 (at << pool->page_shift)));
+			snprintf(line, sizeof(line),
+				 "pool \"%s\": page %p is out", pool->name,
+				 (void *)(pool->base +
+					  (at << pool->page_shift)));
+			wi_os_say(line);
 		}
 }
 
-int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
+static int destroy(struct weir_pool *handle, unsigned flags)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 	struct wi_drain_request request = { 0 };
@@ -529,4 +541,13 @@ int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 	wi_pool_forget(pool);
 	unmake(pool);
 	return 0;
+}
+
+int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
+{
+	int cancel = wi_os_cancel_put_off();
+	int err = destroy(handle, flags);
+
+	wi_os_cancel_allow(cancel);
+	return err;
 }

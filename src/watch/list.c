@@ -152,10 +152,15 @@ int weir_watch_list(int pid, int (*each)(const struct weir_watch_id *, void *),
 		    void *ctx)
 {
 	struct list list = { .pid = pid, .each = each, .ctx = ctx };
+	/* Files are open while each() runs. */
+	int cancel = wi_os_cancel_put_off(), result;
 	unsigned odd = 0;
 
 	wi_report_nothing();
 	if (pid == 0)
-		return wi_os_each_number("/proc", list_process, &list);
-	return wi_watch_find(pid, tell, &list, &odd);
+		result = wi_os_each_number("/proc", list_process, &list);
+	else
+		result = wi_watch_find(pid, tell, &list, &odd);
+	wi_os_cancel_allow(cancel);
+	return result;
 }

@@ -108,7 +108,7 @@ static int map(struct weir_watch *watch)
 	return is_whole(watch) ? 0 : -EPROTO;
 }
 
-int weir_watch_open(struct weir_watch **out, const struct weir_watch_id *id)
+static int open_watch(struct weir_watch **out, const struct weir_watch_id *id)
 {
 	const struct wi_os_map own = { .bytes = sizeof(struct weir_watch) };
 	struct weir_watch *watch;
@@ -139,6 +139,15 @@ int weir_watch_open(struct weir_watch **out, const struct weir_watch_id *id)
 	wi_watch_name(watch->id.name, &watch->live);
 	*out = watch;
 	return 0;
+}
+
+int weir_watch_open(struct weir_watch **out, const struct weir_watch_id *id)
+{
+	int cancel = wi_os_cancel_put_off(); /* it would leave files open */
+	int err = open_watch(out, id);
+
+	wi_os_cancel_allow(cancel);
+	return err;
 }
 
 void weir_watch_close(struct weir_watch *watch)

@@ -38,6 +38,21 @@ char *wi_os_thread_text(size_t len)
 	return len <= sizeof(text) ? text : NULL;
 }
 
+void wi_os_say(const char *what)
+{
+	(void)what;
+}
+
+int wi_os_cancel_put_off(void)
+{
+	return 0;
+}
+
+void wi_os_cancel_allow(int before)
+{
+	(void)before;
+}
+
 /* --- memory: an arena that each run begins anew ------------------------- */
 
 #define ARENA_BYTES (1 << 20)
