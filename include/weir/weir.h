@@ -121,6 +121,7 @@ enum weir_mode {
 /* Flags of struct weir_pool_opts. */
 /* See a second free, a wrong order and writes after a free: weir_free(). */
 #define WEIR_POOL_CHECKED 0x1u
+/* Both leave out the lists of CPUs that are not online then. */
 #define WEIR_POOL_PREFAULT 0x2u /* back the pages at creation */
 #define WEIR_POOL_LOCK 0x4u    /* mlock pages and metadata (implies prefault) */
 #define WEIR_POOL_NO_RSEQ 0x8u /* locked mode, as on machines without rseq */

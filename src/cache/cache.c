@@ -171,6 +171,19 @@ static size_t list_push(struct wi_cache *cache, unsigned zone, unsigned list,
 	return done;
 }
 
+/* The first slow path on a CPU that was not online as its lists were made gives
+ * it some, if nobody drains just now: else the next one does. */
+static void wake_here(struct wi_cache *cache)
+{
+	const unsigned cpu = cpu_here(cache);
+
+	if (wi_likely(wi_drain_has_woken(&cache->drain, cpu)) ||
+	    !wi_drain_trylock(&cache->drain))
+		return;
+	wi_drain_wake(&cache->drain, cpu);
+	wi_drain_unlock(&cache->drain);
+}
+
 /* Has this CPU a list of that kind now? A hint: the null set has none. */
 static bool has_list(struct wi_cache *cache, unsigned zone, unsigned kind)
 {
@@ -307,6 +320,7 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 	size_t done = 0;
 
 	wi_grace_thread_init();
+	wake_here(cache);
 	if (has_list(cache, zone, kind)) {
 		done = list_push(cache, zone, kind, tokens, n);
 		if (done < n && n - done < cache->batch[kind] &&
@@ -589,6 +603,8 @@ static void drop_bursts(struct wi_cache *cache)
 					      : cache->zone_of_cpu[cpu],
 				      cpu);
 
+		if (!wi_drain_has_woken(&cache->drain, cpu))
+			continue;
 		/* Relaxed: nobody else sets this thread's mark. */
 		if (wi_load_relaxed(&area->busy) == weir_thread_burst)
 			wi_cache_burst_end(area);
@@ -806,6 +822,7 @@ size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 	};
 
 	wi_grace_thread_init();
+	wake_here(cache);
 	if (!(get->flags & WI_GET_NOWAIT))
 		collect_here(cache);
 	need.got = get_from_zones(cache, get, need.here, 0);
@@ -844,7 +861,8 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 		for (unsigned i = 0; i < WI_NR_WAITERS; i++)
 			cache->waiters[list][i].token = WEIR_AGAIN;
 	}
-	return wi_drain_init(drain, config->memory, config->modes);
+	return wi_drain_init(drain, config->memory, config->modes,
+			     config->online);
 }
 
 void wi_cache_fini(struct wi_cache *cache)

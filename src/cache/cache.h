@@ -74,9 +74,11 @@ struct wi_cache {
 };
 
 struct wi_cache_config {
-	char *areas;	      /* zeroed, wi_cache_areas_bytes() */
-	void *memory;	      /* zeroed, wi_drain_bytes() */
-	const uint8_t *modes; /* enum wi_mode of each CPU */
+	char *areas;		/* zeroed, wi_cache_areas_bytes() */
+	void *memory;		/* zeroed, wi_drain_bytes() */
+	const uint8_t *modes;	/* enum wi_mode of each CPU */
+	const uint64_t *online; /* a bitmap; NULL: all. The others' areas are
+				 * not touched before an operation there. */
 	const uint16_t *zone_of_cpu;
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;

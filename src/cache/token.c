@@ -117,6 +117,7 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	struct wi_os_map map = { .no_fork = true, .read_first = true };
 	struct wi_cache_config config = {
 		.modes = impl->machine.mode,
+		.online = impl->machine.topology.online.word,
 		.nr_cpus = nr_cpus,
 		.nr_zones = 1,
 		.nr_lists = o->nr_lists,

@@ -25,7 +25,31 @@ size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones)
 {
 	return sizeof(struct wi_totals) +
 	       (size_t)nr_cpus * nr_zones * sizeof(struct wi_unit) +
-	       wi_round_up(nr_cpus, 64) / 8;
+	       2 * wi_round_up(nr_cpus, 64) / 8;
+}
+
+/* The words of a bitmap of CPUs. */
+static unsigned nr_words(unsigned nr_cpus)
+{
+	return (nr_cpus + 63) / 64;
+}
+
+bool wi_drain_is_awake(const struct wi_totals *memory, unsigned nr_cpus,
+		       unsigned nr_zones, unsigned cpu)
+{
+	const struct wi_unit *units = (const void *)(memory + 1);
+	const uint64_t *bitmaps =
+		(const void *)(units + (size_t)nr_cpus * nr_zones);
+
+	/* Relaxed: a hint, but for the mutex holder, who writes it. */
+	return wi_load_relaxed(&bitmaps[nr_words(nr_cpus) + cpu / 64]) >>
+		       cpu % 64 &
+	       1;
+}
+
+bool wi_drain_has_woken(const struct wi_drain *drain, unsigned cpu)
+{
+	return wi_load_relaxed(&drain->awake[cpu / 64]) >> cpu % 64 & 1;
 }
 
 struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
@@ -210,21 +234,50 @@ struct run {
 	bool has_changed; /* a mode, by an exchange that is waited for too */
 };
 
-static bool in_request(const struct run *run, unsigned cpu)
+/* CPUs of a request, 64 at a time: those awake, and those asleep. */
+static uint64_t awake_cpus(const struct run *run, unsigned word)
 {
 	const uint64_t *cpus = run->request->cpus;
 
-	return cpus == NULL || (cpus[cpu / 64] >> cpu % 64 & 1);
+	return run->drain->awake[word] &
+	       (cpus == NULL ? ~UINT64_C(0) : cpus[word]);
 }
 
-/* for each (zone, cpu) of a request */
+static uint64_t sleeping_cpus(const struct run *run, unsigned word)
+{
+	const uint64_t *cpus = run->request->cpus;
+	const unsigned after = run->drain->nr_cpus - 64 * word;
+
+	return ~run->drain->awake[word] &
+	       (cpus == NULL ? ~UINT64_C(0) : cpus[word]) &
+	       (after < 64 ? wi_low_mask(after) : ~UINT64_C(0));
+}
+
+/* The first of the request that is awake, from there on; nr_cpus: none. */
+static unsigned next_cpu(const struct run *run, unsigned cpu)
+{
+	const unsigned nr = nr_words(run->drain->nr_cpus);
+	uint64_t from = ~UINT64_C(0) << cpu % 64;
+
+	for (unsigned word = cpu / 64; word < nr; word++) {
+		uint64_t cpus = awake_cpus(run, word) & from;
+
+		if (cpus != 0)
+			return 64 * word + wi_lowest_bit(cpus);
+		from = ~UINT64_C(0);
+	}
+	return run->drain->nr_cpus;
+}
+
+/* for each (zone, cpu) of a request that is awake */
 /* NOLINTBEGIN(bugprone-macro-parentheses): it declares zone and cpu */
 #define FOR_EACH_UNIT(run, zone, cpu)                                          \
 	for (unsigned zone = (run)->request->first_zone;                       \
 	     zone < (run)->request->first_zone + (run)->request->nr_zones;     \
 	     zone++)                                                           \
-		for (unsigned cpu = 0; cpu < (run)->drain->nr_cpus; cpu++)     \
-			if (in_request(run, cpu))
+		for (unsigned cpu = next_cpu(run, 0);                          \
+		     cpu < (run)->drain->nr_cpus;                              \
+		     cpu = next_cpu(run, cpu + 1))
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 static void settle(struct run *run, unsigned zone, unsigned cpu,
@@ -279,11 +332,48 @@ static void fetch_tokens(const struct wi_drain *drain, struct wi_area *area,
 	}
 }
 
+/* Notes what is asked of a unit's mode. */
+static void note_mode(const struct wi_drain_request *request,
+		      struct wi_unit *unit)
+{
+	unit->wanted_off = request->set_off;
+	if (!request->set_off)
+		unit->wanted = (uint8_t)request->mode;
+}
+
+/* CPUs that are asleep (I5) have nothing, and no operation in flight. */
+static void pass_sleepers(struct run *run)
+{
+	const struct wi_drain_request *request = run->request;
+	const unsigned last_zone = request->first_zone + request->nr_zones;
+
+	for (unsigned word = 0; word < nr_words(run->drain->nr_cpus); word++) {
+		uint64_t cpus = sleeping_cpus(run, word);
+
+		run->outcome->empty +=
+			(uint64_t)wi_popcount(cpus) * request->nr_zones;
+		for (; cpus != 0 && request->set_mode; cpus &= cpus - 1)
+			for (unsigned zone = request->first_zone;
+			     zone < last_zone; zone++) {
+				struct wi_unit *unit = unit_of(
+					run->drain, zone,
+					64 * word + wi_lowest_bit(cpus));
+
+				note_mode(request, unit);
+				unit->mode = unit->wanted;
+				/* Relaxed, both: for statistics. */
+				wi_store_relaxed(&unit->in_force, unit->mode);
+				wi_store_relaxed(&unit->off, unit->wanted_off);
+			}
+	}
+}
+
 /* Counts what each unit keeps; true if there is any to be drained. */
 static void survey(struct run *run)
 {
 	struct wi_drain *drain = run->drain;
 
+	pass_sleepers(run);
 	FOR_EACH_UNIT(run, zone, cpu)
 	{
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
@@ -316,11 +406,8 @@ static void take(struct run *run, unsigned zone, unsigned cpu)
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
 	struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
-	if (request->set_mode) {
-		unit->wanted_off = request->set_off;
-		if (!request->set_off)
-			unit->wanted = (uint8_t)request->mode;
-	}
+	if (request->set_mode)
+		note_mode(request, unit);
 	unit->tried = false;
 	if (may_exchange(unit) && wants_change(unit) && !is_quiet(unit))
 		change(drain, unit, area, zone);
@@ -539,7 +626,7 @@ static void remember(struct wi_drain *drain,
 	drain->last_request = *request;
 	drain->last_outcome = *outcome;
 	if (request->cpus != NULL) {
-		for (unsigned i = 0; i < (drain->nr_cpus + 63) / 64; i++)
+		for (unsigned i = 0; i < nr_words(drain->nr_cpus); i++)
 			drain->last_cpus[i] = request->cpus[i];
 		drain->last_request.cpus = drain->last_cpus;
 	}
@@ -651,7 +738,7 @@ static bool is_subset(const struct wi_drain *drain, const uint64_t *a,
 		return true;
 	if (a == NULL)
 		return false;
-	for (unsigned i = 0; i < (drain->nr_cpus + 63) / 64; i++)
+	for (unsigned i = 0; i < nr_words(drain->nr_cpus); i++)
 		if (a[i] & ~b[i])
 			return false;
 	return true;
@@ -679,23 +766,46 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 
 /* --- beginning and end ------------------------------------------------- */
 
-int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes)
+void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
+{
+	uint64_t *word = &drain->awake[cpu / 64];
+
+	if (wi_drain_has_woken(drain, cpu))
+		return;
+	for (unsigned zone = 0; zone < drain->nr_zones; zone++) {
+		struct wi_unit *unit = unit_of(drain, zone, cpu);
+		struct wi_area *area = wi_drain_area(drain, zone, cpu);
+
+		area->cpu = cpu;
+		wi_pcplist_init(area, drain->limits);
+		exchange(drain, unit, area, zone);
+	}
+	/* Relaxed: the next one to drain takes the mutex. */
+	wi_store_relaxed(word, *word | UINT64_C(1) << cpu % 64);
+}
+
+int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes,
+		  const uint64_t *online)
 {
 	const size_t nr_units = (size_t)drain->nr_cpus * drain->nr_zones;
 
 	drain->total = memory;
 	drain->units = (struct wi_unit *)(drain->total + 1);
 	drain->last_cpus = (uint64_t *)(drain->units + nr_units);
-	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
-		for (unsigned cpu = 0; cpu < drain->nr_cpus; cpu++) {
+	drain->awake = drain->last_cpus + nr_words(drain->nr_cpus);
+	/* So that the pages of both are there, for who looks from outside. */
+	wi_store_relaxed(&drain->last_cpus[0], 0);
+	wi_store_relaxed(&drain->awake[nr_words(drain->nr_cpus) - 1], 0);
+	for (unsigned cpu = 0; cpu < drain->nr_cpus; cpu++) {
+		for (unsigned zone = 0; zone < drain->nr_zones; zone++) {
 			struct wi_unit *unit = unit_of(drain, zone, cpu);
-			struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 			unit->mode = unit->wanted = modes[cpu];
-			area->cpu = cpu;
-			wi_pcplist_init(area, drain->limits);
-			exchange(drain, unit, area, zone);
+			unit->in_force = unit->mode;
 		}
+		if (online == NULL || (online[cpu / 64] >> cpu % 64 & 1))
+			wi_drain_wake(drain, cpu);
+	}
 	return wi_os_mutex_init(&drain->mutex);
 }
 

@@ -36,6 +36,10 @@
  *   I4  Tokens in the set in use while another is parked are evidence: only a
  *       sequence that loaded the newest word put them there. So no pages wait
  *       for an exchange that evidence holds up.
+ *   I5  A CPU that was not online as its lists were made is asleep: its area is
+ *       untouched, all zeros, so that every operation there goes to its slow
+ *       path, which wakes it under the mutex. Drains pass it by; as they hold
+ *       the mutex, no page gets into its lists meanwhile.
  *
  * The drainer runs one tick of its own after the exchanges: evidence for the
  * CPU it is on, which would otherwise wait for the thread it displaced.
@@ -148,18 +152,28 @@ struct wi_drain {
 	struct wi_drain_outcome last_outcome;
 	uint64_t *last_cpus; /* nr_cpus bits */
 
+	/* nr_cpus bits: CPUs that are awake, I5. The mutex holder writes,
+	 * relaxed; read by anyone, other processes too. */
+	uint64_t *awake;
+
 	struct wi_totals *total;
 };
 
-/* Bytes of zeroed memory, aligned to 64, for the totals, the units and the
- * bitmap. */
+/* Bytes of zeroed memory, aligned to 64, for the totals, the units and two
+ * bitmaps. */
 size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones);
+
+/* Is that CPU awake? Of that memory, in this process or another. */
+bool wi_drain_is_awake(const struct wi_totals *memory, unsigned nr_cpus,
+		       unsigned nr_zones, unsigned cpu);
 
 /*
  * Begins with the constants above `last` set by the caller, the areas zeroed,
- * and `modes` a mode for each CPU. 0, or a negative errno from the mutex.
+ * `modes` a mode for each CPU, and `online` a bitmap of CPUs that have lists
+ * from the beginning (NULL: all). 0, or a negative errno from the mutex.
  */
-int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes);
+int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes,
+		  const uint64_t *online);
 void wi_drain_fini(struct wi_drain *drain);
 
 struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
@@ -184,6 +198,12 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 void wi_drain_run(struct wi_drain *drain,
 		  const struct wi_drain_request *request,
 		  struct wi_drain_outcome *outcome);
+
+/* Has this CPU lists, or been asked to have none? From any thread. */
+bool wi_drain_has_woken(const struct wi_drain *drain, unsigned cpu);
+
+/* With the mutex held: gives it some. */
+void wi_drain_wake(struct wi_drain *drain, unsigned cpu);
 
 /* Is a set of this unit parked? A hint, from any thread. */
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,

@@ -279,6 +279,35 @@ static int bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return 0;
 }
 
+/* Locks or backs the metadata, but for the areas of CPUs that are not online,
+ * of which there may be many more than of the others. */
+static int each_part(struct wi_pool *pool, int (*back)(void *, size_t))
+{
+	const struct wi_live *live = pool->view.live;
+	const struct wi_cpuset *online = &pool->machine.topology.online;
+	uint64_t done = 0; /* bytes of it dealt with */
+	bool was_online = true;
+	int err = 0;
+
+	for (unsigned zone = 0; zone < live->nr_zones; zone++)
+		for (unsigned cpu = 0; cpu < live->nr_cpus && err == 0; cpu++) {
+			uint64_t at = live->layout.areas +
+				      ((uint64_t)zone * live->nr_cpus + cpu) *
+					      WEIR_AREA_BYTES;
+			bool is_online = wi_cpuset_test(online, cpu);
+
+			if (was_online && !is_online)
+				err = back(pool->meta + done,
+					   wi_round_up(at, 4096) - done);
+			if (!is_online)
+				done = (at + WEIR_AREA_BYTES) / 4096 * 4096;
+			was_online = is_online;
+		}
+	if (err == 0)
+		err = back(pool->meta + done, pool->meta_bytes - done);
+	return err;
+}
+
 /* All that an operation may touch. */
 static int lock_all(struct wi_pool *pool)
 {
@@ -287,7 +316,7 @@ static int lock_all(struct wi_pool *pool)
 	if (err == 0)
 		err = wi_os_lock(pool->handle, sizeof(*pool->handle));
 	if (err == 0)
-		err = wi_os_lock(pool->meta, pool->meta_bytes);
+		err = each_part(pool, wi_os_lock);
 	if (err == 0 && pool->checks != NULL)
 		err = wi_os_lock(pool->checks, wi_pool_nr_pages(pool));
 	if (err == 0)
@@ -311,7 +340,7 @@ static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (o->flags & WEIR_POOL_LOCK) {
 		err = lock_all(pool);
 	} else if (o->flags & WEIR_POOL_PREFAULT) {
-		err = wi_os_prefault(pool->meta, pool->meta_bytes);
+		err = each_part(pool, wi_os_prefault);
 		if (err == 0 && pool->checks != NULL)
 			err = wi_os_prefault(pool->checks,
 					     wi_pool_nr_pages(pool));
@@ -333,6 +362,7 @@ static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o)
 		.areas = pool->meta + live->layout.areas,
 		.memory = pool->meta + live->layout.totals,
 		.modes = pool->machine.mode,
+		.online = pool->machine.topology.online.word,
 		.nr_cpus = pool->machine.topology.nr_cpus,
 		.nr_zones = pool->nr_zones,
 		.nr_lists = WI_POOL_LISTS,

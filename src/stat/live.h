@@ -21,7 +21,7 @@
 #include "topology/topology.h"
 
 #define WI_LIVE_MAGIC UINT64_C(0x6c6f6f7072696577) /* "weirpool" */
-#define WI_LIVE_VERSION 2 /* of all that is in this memory */
+#define WI_LIVE_VERSION 3 /* of all that is in this memory */
 #define WI_LIVE_HEAD 4096
 
 /* In bytes from the beginning; units follow the totals. */

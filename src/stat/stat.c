@@ -93,14 +93,32 @@ void wi_stat_cpu(struct wi_area *area, const struct wi_unit *unit,
 	}
 }
 
+/* Is there an area to be read? That of a CPU that never had lists is a hole,
+ * and so may be that of another, if somebody else's memory says what is not. */
+static bool has_area(const struct wi_view *view, unsigned zone, unsigned cpu)
+{
+	const struct wi_area *area = wi_view_area(view, zone, cpu);
+	const char *at = (const char *)&area->active;
+	const char *end = (const char *)&area->pad2;
+
+	if (!wi_drain_is_awake(totals_of(view), view->live->nr_cpus,
+			       view->live->nr_zones, cpu))
+		return false;
+	while (view->is_backed != NULL && at < end)
+		if (!view->is_backed(view->ctx, at, &at))
+			return false;
+	return true;
+}
+
 static struct wi_stat_cpu cpu_of(const struct wi_view *view, unsigned zone,
 				 unsigned cpu)
 {
-	struct wi_stat_cpu its;
+	struct wi_stat_cpu its = { 0 };
 
-	wi_stat_cpu(wi_view_area(view, zone, cpu),
-		    wi_view_unit(view, zone, cpu), view->live->nr_lists,
-		    view->live->weight, &its);
+	if (has_area(view, zone, cpu))
+		wi_stat_cpu(wi_view_area(view, zone, cpu),
+			    wi_view_unit(view, zone, cpu), view->live->nr_lists,
+			    view->live->weight, &its);
 	return its;
 }
 

@@ -41,7 +41,8 @@ int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 		     struct weir_stat_cpu *stat);
 
-/* The area and the unit of one CPU for one zone. */
+/* The area and the unit of one CPU for one zone. The area of a CPU that is
+ * asleep (src/drain) may be a hole. */
 struct wi_area *wi_view_area(const struct wi_view *view, unsigned zone,
 			     unsigned cpu);
 const struct wi_unit *wi_view_unit(const struct wi_view *view, unsigned zone,

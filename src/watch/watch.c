@@ -45,16 +45,17 @@ static bool is_whole(const struct weir_watch *watch)
 	const struct wi_view *view = &watch->view;
 	const unsigned nr_cpus = watch->live.nr_cpus;
 	const unsigned nr_zones = watch->live.nr_zones;
-	const char *units_end =
-		(const char *)(wi_view_unit(view, nr_zones - 1, nr_cpus - 1) +
-			       1);
+	const struct wi_totals *totals =
+		(const void *)(watch->memory + watch->live.layout.totals);
+	const char *end =
+		(const char *)totals + wi_drain_bytes(nr_cpus, nr_zones);
 
-	if (!is_all_backed(watch, watch->memory,
-			   (size_t)(units_end - watch->memory)))
+	if (!is_all_backed(watch, watch->memory, (size_t)(end - watch->memory)))
 		return false;
 	for (unsigned zone = 0; zone < nr_zones; zone++)
 		for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
-			if (!has_head(watch, wi_view_area(view, zone, cpu)))
+			if (wi_drain_is_awake(totals, nr_cpus, nr_zones, cpu) &&
+			    !has_head(watch, wi_view_area(view, zone, cpu)))
 				return false;
 	return true;
 }

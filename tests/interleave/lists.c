@@ -35,6 +35,12 @@ const struct scenario list_scenarios[] = {
 	    .tokens = 2, .fill = { 1, 0 },
 	    .thread = { "0 gg", "1 gd" }),
 
+	ROW("ordinary-wakes", "ordinary", 2, .modes = "oo", .asleep = true,
+	    .fill = { 0, 2 }, .thread = { "0 gpp", "0 gp", "1 d" }),
+	ROW("ordinary-wakes-elsewhere", "ordinary", 2, .modes = "oo",
+	    .asleep = true, .fill = { 0, 2 },
+	    .thread = { "0m gp", "1 gdpd" }),
+
 	/* Quiet: operations announce themselves. */
 	ROW("quiet-pop-push", "quiet", 3, .modes = "qo", FULL,
 	    .thread = { "0 gp", "1 dd" }),
@@ -54,6 +60,8 @@ const struct scenario list_scenarios[] = {
 	    .thread = { "0 gp", "0 dd" }),
 	ROW("quiet-dies", "quiet", 2, .modes = "qo", FULL,
 	    .thread = { "0k gp", "0 gp", "1 D" }),
+	ROW("quiet-wakes", "quiet", 2, .modes = "qo", .asleep = true,
+	    .fill = { 0, 2 }, .thread = { "0 gp", "0 gp", "1 d" }),
 	ROW("quiet-bulk", "quiet", 2, .modes = "qo", FULL,
 	    .thread = { "0 BU", "0 BU", "1 d" }),
 
@@ -137,6 +145,8 @@ const struct scenario list_scenarios[] = {
 	    .thread = { "0 bgpe", "1 oyd" }),
 	ROW("mode-off-on-in-burst", "modes", 2, .modes = "qo", FULL,
 	    .thread = { "0 bgpe", "1 xyd" }),
+	ROW("mode-asleep", "modes", 2, .modes = "oo", .asleep = true,
+	    .fill = { 0, 2 }, .thread = { "0 gpg", "1 qd" }),
 	ROW("mode-burst", "modes", 2, .modes = "qo", FULL,
 	    .thread = { "0 bgpe", "1 oqd" }),
 
@@ -144,6 +154,9 @@ const struct scenario list_scenarios[] = {
 	ROW("need-remote", "need", 2, .modes = "oo", .tokens = 2,
 	    .fill = { 0, 2 }, .never_empty = true,
 	    .thread = { "0 G", "1 gp" }),
+	ROW("need-wakes", "need", 2, .modes = "oo", .asleep = true,
+	    .tokens = 2, .fill = { 0, 2 }, .never_empty = true,
+	    .thread = { "0 gp", "1 G" }),
 	ROW("need-quiet", "need", 2, .modes = "qq", .tokens = 2,
 	    .fill = { 0, 2 }, .never_empty = true,
 	    .thread = { "0 G", "1 gp" }),

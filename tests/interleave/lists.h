@@ -34,6 +34,7 @@ struct list_row {
 	uint8_t tokens;	      /* there are in all; 0: 6 */
 	uint8_t fill[SCHED_CPUS];
 	bool membarrier_fails;
+	bool asleep;	  /* CPU 0 was not online */
 	bool never_empty; /* ENOMEM is wrong whenever it comes */
 };
 

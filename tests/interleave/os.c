@@ -268,6 +268,8 @@ int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,
 	machine->topology.nr_cpus = SCHED_CPUS;
 	machine->topology.nr_nodes = 1;
 	wi_cpuset_fill(&machine->topology.online, SCHED_CPUS);
+	if (interleave_machine.asleep)
+		wi_cpuset_clear(&machine->topology.online, 0);
 	machine->locked = no_rseq;
 	machine->settled = true;
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)

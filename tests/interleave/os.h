@@ -11,6 +11,7 @@
 struct interleave_machine {
 	uint8_t mode[SCHED_CPUS]; /* enum wi_mode */
 	bool membarrier_fails;
+	bool asleep;			/* CPU 0 was not online */
 	bool no_interrupts[SCHED_CPUS]; /* a membarrier there is a failure */
 	void *mutex;			/* the last one made */
 	void (*locked_mutex)(void);	/* called as it was locked, */

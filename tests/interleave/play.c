@@ -495,6 +495,7 @@ void play_set_up(const void *row)
 	memset(&interleave_machine, 0, sizeof(interleave_machine));
 	interleave_commits = 0;
 	read_modes();
+	interleave_machine.asleep = w.row->asleep;
 	sched_sit_on(0);
 	if (w.row->door == CACHE)
 		make_cache();
