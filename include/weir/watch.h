@@ -6,9 +6,11 @@
  *
  * A pool can be watched by the user its process runs as and by the superuser,
  * unless it was made with WEIR_POOL_HIDDEN or the system refused it a memfd, or
- * its process closed that.
+ * its process closed that. Of a process with privileges that the watcher lacks
+ * (set-user-ID, file capabilities, prctl(PR_SET_DUMPABLE, 0)) only by the
+ * superuser, who needs CAP_SYS_PTRACE over its user namespace.
  * Which pools there are is read in /proc, so the watcher must see that process
- * there: the same PID namespace, or one above it.
+ * there: the same PID namespace, or one above it, and no hidepid that hides it.
  *
  * What a process shares is taken for what any process may have written: wrong
  * numbers come out wrong, and nothing else happens.
@@ -60,10 +62,11 @@ struct weir_watch_info {
  * Pools that are being created are left out, and so are files that only look
  * like pools. In names, what is not printable ASCII is '?'.
  * Returns what each() returned if that was not 0, which ends the list; else 0,
- * or -ESRCH (no such process), -EPERM (the caller may not look into it), or
- * the error of a system call.
- * Threads: yes. Signals: no. Calls: getdents64, readlink, openat, fstat,
- * fstatfs, fcntl, pread, close. Interrupts: none.
+ * or -ESRCH (no such process), -EPERM (the caller may not look into it, or /proc
+ * hides it), or the error of a system call.
+ * Threads: yes. Signals: no. Calls: getdents64, readlink, openat, fstat, stat,
+ * fstatfs, fcntl, pread, close; kill with signal 0, which sends nothing.
+ * Interrupts: none.
  */
 WEIR_API int
 weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
@@ -77,6 +80,7 @@ weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
  * library does not understand (made by another version, or no pool at all);
  * -EPERM or -EACCES: the caller may not look into that process; -ENOMEM; or
  * the error of a system call.
+ * Works without pidfd_open as well (Linux before 5.3, or a filter).
  * Threads: yes. Signals: no. Calls: those of weir_watch_list(), pidfd_open,
  * mmap, madvise, lseek, poll. Interrupts: none in the process that is watched.
  */
@@ -91,7 +95,8 @@ WEIR_API void weir_watch_close(struct weir_watch *watch);
 /*
  * What is known of the pool, and whether it still exists.
  * Returns 0, or -EINVAL (the size is not one this library knows).
- * Threads: yes. Signals: yes. Calls: poll. Interrupts: none.
+ * Threads: yes. Signals: yes. Calls: poll; without pidfd_open: openat, pread,
+ * close. Interrupts: none.
  */
 #if defined(__cplusplus) && defined(__GNUC__) /* the name of the struct too */
 #pragma GCC diagnostic push

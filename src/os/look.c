@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,22 +120,45 @@ static bool find_number(const char *text, const char *key, int n, uint32_t *out)
 	return found;
 }
 
-int wi_os_process_read(struct wi_os_process *process, int pid)
+/* A file of text whose name is in a folder; the bytes, ended by NUL. */
+static long read_text(int folder, const char *name, char *text, size_t len)
 {
-	char path[32], text[8192];
 	int saved = errno, fd;
 	long got;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	fd = open_at(path, O_RDONLY);
+	fd = (int)syscall(SYS_openat, folder, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return wi_os_failure(saved);
-	/* What we look for stands early. */
-	got = wi_os_read_at(fd, text, sizeof(text) - 1, 0);
+	got = wi_os_read_at(fd, text, len - 1, 0);
 	wi_os_close(fd);
+	if (got >= 0)
+		text[got] = '\0';
+	return got;
+}
+
+/* /proc may hide processes (hidepid) that kill(2), which sends nothing, still
+ * distinguishes from none. */
+static bool is_hidden(int pid)
+{
+	int saved = errno;
+	bool is = kill(pid, 0) == 0 || errno == EPERM;
+
+	errno = saved;
+	return is;
+}
+
+int wi_os_process_read(struct wi_os_process *process, int pid)
+{
+	char path[32], text[8192];
+	long got;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	/* What we look for stands early. */
+	got = read_text(AT_FDCWD, path, text, sizeof(text));
+	if (got == -ENOENT && is_hidden(pid))
+		return -EPERM;
 	if (got < 0)
 		return (int)got;
-	text[got] = '\0';
 	process->pid = (uint32_t)pid;
 	for (int i = 0; i < 4; i++)
 		if (!find_number(text, "\nUid:", i, &process->uid[i]))
@@ -144,15 +168,75 @@ int wi_os_process_read(struct wi_os_process *process, int pid)
 	return 0;
 }
 
-int wi_os_process_open(int pid)
+static bool has_our_user_namespace(int pid)
 {
+	struct stat ours, its;
 	int saved = errno;
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	char path[32];
+	bool has;
 
-	return fd < 0 ? wi_os_failure(saved) : fd;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	/* If it cannot be told, the answer must be yes: what uid_map says is
+	 * then of another namespace than the caller's. */
+	has = stat("/proc/self/ns/user", &ours) != 0 || stat(path, &its) != 0 ||
+	      (ours.st_dev == its.st_dev && ours.st_ino == its.st_ino);
+	errno = saved;
+	return has;
 }
 
-bool wi_os_process_is_gone(int pidfd)
+bool wi_os_process_root(int pid, uint32_t *uid)
+{
+	char path[32], text[4096], *at = text;
+
+	if (has_our_user_namespace(pid))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	if (read_text(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return false;
+	/* Lines of three numbers: first user there, first user here, count. */
+	while (*at != '\0') {
+		unsigned long number[3];
+
+		for (int i = 0; i < 3; i++)
+			number[i] = strtoul(at, &at, 10);
+		if (number[0] == 0 && number[2] > 0) {
+			*uid = (uint32_t)number[1];
+			return true;
+		}
+		at += strcspn(at, "\n");
+		at += *at == '\n';
+	}
+	return false;
+}
+
+/* Where pidfd_open(2) is missing (before Linux 5.3), or a filter refuses it,
+ * the folder in /proc does: its file descriptor is bound to the process, too.
+ */
+static int open_folder(int pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	return open_at(path, O_RDONLY | O_DIRECTORY);
+}
+
+int wi_os_process_open(struct wi_os_process_file *file, int pid)
+{
+	int saved = errno;
+
+	file->is_folder = false;
+	file->fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (file->fd < 0 &&
+	    (errno == ENOSYS || errno == EPERM || errno == EACCES)) {
+		file->is_folder = true;
+		file->fd = open_folder(pid);
+		if (file->fd < 0 && errno == ENOENT)
+			errno = ESRCH;
+	}
+	return file->fd < 0 ? wi_os_failure(saved) : 0;
+}
+
+static bool is_pidfd_gone(int pidfd)
 {
 	struct pollfd file = { .fd = pidfd, .events = POLLIN };
 	struct timespec no_time = { 0 };
@@ -163,20 +247,98 @@ bool wi_os_process_is_gone(int pidfd)
 	return n > 0 && file.revents & POLLIN;
 }
 
+/* As a pidfd has it: a process that nobody has waited for is gone, one of
+ * whose threads only the first has ended is not. */
+static bool is_folder_gone(int folder)
+{
+	uint32_t nr_threads = 2; /* unless it says otherwise */
+	char text[4096];
+	const char *state;
+	long got = read_text(folder, "status", text, sizeof(text));
+
+	if (got <= 0)
+		return got == -ENOENT || got == -ESRCH;
+	state = strstr(text, "\nState:\t");
+	if (state == NULL || (state[8] != 'Z' && state[8] != 'X'))
+		return false;
+	(void)find_number(text, "\nThreads:", 0, &nr_threads);
+	return nr_threads <= 1;
+}
+
+bool wi_os_process_is_gone(const struct wi_os_process_file *file)
+{
+	return file->is_folder ? is_folder_gone(file->fd)
+			       : is_pidfd_gone(file->fd);
+}
+
+/* --- descriptors ------------------------------------------------------- */
+
+struct descriptors {
+	int (*each)(void *ctx, const char *folder, int fd);
+	void *ctx;
+	char folder[64];
+	int pid;
+	bool any;
+};
+
+static int pass_descriptor(void *ctx, int fd)
+{
+	struct descriptors *d = ctx;
+
+	d->any = true;
+	return d->each(d->ctx, d->folder, fd);
+}
+
+static int look_at_thread(void *ctx, int tid)
+{
+	struct descriptors *d = ctx;
+	int result;
+
+	if (d->any || tid == d->pid)
+		return 0;
+	snprintf(d->folder, sizeof(d->folder), "/proc/%d/task/%d/fd", d->pid,
+		 tid);
+	result = wi_os_each_number(d->folder, pass_descriptor, d);
+	/* It may have ended meanwhile. */
+	return result == -ENOENT || result == -ESRCH ? 0 : result;
+}
+
+int wi_os_each_descriptor(int pid,
+			  int (*each)(void *ctx, const char *folder, int fd),
+			  void *ctx)
+{
+	struct descriptors d = { .each = each, .ctx = ctx, .pid = pid };
+	char path[32];
+	int result;
+
+	snprintf(d.folder, sizeof(d.folder), "/proc/%d/fd", pid);
+	result = wi_os_each_number(d.folder, pass_descriptor, &d);
+	if (d.any || result != 0)
+		return result;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	return wi_os_each_number(path, look_at_thread, &d);
+}
+
 /* --- files ------------------------------------------------------------- */
 
 /* Does the link of a descriptor say that it is one of ours? That of the owner
- * may write, those of watchers may not. */
-static bool has_our_name(const char *path)
+ * may write, those of watchers may not. 0, -ENOENT, or what refused it. */
+static int check_name(const char *path)
 {
 	char target[sizeof(LINK_PREFIX) - 1];
 	long got =
 		syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target));
 	struct stat link;
 
+	if (got < 0)
+		return errno == EACCES || errno == EPERM ? -errno : -ENOENT;
 	return got == (long)sizeof(target) &&
-	       memcmp(target, LINK_PREFIX, sizeof(target)) == 0 &&
-	       lstat(path, &link) == 0 && (link.st_mode & S_IWUSR);
+			       memcmp(target, LINK_PREFIX, sizeof(target)) ==
+				       0 &&
+			       lstat(path, &link) == 0 &&
+			       (link.st_mode & S_IWUSR)
+		       ? 0
+		       : -ENOENT;
 }
 
 /* A held file that is a memfd of whatever content: 0 or a negative errno. */
@@ -223,15 +385,16 @@ static int open_held(int held, struct wi_os_shared *file)
 	return error;
 }
 
-int wi_os_open_shared(struct wi_os_shared *file, int pid, int fd)
+int wi_os_open_shared(struct wi_os_shared *file, const char *folder, int fd)
 {
 	int saved = errno, held, error;
-	char path[48];
+	char path[80];
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-	if (!has_our_name(path)) {
+	snprintf(path, sizeof(path), "%.60s/%d", folder, fd);
+	error = check_name(path);
+	if (error != 0) {
 		errno = saved;
-		return -ENOENT;
+		return error;
 	}
 	held = open_at(path, O_PATH);
 	if (held < 0)

@@ -124,18 +124,39 @@ struct wi_os_process {
 	uint32_t uid[4]; /* real, effective, saved, of files */
 };
 
+/* -ESRCH or -ENOENT: there is none; -EPERM: there is, and /proc hides it. */
 int wi_os_process_read(struct wi_os_process *process, int pid);
 
-/* A descriptor that stands for the process, whatever becomes of its number. */
-int wi_os_process_open(int pid);
-bool wi_os_process_is_gone(int pidfd);
+/* The user here that is the superuser in the process' user namespace, if that
+ * is another namespace than the caller's. */
+bool wi_os_process_root(int pid, uint32_t *uid);
+
+/* Stands for a process, whatever becomes of its number. */
+struct wi_os_process_file {
+	int fd;		/* negative: none */
+	bool is_folder; /* its folder in /proc; else a pidfd */
+};
+
+/* 0 or a negative errno. */
+int wi_os_process_open(struct wi_os_process_file *file, int pid);
+bool wi_os_process_is_gone(const struct wi_os_process_file *file);
 
 /*
- * Opens what descriptor `fd` of a process names, for reading. -ENOENT: not a
- * file of wi_os_share() by its name, or one without any seal, which is being
- * made; -EPROTO: not such a file by its kind or its seals.
+ * Calls each() for each open descriptor of a process, with the folder of /proc
+ * that lists it, as wi_os_each_number(). Threads share descriptors: the first
+ * thread is asked, and when it has ended, or has none, the others.
  */
-int wi_os_open_shared(struct wi_os_shared *file, int pid, int fd);
+int wi_os_each_descriptor(int pid,
+			  int (*each)(void *ctx, const char *folder, int fd),
+			  void *ctx);
+
+/*
+ * Opens what descriptor `fd` in that folder names, for reading. -ENOENT: not a
+ * file of wi_os_share() by its name, or one without any seal, which is being
+ * made; -EPROTO: not such a file by its kind or its seals; -EPERM or -EACCES:
+ * the caller may not know.
+ */
+int wi_os_open_shared(struct wi_os_shared *file, const char *folder, int fd);
 
 /* Up to len bytes; how many. */
 long wi_os_read_at(int fd, void *buf, size_t len, uint64_t at);

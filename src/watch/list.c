@@ -15,7 +15,8 @@ struct search {
 	int (*each)(struct wi_watch_found *, void *ctx);
 	void *ctx;
 	unsigned *odd;
-	bool has_ended; /* each() said so */
+	unsigned nr_found, nr_refused; /* pools, descriptors */
+	bool has_ended;		       /* each() said so */
 };
 
 /* The copy of the descriptor: 0, -ENOENT if there is no pool yet or any more,
@@ -39,32 +40,44 @@ static int copy_descriptor(struct wi_watch_found *found)
 	return live->destroyed ? -ENOENT : 0;
 }
 
-/* Of this process: a child inherits the descriptors of its parent's pools. Or
- * of root's, as which a process may have begun. */
-static bool is_its_own(const struct wi_watch_found *found,
-		       const struct wi_os_process *process)
+/* May the process have made that file? As one of its users, or as the
+ * superuser, as which it may have begun, here or in its user namespace. */
+static bool may_be_owner(const struct search *search, uint32_t uid)
 {
-	bool is_owner = found->file.uid == 0;
+	uint32_t root;
 
 	for (unsigned i = 0; i < 4; i++)
-		is_owner |= found->file.uid == process->uid[i];
-	return is_owner && found->live.pid == process->pid;
+		if (uid == search->process.uid[i])
+			return true;
+	return uid == 0 ||
+	       (wi_os_process_root(search->pid, &root) && uid == root);
 }
 
-static int look_at(void *ctx, int fd)
+/* A child inherits the descriptors of its parent's pools. */
+static bool is_its_own(const struct search *search,
+		       const struct wi_watch_found *found)
+{
+	return found->live.pid == search->process.pid &&
+	       may_be_owner(search, found->file.uid);
+}
+
+static int look_at(void *ctx, const char *folder, int fd)
 {
 	struct search *search = ctx;
 	struct wi_watch_found found;
-	int result = wi_os_open_shared(&found.file, search->pid, fd);
+	int result = wi_os_open_shared(&found.file, folder, fd);
 
 	if (result == -EPROTO)
 		++*search->odd;
+	if (result == -EACCES || result == -EPERM)
+		search->nr_refused++;
 	if (result != 0)
 		return 0;
 	result = copy_descriptor(&found);
 	if (result == -EPROTO)
 		++*search->odd;
-	if (result == 0 && is_its_own(&found, &search->process)) {
+	if (result == 0 && is_its_own(search, &found)) {
+		search->nr_found++;
 		result = search->each(&found, search->ctx);
 		search->has_ended = result != 0;
 	} else {
@@ -81,29 +94,27 @@ int wi_watch_find(int pid, int (*each)(struct wi_watch_found *, void *ctx),
 	struct search search = {
 		.pid = pid, .each = each, .ctx = ctx, .odd = odd
 	};
-	char path[32];
 	int err;
 
 	if (pid <= 0)
 		return -ESRCH;
 	err = wi_os_process_read(&search.process, pid);
-	if (err == 0) {
-		snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-		err = wi_os_each_number(path, look_at, &search);
-	}
+	if (err == 0)
+		err = wi_os_each_descriptor(pid, look_at, &search);
 	if (search.has_ended) /* then it is no error of ours */
 		return err;
 	if (err == -ENOENT)
 		return -ESRCH;
+	if (err == 0 && search.nr_found == 0 && search.nr_refused > 0)
+		return -EPERM;
 	return err == -EACCES ? -EPERM : err;
 }
 
 /* --- for the caller ----------------------------------------------------- */
 
 struct list {
+	struct wi_watch_listing *listing;
 	int pid;
-	int (*each)(const struct weir_watch_id *id, void *ctx);
-	void *ctx;
 	bool has_ended; /* each() said so */
 };
 
@@ -129,10 +140,13 @@ static int tell(struct wi_watch_found *found, void *ctx)
 		.pid = list->pid,
 		.number = found->live.number,
 	};
+	char raw[sizeof(id.name)];
 	int result;
 
 	wi_watch_name(id.name, &found->live);
-	result = list->each(&id, list->ctx);
+	memcpy(raw, found->live.name, sizeof(raw));
+	raw[sizeof(raw) - 1] = '\0';
+	result = list->listing->each(&id, raw, list->listing->ctx);
 	list->has_ended = result != 0;
 	return result;
 }
@@ -145,22 +159,47 @@ static int list_process(void *ctx, int pid)
 
 	list->pid = pid;
 	err = wi_watch_find(pid, tell, list, &odd);
-	return list->has_ended ? err : 0; /* others may be looked into */
+	if (list->has_ended)
+		return err;
+	list->listing->nr_refused += err == -EPERM;
+	return 0; /* others may be looked into */
+}
+
+int wi_watch_list(struct wi_watch_listing *listing, int pid)
+{
+	struct list list = { .listing = listing, .pid = pid };
+	unsigned odd = 0;
+
+	if (pid == 0)
+		return wi_os_each_number("/proc", list_process, &list);
+	return wi_watch_find(pid, tell, &list, &odd);
+}
+
+struct caller {
+	int (*each)(const struct weir_watch_id *, void *);
+	void *ctx;
+};
+
+static int tell_caller(const struct weir_watch_id *id, const char *raw_name,
+		       void *ctx)
+{
+	const struct caller *caller = ctx;
+
+	(void)raw_name; /* its id has one that does no harm */
+	return caller->each(id, caller->ctx);
 }
 
 int weir_watch_list(int pid, int (*each)(const struct weir_watch_id *, void *),
 		    void *ctx)
 {
-	struct list list = { .pid = pid, .each = each, .ctx = ctx };
+	struct caller caller = { each, ctx };
+	struct wi_watch_listing listing = { .each = tell_caller,
+					    .ctx = &caller };
 	/* Files are open while each() runs. */
 	int cancel = wi_os_cancel_put_off(), result;
-	unsigned odd = 0;
 
 	wi_report_nothing();
-	if (pid == 0)
-		result = wi_os_each_number("/proc", list_process, &list);
-	else
-		result = wi_watch_find(pid, tell, &list, &odd);
+	result = wi_watch_list(&listing, pid);
 	wi_os_cancel_allow(cancel);
 	return result;
 }

@@ -91,7 +91,7 @@ static int find(struct weir_watch *watch, const struct weir_watch_id *id)
 	if (found == 0)
 		return odd > 0 ? -EPROTO : -ENOENT;
 	/* Else the process we found it in was another of that number. */
-	return wi_os_process_is_gone(watch->process) ? -ENOENT : 0;
+	return wi_os_process_is_gone(&watch->process) ? -ENOENT : 0;
 }
 
 static int map(struct weir_watch *watch)
@@ -124,9 +124,9 @@ static int open_watch(struct weir_watch **out, const struct weir_watch_id *id)
 		return err;
 	watch = memory;
 	watch->file.fd = -1;
-	watch->process = wi_os_process_open(id->pid);
-	if (watch->process < 0)
-		err = watch->process == -ESRCH ? -ENOENT : watch->process;
+	err = wi_os_process_open(&watch->process, id->pid);
+	if (err == -ESRCH)
+		err = -ENOENT;
 	if (err == 0)
 		err = find(watch, id);
 	if (err == 0)
@@ -160,8 +160,8 @@ void weir_watch_close(struct weir_watch *watch)
 			    watch->file.bytes);
 	if (watch->file.fd >= 0)
 		wi_os_close(watch->file.fd);
-	if (watch->process >= 0)
-		wi_os_close(watch->process);
+	if (watch->process.fd >= 0)
+		wi_os_close(watch->process.fd);
 	wi_os_unmap(watch, sizeof(*watch));
 }
 
@@ -173,8 +173,8 @@ static enum weir_watch_state state_of(const struct weir_watch *watch)
 
 	if (wi_live_is_destroyed(shared))
 		return WEIR_WATCH_DESTROYED;
-	return wi_os_process_is_gone(watch->process) ? WEIR_WATCH_DEAD
-						     : WEIR_WATCH_LIVE;
+	return wi_os_process_is_gone(&watch->process) ? WEIR_WATCH_DEAD
+						      : WEIR_WATCH_LIVE;
 }
 
 int weir_watch_info(const struct weir_watch *watch,

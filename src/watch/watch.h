@@ -27,7 +27,7 @@ struct weir_watch {
 	struct weir_watch_id id;
 	struct wi_os_shared file;
 	const char *memory;
-	int process; /* a pidfd */
+	struct wi_os_process_file process;
 };
 
 /* A pool's file that was opened, and a copy of its descriptor. */
@@ -39,9 +39,24 @@ struct wi_watch_found {
 /*
  * Calls each() for the pools of a process; it may keep the file, and set its fd
  * to -1 then. `*odd` counts files that have the name of ours and are none.
+ * -EPERM: the caller may not look into the process.
  */
 int wi_watch_find(int pid, int (*each)(struct wi_watch_found *, void *ctx),
 		  void *ctx, unsigned *odd);
+
+/*
+ * weir_watch_list(), which for pid 0 also counts the processes that the caller
+ * may not look into, and gives each() a pool's name as its process wrote it,
+ * ended by NUL.
+ */
+struct wi_watch_listing {
+	int (*each)(const struct weir_watch_id *id, const char *raw_name,
+		    void *ctx);
+	void *ctx;
+	unsigned nr_refused;
+};
+
+int wi_watch_list(struct wi_watch_listing *listing, int pid);
 
 /* A name as it may be printed. */
 void wi_watch_name(char *out, const struct wi_live *live);

@@ -142,7 +142,8 @@ static void watcher(void *arg)
 	fds = nr_files();
 	CHECK_EQ(weir_watch_list(getpid(), keep, NULL), f->list);
 	CHECK_EQ(weir_watch_open(&watch, &found), f->open);
-	CHECK(watch == NULL);
+	CHECK_EQ(watch != NULL, f->open == 0);
+	weir_watch_close(watch);
 	CHECK_EQ(nr_files(), fds);
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 }
@@ -198,14 +199,17 @@ int main(void)
 		{ SYS_prlimit64, EPERM, 0, 0 },
 	};
 	static const struct failing watchers[] = {
-		{ { SYS_pidfd_open, ENOSYS, 0, 0 }, 0, -ENOSYS },
-		{ { SYS_pidfd_open, EPERM, 0, 0 }, 0, -EPERM },
+		{ { SYS_pidfd_open, ENOSYS, 0, 0 }, 0, 0 },
+		{ { SYS_pidfd_open, EPERM, 0, 0 }, 0, 0 },
+		{ { SYS_pidfd_open, EACCES, 0, 0 }, 0, 0 },
 		{ { SYS_pidfd_open, EMFILE, 0, 0 }, 0, -EMFILE },
 		{ { SYS_openat, EMFILE, 0, 0 }, -EMFILE, -EMFILE },
 		{ { SYS_openat, EACCES, 0, 0 }, -EPERM, -EPERM },
 		{ { SYS_getdents64, EIO, 0, 0 }, -EIO, -EIO },
-		{ { SYS_readlinkat, EACCES, 0, 0 }, 0, -ENOENT },
-		{ { SYS_fstatfs, EPERM, 0, 0 }, 0, -ENOENT },
+		{ { SYS_readlinkat, EACCES, 0, 0 }, -EPERM, -EPERM },
+		{ { SYS_readlinkat, EIO, 0, 0 }, 0, -ENOENT },
+		{ { SYS_fstatfs, EPERM, 0, 0 }, -EPERM, -EPERM },
+		{ { SYS_fstatfs, EIO, 0, 0 }, 0, -ENOENT },
 		{ { SYS_fcntl, EINVAL, 0, 0 }, 0, -EPROTO },
 		{ { SYS_pread64, EIO, 0, 0 }, -EIO, -EIO },
 		{ { SYS_mmap, ENOMEM, 3, PROT_READ }, 0, -ENOMEM },
