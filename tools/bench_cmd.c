@@ -396,7 +396,7 @@ int cmd_bench(int argc, char **argv)
 	struct bench_meta meta = { .load = 0 };
 	int status;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+	if (tool_parse(&argp, argc, argv, &o) != 0)
 		return TOOL_USAGE;
 	status = choose_cpus(&o.choice, o.cpu);
 	if (status != TOOL_OK)

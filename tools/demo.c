@@ -346,7 +346,7 @@ int cmd_demo(int argc, char **argv)
 	}
 	demo->cpu = -1;
 	demo->rescues = 3000;
-	if (argp_parse(&argp, argc, argv, 0, NULL, demo) != 0) {
+	if (tool_parse(&argp, argc, argv, demo) != 0) {
 		status = TOOL_USAGE;
 		goto end;
 	}

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 
 #include "doctor.h"
+#include "interrupts.h"
 #include "json.h"
 #include "os/os.h"
 #include "table.h"
 #include "tool.h"
+#include "watched.h"
 
 static const char *const marks[] = {
 	[DOCTOR_OK] = "ok",
@@ -42,6 +44,17 @@ static struct doctor_check *add(struct doctor *d, const char *name,
 	return check;
 }
 
+/* Names of processes and what stands in files are others' choice: here they
+ * lose what a terminal would act on, and JSON could not hold. */
+__attribute__((format(printf, 2, 0))) static void
+set_value(struct doctor_check *check, const char *format, va_list args)
+{
+	char text[1024];
+
+	vsnprintf(text, sizeof(text), format, args);
+	watched_harmless(check->value, sizeof(check->value), text);
+}
+
 void doctor_add(struct doctor *d, const char *name, const char *title,
 		enum doctor_status status, const char *advice,
 		const char *value, ...)
@@ -50,7 +63,7 @@ void doctor_add(struct doctor *d, const char *name, const char *title,
 	va_list args;
 
 	va_start(args, value);
-	vsnprintf(check->value, sizeof(check->value), value, args);
+	set_value(check, value, args);
 	va_end(args);
 }
 
@@ -63,7 +76,7 @@ void doctor_beside(struct doctor *d, const char *name, const char *title,
 
 	check->beside = true;
 	va_start(args, value);
-	vsnprintf(check->value, sizeof(check->value), value, args);
+	set_value(check, value, args);
 	va_end(args);
 }
 
@@ -278,8 +291,12 @@ static void read_cpus(struct argp_state *state, struct doctor *d,
 
 	if (wi_cpuset_parse(&d->spared, list, &why) != 0)
 		argp_error(state, "'%s' is no list of CPUs: %s", list, why);
-	if (!wi_cpuset_subset(&d->spared, &d->topology.possible))
-		argp_error(state, "%s: not all of them can exist here", list);
+	for (unsigned cpu = wi_cpuset_next(&d->spared, 0); cpu < WI_CPUS_MAX;
+	     cpu = wi_cpuset_next(&d->spared, cpu + 1))
+		if (!wi_cpuset_test(&d->topology.possible, cpu) &&
+		    !wi_cpuset_test(&d->topology.allowed, cpu) &&
+		    !interrupts_has(cpu))
+			argp_error(state, "CPU %u cannot exist here", cpu);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -337,7 +354,7 @@ int cmd_doctor(int argc, char **argv)
 
 	wi_topology_read(&d.topology, NULL);
 	spare_quiet_cpus(&d);
-	if (argp_parse(&argp, argc, argv, 0, NULL, &request) != 0)
+	if (tool_parse(&argp, argc, argv, &request) != 0)
 		return TOOL_USAGE;
 	examine(&d);
 	if (!request.json)

@@ -19,7 +19,7 @@ struct doctor_check {
 	const char *name;  /* for machines: [a-z0-9_] */
 	const char *title; /* for people, up to 15 characters */
 	enum doctor_status status;
-	char value[1024];
+	char value[2048];   /* printable ASCII */
 	const char *advice; /* what to do; "" if nothing */
 	bool beside;	    /* not of weir's making, nor its to mend */
 };

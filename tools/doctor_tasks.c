@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +255,7 @@ static void add_irqbalance(struct doctor *d, const struct census *c,
 struct moment {
 	struct watch_rows before, after;
 	unsigned cpu;
+	bool unread; /* /proc/interrupts does not have it */
 	uint64_t ticks, flushes;
 };
 
@@ -322,34 +324,19 @@ static void add_tick(struct doctor *d, const struct moment *m)
 /* Lines for a few CPUs, a word for the others. */
 #define LINES_MAX 4
 
-static void add_moment(struct doctor *d, struct moment *m, unsigned nr)
+static void add_flushes(struct doctor *d, const struct moment *m, unsigned nr)
 {
-	unsigned ticking = 0, flushed = 0;
-	uint64_t flushes = 0;
 	struct wi_cpuset set;
 	char list[DOCTOR_LIST];
+	uint64_t flushes = 0;
 
 	wi_cpuset_zero(&set);
 	for (unsigned i = 0; i < nr; i++) {
-		m[i].ticks = moved(&m[i], "Local timer interrupts") +
-			     moved(&m[i], "arch_timer");
-		m[i].flushes = moved(&m[i], "TLB shootdowns");
-		if (m[i].ticks > TICKS_MAX && ticking++ < LINES_MAX)
-			add_tick(d, &m[i]);
-		if (m[i].flushes > 0) {
-			flushed++;
-			flushes += m[i].flushes;
+		flushes += m[i].flushes;
+		if (m[i].flushes > 0)
 			wi_cpuset_set(&set, m[i].cpu);
-		}
 	}
-	if (ticking == 0)
-		doctor_beside(d, "tick", "tick", DOCTOR_OK, "",
-			      "stood still for 0.25 s, but for %d at most",
-			      TICKS_MAX);
-	else if (ticking > LINES_MAX)
-		doctor_beside(d, "tick", "tick", DOCTOR_NOTE, "",
-			      "and %u CPUs more", ticking - LINES_MAX);
-	if (flushed == 0)
+	if (flushes == 0)
 		doctor_beside(d, "tlb", "TLB flushes", DOCTOR_OK, "",
 			      "none in 0.25 s");
 	else
@@ -363,6 +350,64 @@ static void add_moment(struct doctor *d, struct moment *m, unsigned nr)
 			      doctor_list(&set, list));
 }
 
+/* Nothing is said of a CPU that was not read. True: there are others. */
+static bool add_unread(struct doctor *d, const struct moment *m, unsigned nr)
+{
+	struct wi_cpuset set;
+	char list[DOCTOR_LIST];
+	unsigned unread = 0;
+
+	wi_cpuset_zero(&set);
+	for (unsigned i = 0; i < nr; i++)
+		if (m[i].unread) {
+			wi_cpuset_set(&set, m[i].cpu);
+			unread++;
+		}
+	if (unread == 0)
+		return true;
+	doctor_list(&set, list);
+	doctor_beside(d, "tick", "tick", DOCTOR_UNKNOWN, "",
+		      "unknown: /proc/interrupts does not tell of CPU %s",
+		      list);
+	doctor_beside(d, "tlb", "TLB flushes", DOCTOR_UNKNOWN, "",
+		      "unknown: /proc/interrupts does not tell of CPU %s",
+		      list);
+	return unread < nr;
+}
+
+static void add_moment(struct doctor *d, struct moment *m, unsigned nr)
+{
+	unsigned ticking = 0;
+
+	if (!add_unread(d, m, nr))
+		return;
+	for (unsigned i = 0; i < nr; i++) {
+		m[i].ticks = moved(&m[i], "Local timer interrupts") +
+			     moved(&m[i], "arch_timer");
+		m[i].flushes = moved(&m[i], "TLB shootdowns");
+		if (m[i].ticks > TICKS_MAX && ticking++ < LINES_MAX)
+			add_tick(d, &m[i]);
+	}
+	if (ticking == 0)
+		doctor_beside(d, "tick", "tick", DOCTOR_OK, "",
+			      "stood still for 0.25 s, but for %d at most",
+			      TICKS_MAX);
+	else if (ticking > LINES_MAX)
+		doctor_beside(d, "tick", "tick", DOCTOR_NOTE, "",
+			      "and %u CPUs more", ticking - LINES_MAX);
+	add_flushes(d, m, nr);
+}
+
+/* Else nothing can be said of ticks. */
+static bool has_timer(const struct watch_rows *rows)
+{
+	for (unsigned i = 0; i < rows->nr; i++)
+		if (strcmp(rows->row[i].words, "Local timer interrupts") == 0 ||
+		    strcmp(rows->row[i].words, "arch_timer") == 0)
+			return true;
+	return false;
+}
+
 static int read_moment(struct doctor *d, struct moment *m, unsigned nr,
 		       bool after)
 {
@@ -370,13 +415,13 @@ static int read_moment(struct doctor *d, struct moment *m, unsigned nr,
 
 	for (unsigned i = 0; i < nr;
 	     i++, cpu = wi_cpuset_next(&d->spared, cpu + 1)) {
-		int err = 0;
+		struct watch_rows *rows = after ? &m[i].after : &m[i].before;
+		int err = watch_read(rows, cpu);
 
 		m[i].cpu = cpu;
-		if (wi_cpuset_test(&d->topology.online, cpu))
-			err = watch_read(after ? &m[i].after : &m[i].before,
-					 cpu);
-		if (err != 0)
+		if (err == -ENODATA || (err == 0 && !has_timer(rows)))
+			m[i].unread = true;
+		else if (err != 0)
 			return err;
 	}
 	return 0;

@@ -159,6 +159,18 @@ int interrupts_open(struct interrupts *in, unsigned cpu)
 	return err;
 }
 
+bool interrupts_has(unsigned cpu)
+{
+	struct interrupts in = { .fd = -1 };
+	bool has = false;
+
+	in.fd = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
+	if (in.fd >= 0)
+		has = read_text(&in) == 0 && find_column(&in, cpu) == 0;
+	interrupts_close(&in);
+	return has;
+}
+
 void interrupts_close(struct interrupts *in)
 {
 	if (in->fd >= 0)

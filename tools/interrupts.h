@@ -16,6 +16,7 @@
 #ifndef WEIR_TOOL_INTERRUPTS_H
 #define WEIR_TOOL_INTERRUPTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,9 @@ struct interrupt_counts {
 /* 0; -ENODATA when the file lacks that CPU or the rows; another -errno. */
 int interrupts_open(struct interrupts *in, unsigned cpu);
 void interrupts_close(struct interrupts *in);
+
+/* Does the file have a column for that CPU? */
+bool interrupts_has(unsigned cpu);
 
 /* 0 or a negative errno. */
 int interrupts_read(struct interrupts *in, struct interrupt_counts *counts);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <weir/version.h>
 
@@ -63,6 +64,90 @@ uint64_t tool_number(struct argp_state *state, const char *option,
 	return value;
 }
 
+/* ---- what all commands share -------------------------------------------- */
+
+/* --help and its kin come from argp; it has no -h. */
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+	(void)arg;
+	if (key != 'h')
+		return ARGP_ERR_UNKNOWN;
+	argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+	return 0;
+}
+
+static const struct argp_option common_options[] = {
+	{ NULL, 'h', NULL, 0, "The same as --help", -1 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static const struct argp common = {
+	.options = common_options,
+	.parser = parse_common,
+};
+
+error_t tool_parse(const struct argp *argp, int argc, char **argv, void *input)
+{
+	const struct argp_child children[] = {
+		{ &common, 0, NULL, 0 },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct argp all = *argp;
+
+	all.children = children;
+	return argp_parse(&all, argc, argv, 0, NULL, input);
+}
+
+bool tool_no_colour(void)
+{
+	const char *wish = getenv("NO_COLOR");
+
+	return wish && *wish;
+}
+
+bool tool_colours(void)
+{
+	const char *terminal = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !tool_no_colour() && terminal &&
+	       *terminal && strcmp(terminal, "dumb") != 0;
+}
+
+const char *tool_tuning(char path[TOOL_PATH])
+{
+	static const char *const places[] = {
+		"/../share/doc/weir/tuning.md",
+		"/../share/doc/weir/tuning.md.gz",
+		"/../docs/tuning.md", /* of a build tree */
+	};
+	char folder[4096];
+	ssize_t len = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
+	char *slash;
+
+	path[0] = '\0';
+	if (len <= 0)
+		return path;
+	folder[len] = '\0';
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return path;
+	*slash = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		char whole[TOOL_PATH], *real;
+
+		snprintf(whole, sizeof(whole), "%s%s", folder, places[i]);
+		real = realpath(whole, NULL);
+		if (real)
+			snprintf(path, TOOL_PATH, "%s", real);
+		free(real);
+		if (path[0])
+			break;
+	}
+	return path;
+}
+
+/* ---- commands ------------------------------------------------------------ */
+
 static const struct command *find(const char *name)
 {
 	for (size_t i = 0; i < NR_COMMANDS; i++)
@@ -98,6 +183,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct request *request = state->input;
 
 	switch (key) {
+	case 'h':
+		return parse_common(key, arg, state);
 	case ARGP_KEY_ARG:
 		request->argv = state->argv + state->next - 1;
 		request->argc = state->argc - state->next + 1;
@@ -152,6 +239,7 @@ static char *list_commands(int key, const char *text, void *input)
 int main(int argc, char **argv)
 {
 	const struct argp argp = {
+		.options = common_options,
 		.parser = parse,
 		.args_doc = "COMMAND [OPTION...]",
 		.doc = "A page allocator whose per-CPU lists any thread can "

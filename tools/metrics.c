@@ -93,6 +93,8 @@ static void add_number(struct metrics *m, uint64_t number)
 
 static int finish_json(struct metrics *m)
 {
+	if (!m->families)
+		m->families = json_array();
 	return json_finish(json_pack("{so}", "families", m->families));
 }
 
@@ -251,6 +253,16 @@ static void pool_row(struct metrics *m, const struct metrics_row *row,
 	}
 }
 
+/* Without pools: what a reader takes for a list of none; but nothing in the
+ * text format when it was of a pool that is named. */
+static void print_none(struct metrics *m)
+{
+	if (m->asked.json)
+		finish_json(m);
+	else if (!m->asked.what)
+		puts("# EOF");
+}
+
 static int print(struct metrics *m)
 {
 	for (unsigned r = 0; r < metrics_nr_rows; r++) {
@@ -295,6 +307,10 @@ int cmd_metrics(int argc, char **argv)
 	if (watched_parse(&m.asked, argc, argv, NULL, doc) != TOOL_OK)
 		return TOOL_USAGE;
 	status = watched_open(&m.pools, m.asked.what);
+	if (status == TOOL_OK)
+		watched_tell_left_out(&m.pools);
+	else
+		print_none(&m);
 	if (status == TOOL_OK)
 		status = read_all(&m);
 	if (status == TOOL_OK)

@@ -77,10 +77,8 @@ int cmd_ps(int argc, char **argv)
 	} else if (status == TOOL_OK) {
 		print_text(&pools);
 	}
-	if (pools.nr_strange && status == TOOL_OK)
-		fprintf(stderr,
-			"weir: left out %u of another version of weir\n",
-			pools.nr_strange);
+	if (status == TOOL_OK)
+		watched_tell_left_out(&pools);
 	watched_close(&pools);
 	return status;
 }

@@ -446,7 +446,7 @@ int cmd_size(int argc, char **argv)
 	o.question.page_size = 4096;
 	wi_cpuset_set(&o.question.orders, 0);
 	wi_topology_read(&o.topology, NULL);
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+	if (tool_parse(&argp, argc, argv, &o) != 0)
 		return TOOL_USAGE;
 	if (size_answer(&o.question, &answer) != TOOL_OK)
 		return TOOL_FAILED;

@@ -10,7 +10,7 @@
 #include "tool.h"
 #include "watched.h"
 
-/* The line of names stands again after so many lines. */
+/* The lines of names stand again after so many lines. */
 #define LINES_A_HEAD 20
 
 /* ---- as text ------------------------------------------------------------ */
@@ -37,10 +37,12 @@ static void print_peak(const struct weir_stat *stat)
 	       stat->peak);
 }
 
-static void print_head(void)
+/* Above the first line, the sums, and above those that follow. */
+static void print_head(bool is_sum)
 {
-	puts("------------ pages ----------  "
-	     "----------- in all, then a second ------------");
+	printf("------------ pages ----------  %s\n",
+	       is_sum ? "---------- since the pool was made -----------"
+		      : "-------------- in each second ----------------");
 	printf("%7s %6s %7s %6s %7s %6s %6s %6s %6s %6s %5s\n", "out", "cached",
 	       "free", "pend", "ops", "refill", "flush", "direct", "abort",
 	       "drain", "fail");
@@ -150,8 +152,8 @@ static int run(const struct watched_request *asked, struct watched *pool)
 		}
 		if (!asked->json && line == 0)
 			print_peak(&now->stat);
-		if (!asked->json && line % LINES_A_HEAD == 0)
-			print_head();
+		if (!asked->json && (line == 0 || line % LINES_A_HEAD == 1))
+			print_head(line == 0);
 		status = print(asked, pool,
 			       line > 0 ? &sample[1 - line % 2] : NULL, now);
 		if (status != TOOL_OK)
@@ -171,15 +173,16 @@ int cmd_stat(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{ "interval", 'i', "SECONDS", 0,
 		  "Go on, a line every so many; default: the totals only", 0 },
-		{ "count", 'c', "N", 0,
+		{ "count", 'n', "N", 0,
 		  "End after so many lines; default: at a signal", 0 },
+		{ NULL, 'c', NULL, OPTION_ALIAS, NULL, 0 },
 		TOOL_OPTION_JSON,
 		{ NULL, 0, NULL, 0, NULL, 0 },
 	};
 	static const char doc[] =
-		"Tell what a pool of a running process does: on the "
-		"first line its totals, then, with an interval, what "
-		"happens a second. --json prints an object a line.\v"
+		"Tell what a pool of a running process does: first its "
+		"totals since it was made, then, with an interval, what "
+		"happens in each second. --json prints an object a line.\v"
 		"Exit status: 0; 1 when there is no such pool, more "
 		"than one, or it is gone; 2 for wrong usage.";
 	struct watched_request asked = { 0 };

@@ -50,6 +50,24 @@ enum {
 			"Print one JSON object instead of text", 0             \
 	}
 
+/* As argp_parse(), for the options of a command and those that all have: -h,
+ * --help, --usage, --version. */
+error_t tool_parse(const struct argp *argp, int argc, char **argv, void *input);
+
+/* Whether standard output is a terminal that shows colours, and the user wants
+ * them: NO_COLOR is not set, or is empty. */
+bool tool_colours(void);
+
+/* NO_COLOR is set, and not empty (no-color.org). */
+bool tool_no_colour(void);
+
+/*
+ * Where docs/tuning.md is: where it was installed beside this program, or in
+ * the sources it was built from; "" if it is not found.
+ */
+#define TOOL_PATH 4200
+const char *tool_tuning(char path[TOOL_PATH]);
+
 /* Ends the program with status 2 where the tool was built without JSON. */
 void tool_need_json(void);
 

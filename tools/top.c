@@ -188,8 +188,9 @@ int cmd_top(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{ "interval", 'i', "SECONDS", 0,
 		  "How long an interval is; default: 1", 0 },
-		{ "count", 'c', "N", 0,
+		{ "count", 'n', "N", 0,
 		  "End after so many; default: when you quit", 0 },
+		{ NULL, 'c', NULL, OPTION_ALIAS, NULL, 0 },
 		TOOL_OPTION_JSON,
 		{ NULL, 0, NULL, 0, NULL, 0 },
 	};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The screen of weir top. From the top: which pool; its pages with a bar for
- * each place where they can be; what happens a second; a message, if there is
- * one; the CPUs. A screen of less than FULL_LINES lines has no bars.
+ * each place where they can be; what happens a second; what is hidden, or that
+ * the pool is gone; the CPUs. A screen of less than FULL_LINES lines has no
+ * bars.
  */
 #include "top.h"
 #include "tool.h"
@@ -38,7 +39,9 @@ enum { PAIR_OUT = 1, PAIR_CACHED, PAIR_PENDING, PAIR_FREE, PAIR_GONE };
 struct screen {
 	struct top *top;
 	int line;	 /* the next to be drawn */
+	int message;	 /* its line, which is drawn last */
 	unsigned scroll; /* rows above the first that is shown */
+	unsigned nr_drawn;
 	bool help, quit;
 };
 
@@ -112,28 +115,80 @@ static void draw_rates(struct screen *s)
 	}
 #define RATE(i, member)                                                        \
 	sample_count(t[i], sample_rate(a->member, b->member, seconds))
-	draw(s,
-	     "a second: %s operations, %s direct, %s drains, %s pages "
-	     "drained, %s failed",
-	     RATE(0, operations), RATE(1, direct), RATE(2, drains),
-	     RATE(3, drained_pages),
-	     sample_count(t[4], sample_rate(sample_failures(a),
-					    sample_failures(b), seconds)));
+	sample_count(t[4], sample_rate(sample_failures(a), sample_failures(b),
+				       seconds));
+	if (COLS < 80)
+		draw(s, "a second: %s ops, %s direct, %s drains, %s failed",
+		     RATE(0, operations), RATE(1, direct), RATE(2, drains),
+		     t[4]);
+	else
+		draw(s,
+		     "a second: %s operations, %s direct, %s drains, %s pages "
+		     "drained, %s failed",
+		     RATE(0, operations), RATE(1, direct), RATE(2, drains),
+		     RATE(3, drained_pages), t[4]);
 #undef RATE
 }
 
-/* What makes the numbers below other than they seem, or an empty line. */
+/* How many of the columns fit. */
+static unsigned columns_shown(void)
+{
+	int x = 0;
+
+	for (unsigned c = 0; c < TOP_NR_COLUMNS; c++) {
+		if (x + top_headings[c].width > COLS)
+			return c;
+		x += top_headings[c].width + 1;
+	}
+	return TOP_NR_COLUMNS;
+}
+
+__attribute__((format(printf, 2, 3))) static void
+append(char text[160], const char *format, ...)
+{
+	const size_t len = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text + len, 160 - len, format, args);
+	va_end(args);
+}
+
+/* Columns and rows for which the screen is too small; "" if there are none. */
+static void name_hidden(const struct screen *s, char text[160])
+{
+	const unsigned shown = columns_shown(), nr = s->top->nr_rows;
+
+	text[0] = '\0';
+	if (s->nr_drawn < nr)
+		append(text, "CPUs %u to %u of %u (up, down)",
+		       s->nr_drawn ? s->scroll + 1 : 0, s->scroll + s->nr_drawn,
+		       nr);
+	if (shown == TOP_NR_COLUMNS)
+		return;
+	append(text, "%shidden:", text[0] ? "; " : "");
+	for (unsigned c = shown; c < TOP_NR_COLUMNS; c++)
+		append(text, " %s", top_headings[c].title);
+	if ((int)strlen(text) > COLS) /* then at least how many */
+		snprintf(text, 160, "%u of %u columns, %u of %u CPUs", shown,
+			 (unsigned)TOP_NR_COLUMNS, s->nr_drawn, nr);
+}
+
+/* What makes the rows other than they seem, or an empty line. */
 static void draw_message(struct screen *s)
 {
 	const struct watched *pool = &s->top->pools.pool[s->top->shown];
+	char text[160];
 
+	s->line = s->message;
 	if (watched_gone(pool)) {
 		attron(A_BOLD | COLOR_PAIR(PAIR_GONE));
 		draw(s, "gone: %s; the last numbers (q quits)",
 		     watched_gone(pool));
 		attroff(A_BOLD | COLOR_PAIR(PAIR_GONE));
 	} else {
-		draw(s, "%s", "");
+		name_hidden(s, text);
+		draw(s, "%s", text);
 	}
 }
 
@@ -157,7 +212,7 @@ static void draw_head(struct screen *s)
 	     (double)top->asked.interval_ns / 1e9);
 	draw_pages(s, &top->now.stat);
 	draw_rates(s);
-	draw_message(s);
+	s->message = s->line++;
 }
 
 static void draw_headings(struct screen *s)
@@ -169,12 +224,10 @@ static void draw_headings(struct screen *s)
 		return;
 	attron(A_REVERSE);
 	mvhline(line, 0, ' ', COLS);
-	for (int c = 0; c < TOP_NR_COLUMNS; c++) {
+	for (unsigned c = 0; c < columns_shown(); c++) {
 		const struct top_heading *h = &top_headings[c];
-		const bool sorts = c == (int)s->top->sort;
+		const bool sorts = c == s->top->sort;
 
-		if (x + h->width > COLS)
-			break;
 		if (sorts)
 			attron(A_BOLD | A_UNDERLINE);
 		mvprintw(line, x, c == TOP_MODE ? "%-*s" : "%*s", h->width,
@@ -191,12 +244,10 @@ static void draw_row(struct screen *s, const struct top_row *row)
 	const int line = s->line++;
 	int x = 0;
 
-	for (int c = 0; c < TOP_NR_COLUMNS; c++) {
+	for (unsigned c = 0; c < columns_shown(); c++) {
 		const struct top_heading *h = &top_headings[c];
 		char text[SAMPLE_TEXT];
 
-		if (x + h->width > COLS)
-			break;
 		if (c == TOP_MODE)
 			mvprintw(line, x, "%-*s", h->width,
 				 sample_mode(row->mode));
@@ -218,7 +269,9 @@ static void draw_rows(struct screen *s)
 		draw(s, "no CPU has done anything yet");
 	if (s->scroll + room > top->nr_rows)
 		s->scroll = top->nr_rows > room ? top->nr_rows - room : 0;
-	for (unsigned i = s->scroll; i < top->nr_rows && s->line < LINES; i++)
+	s->nr_drawn = 0;
+	for (unsigned i = s->scroll; i < top->nr_rows && s->line < LINES;
+	     i++, s->nr_drawn++)
 		draw_row(s, &top->row[i]);
 }
 
@@ -248,6 +301,7 @@ static void draw_all(struct screen *s)
 		draw_head(s);
 		draw_headings(s);
 		draw_rows(s);
+		draw_message(s);
 	}
 	move(LINES - 1, COLS - 1);
 	refresh();
@@ -346,7 +400,7 @@ static int run(struct screen *s)
 
 static void set_up_colours(void)
 {
-	if (getenv("NO_COLOR") || !has_colors() || start_color() == ERR)
+	if (tool_no_colour() || !has_colors() || start_color() == ERR)
 		return;
 	use_default_colors();
 	init_pair(PAIR_OUT, COLOR_YELLOW, -1);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "interrupts.h"
 #include "interval.h"
 #include "json.h"
 #include "os/os.h"
@@ -22,6 +23,8 @@ struct watch {
 	const char *list;
 	uint64_t interval_ns, count; /* count 0: until it is told to end */
 	bool json, colours;
+	bool hinted[WATCH_MEANINGS]; /* each hint is printed once */
+	bool hinted_drains, told_tuning;
 	struct wi_topology topology;
 	struct wi_cpuset cpus;
 	unsigned nr_cpus;
@@ -31,6 +34,8 @@ struct watch {
 
 /* ---- CPUs --------------------------------------------------------------- */
 
+/* The file that is watched says which CPUs there are: lists in /sys may count
+ * those of a container anew. */
 static void read_cpus(struct argp_state *state, struct watch *w)
 {
 	const struct wi_topology *t = &w->topology;
@@ -44,7 +49,9 @@ static void read_cpus(struct argp_state *state, struct watch *w)
 		argp_error(state, "which CPUs? The list is empty");
 	for (cpu = wi_cpuset_next(&w->cpus, 0); cpu < WI_CPUS_MAX;
 	     cpu = wi_cpuset_next(&w->cpus, cpu + 1))
-		if (!wi_cpuset_test(&t->possible, cpu))
+		if (interrupts_has(cpu))
+			continue;
+		else if (!wi_cpuset_test(&t->possible, cpu))
 			argp_error(state,
 				   "CPU %u cannot exist here, the last is %u",
 				   cpu, t->nr_cpus - 1);
@@ -111,11 +118,28 @@ static const char *colour(const struct watch *w, const char *sequence)
 	return w->colours ? sequence : "";
 }
 
-static void print_row(const struct watch *w, const struct watch_row *row,
+/* With the first step that is named, the file that it is in. */
+static void print_hint(struct watch *w, const char *hint, unsigned step)
+{
+	char text[512], path[TOOL_PATH];
+
+	printf("%*s", INDENT, "");
+	if (step == 0) {
+		table_text(INDENT, hint);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s (tuning.md, step %u)", hint, step);
+	table_text(INDENT, text);
+	if (!w->told_tuning && *tool_tuning(path))
+		printf("%*stuning.md is %s\n", INDENT, "", path);
+	w->told_tuning = true;
+}
+
+static void print_row(struct watch *w, const struct watch_row *row,
 		      uint64_t moved, double seconds)
 {
 	const struct watch_meaning *m = watch_meaning(row->name, row->words);
-	char text[512];
+	bool *hinted = &w->hinted[watch_meaning_number(m)];
 
 	printf("  %-6s  %s%s%s, %" PRIu64 ", %.1f/s", row->name,
 	       colour(w, "\33[1m"), m->what, colour(w, "\33[0m"), moved,
@@ -123,17 +147,14 @@ static void print_row(const struct watch *w, const struct watch_row *row,
 	/* Where the kernel's words say more than ours. */
 	if (m->words[0] == '\0')
 		printf(": %s", row->words);
-	printf("\n%*s", INDENT, "");
-	if (m->step)
-		snprintf(text, sizeof(text), "%s (docs/tuning.md, step %u)",
-			 m->hint, m->step);
-	else
-		snprintf(text, sizeof(text), "%s", m->hint);
-	table_text(INDENT, text);
+	putchar('\n');
+	if (!*hinted)
+		print_hint(w, m->hint, m->step);
+	*hinted = true;
 }
 
 /* Drains of pools at the CPU of that index, by pool. */
-static void print_drains(const struct watch *w, unsigned i, double seconds)
+static void print_drains(struct watch *w, unsigned i, double seconds)
 {
 	struct watch_drains sum = watch_pools_sum(&w->pools, i);
 	char text[512];
@@ -161,16 +182,19 @@ static void print_drains(const struct watch *w, unsigned i, double seconds)
 	if (sum.membarrier > 0)
 		snprintf(text, sizeof(text),
 			 "Those by membarrier are up to %" PRIu64
-			 " of the function calls; quiet CPUs have none "
-			 "(docs/tuning.md, step 9)",
+			 " of the function calls",
 			 sum.membarrier);
 	else
 		snprintf(text, sizeof(text), "None of them interrupted it");
 	printf("%*s", INDENT, "");
 	table_text(INDENT, text);
+	if (sum.membarrier > 0 && !w->hinted_drains) {
+		print_hint(w, "Quiet CPUs have none by membarrier", 9);
+		w->hinted_drains = true;
+	}
 }
 
-static void print_text(const struct watch *w, double seconds)
+static void print_text(struct watch *w, double seconds)
 {
 	unsigned cpu = 0;
 
@@ -284,7 +308,7 @@ static int print_json(const struct watch *w, double seconds)
 
 #endif
 
-static int print(const struct watch *w, double seconds)
+static int print(struct watch *w, double seconds)
 {
 	int err = 0;
 
@@ -339,6 +363,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		w->interval_ns = interval_parse(state, arg);
 		return 0;
 	case 'n':
+	case 'c':
 		w->count = tool_number(state, "count", arg, 1, UINT32_MAX);
 		return 0;
 	case TOOL_KEY_JSON:
@@ -396,6 +421,7 @@ int cmd_watch_cpu(int argc, char **argv)
 		  "How long an interval is; default: 1", 0 },
 		{ "count", 'n', "N", 0,
 		  "End after so many; default: at a signal", 0 },
+		{ NULL, 'c', NULL, OPTION_ALIAS, NULL, 0 },
 		TOOL_OPTION_JSON,
 		{ NULL, 0, NULL, 0, NULL, 0 },
 	};
@@ -417,8 +443,8 @@ int cmd_watch_cpu(int argc, char **argv)
 
 	w.interval_ns = 1000000000;
 	wi_topology_read(&w.topology, NULL);
-	if (argp_parse(&argp, argc, argv, 0, NULL, &w) != 0)
+	if (tool_parse(&argp, argc, argv, &w) != 0)
 		return TOOL_USAGE;
-	w.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	w.colours = tool_colours();
 	return watch(&w);
 }

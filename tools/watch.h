@@ -23,6 +23,10 @@ struct watch_meaning {
 /* The meaning of a row; never NULL. */
 const struct watch_meaning *watch_meaning(const char *name, const char *words);
 
+/* A number from 0 for each meaning, below WATCH_MEANINGS. */
+#define WATCH_MEANINGS 32
+unsigned watch_meaning_number(const struct watch_meaning *meaning);
+
 struct watch_row {
 	char name[WATCH_NAME];
 	char words[WATCH_WORDS]; /* after the numbers */

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "watch/watch.h"
+
 static void read_pool(const struct watch_pools *pools, struct watch_pool *pool)
 {
 	struct weir_watch_info info = WEIR_WATCH_INFO_INIT;
@@ -51,7 +53,8 @@ static struct watch_pool *find(struct watch_pools *pools,
 }
 
 /* A new one, with counters of 0: it was made since the last time. */
-static bool add(struct watch_pools *pools, const struct weir_watch_id *id)
+static bool add(struct watch_pools *pools, const struct weir_watch_id *id,
+		const char *raw_name)
 {
 	struct watch_pool *pool;
 
@@ -66,7 +69,7 @@ static bool add(struct watch_pools *pools, const struct weir_watch_id *id)
 	}
 	pool = &pools->pool[pools->nr];
 	*pool = (struct watch_pool){ .pid = id->pid, .number = id->number };
-	watched_harmless(pool->name, sizeof(pool->name), id->name);
+	watched_harmless(pool->name, sizeof(pool->name), raw_name);
 	if (weir_watch_open(&pool->watch, id) != 0)
 		return false;
 	pool->before = calloc(pools->nr_cpus, sizeof(*pool->before));
@@ -80,7 +83,8 @@ static bool add(struct watch_pools *pools, const struct weir_watch_id *id)
 	return true;
 }
 
-static int look_at(const struct weir_watch_id *id, void *ctx)
+static int look_at(const struct weir_watch_id *id, const char *raw_name,
+		   void *ctx)
 {
 	struct watch_pools *pools = ctx;
 	struct watch_pool *pool = find(pools, id);
@@ -88,12 +92,13 @@ static int look_at(const struct weir_watch_id *id, void *ctx)
 	if (pool)
 		pool->listed = true;
 	else
-		add(pools, id);
+		add(pools, id, raw_name);
 	return 0;
 }
 
 void watch_pools_read(struct watch_pools *pools)
 {
+	struct wi_watch_listing listing = { .each = look_at, .ctx = pools };
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < pools->nr; i++) {
@@ -105,7 +110,7 @@ void watch_pools_read(struct watch_pools *pools)
 	pools->nr = kept;
 	for (unsigned i = 0; i < pools->nr; i++)
 		pools->pool[i].listed = false;
-	weir_watch_list(0, look_at, pools);
+	wi_watch_list(&listing, 0);
 	for (unsigned i = 0; i < pools->nr; i++)
 		read_pool(pools, &pools->pool[i]);
 }

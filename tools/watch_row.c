@@ -75,6 +75,19 @@ static const struct watch_meaning other = {
 	0
 };
 
+#define NR_MEANINGS (sizeof(meanings) / sizeof(meanings[0]))
+
+_Static_assert(NR_MEANINGS + 2 <= WATCH_MEANINGS, "a number for each");
+
+unsigned watch_meaning_number(const struct watch_meaning *meaning)
+{
+	if (meaning == &device)
+		return NR_MEANINGS;
+	if (meaning == &other)
+		return NR_MEANINGS + 1;
+	return (unsigned)(meaning - meanings);
+}
+
 static bool ends_with(const char *words, const char *end)
 {
 	size_t n = strlen(words), m = strlen(end);
@@ -84,7 +97,7 @@ static bool ends_with(const char *words, const char *end)
 
 const struct watch_meaning *watch_meaning(const char *name, const char *words)
 {
-	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+	for (size_t i = 0; i < NR_MEANINGS; i++)
 		if (ends_with(words, meanings[i].words))
 			return &meanings[i];
 	return name[0] >= '0' && name[0] <= '9' ? &device : &other;
@@ -107,6 +120,9 @@ static void copy_words(char *words, const char *line)
 		if (*at != ' ' || at[1] != ' ')
 			words[len++] = *at;
 	words[len] = '\0';
+	for (size_t i = 0; i < len; i++) /* it goes to terminals */
+		if (words[i] < ' ' || words[i] > '~')
+			words[i] = '?';
 }
 
 struct reading {

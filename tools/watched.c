@@ -4,14 +4,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os/os.h"
 #include "interval.h"
+#include "os/os.h"
 #include "tool.h"
+#include "watch/watch.h"
 
 void watched_harmless(char *out, size_t size, const char *text)
 {
@@ -35,15 +38,18 @@ void watched_harmless(char *out, size_t size, const char *text)
 	out[len] = '\0';
 }
 
-static void read_command(char *out, size_t size, int pid)
+/* As a thread of the process wrote it, up to 15 bytes. */
+static void read_program(char *out, size_t size, int pid)
 {
-	char path[64], text[64];
+	char path[64];
+	int len;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	if (wi_os_read_file(path, text, sizeof(text)) < 0)
-		snprintf(text, sizeof(text), "?");
-	text[strcspn(text, "\n")] = '\0';
-	watched_harmless(out, size, text);
+	len = wi_os_read_file(path, out, size);
+	if (len < 0)
+		snprintf(out, size, "?");
+	else if (len > 0 && out[len - 1] == '\n')
+		out[len - 1] = '\0';
 }
 
 /* ---- which -------------------------------------------------------------- */
@@ -51,25 +57,50 @@ static void read_command(char *out, size_t size, int pid)
 struct search {
 	struct watched_pools *pools;
 	const char *name; /* of the pool, or its number; NULL: any */
-	unsigned nr_others;
+	int pid;	  /* 0: any; then the name may be the program's */
 	int err;
 };
 
-static bool is_meant(const struct search *search, const char *name,
+/* The kernel keeps so many bytes of a program's name. */
+#define PROGRAM_MAX 15
+
+/* NAME means this text, as it is or as it is shown. */
+static bool is_name(const char *name, const char *raw)
+{
+	char shown[WATCHED_NAME];
+
+	watched_harmless(shown, sizeof(shown), raw);
+	return strcmp(name, raw) == 0 || strcmp(name, shown) == 0;
+}
+
+static bool is_program(const char *name, int pid)
+{
+	char program[64];
+
+	read_program(program, sizeof(program), pid);
+	return is_name(name, program) ||
+	       (strlen(program) == PROGRAM_MAX &&
+		strncmp(name, program, PROGRAM_MAX) == 0);
+}
+
+static bool is_meant(const struct search *search, const char *raw_name,
 		     const struct weir_watch_id *id)
 {
 	char number[24];
 
+	if (!search->name || is_name(search->name, raw_name))
+		return true;
+	if (!search->pid)
+		return is_program(search->name, id->pid);
 	snprintf(number, sizeof(number), "%" PRIu64, id->number);
-	return !search->name || strcmp(search->name, name) == 0 ||
-	       strcmp(search->name, id->name) == 0 ||
-	       strcmp(search->name, number) == 0;
+	return strcmp(search->name, number) == 0;
 }
 
 static int add(struct watched_pools *pools, const struct weir_watch_id *id,
-	       const char *name)
+	       const char *raw_name)
 {
 	struct watched *pool;
+	char program[64];
 	int err;
 
 	if (pools->nr == pools->capacity) {
@@ -83,28 +114,26 @@ static int add(struct watched_pools *pools, const struct weir_watch_id *id,
 	}
 	pool = &pools->pool[pools->nr];
 	*pool = (struct watched){ .pid = id->pid, .number = id->number };
-	snprintf(pool->name, sizeof(pool->name), "%s", name);
+	watched_harmless(pool->name, sizeof(pool->name), raw_name);
 	err = weir_watch_open(&pool->watch, id);
 	if (err != 0)
 		return err;
-	read_command(pool->command, sizeof(pool->command), id->pid);
+	read_program(program, sizeof(program), id->pid);
+	watched_harmless(pool->command, sizeof(pool->command), program);
 	watched_refresh(pool);
 	pools->nr++;
 	return 0;
 }
 
-static int look_at(const struct weir_watch_id *id, void *ctx)
+static int look_at(const struct weir_watch_id *id, const char *raw_name,
+		   void *ctx)
 {
 	struct search *search = ctx;
-	char name[WATCHED_NAME];
 	int err;
 
-	watched_harmless(name, sizeof(name), id->name);
-	if (!is_meant(search, name, id)) {
-		search->nr_others++;
+	if (!is_meant(search, raw_name, id))
 		return 0;
-	}
-	err = add(search->pools, id, name);
+	err = add(search->pools, id, raw_name);
 	if (err == -EPROTO)
 		search->pools->nr_strange++;
 	else if (err != 0 && err != -ENOENT) /* it may have just gone */
@@ -114,11 +143,41 @@ static int look_at(const struct weir_watch_id *id, void *ctx)
 
 /* ---- what is wrong ------------------------------------------------------ */
 
-static const char *hint_of_root(void)
+static bool lacks_ptrace(void)
 {
-	return geteuid() == 0 ? ""
-			      : " (those of other users are shown to root: "
-				"sudo)";
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	return syscall(SYS_capget, &head, data) == 0 &&
+	       !(data[0].effective & 1u << CAP_SYS_PTRACE);
+}
+
+/* Who may look where the caller may not. */
+static const char *who_may(void)
+{
+	if (geteuid() != 0)
+		return "be its user, or root (sudo); of a program with "
+		       "privileges of its own, root";
+	return lacks_ptrace()
+		       ? "that takes CAP_SYS_PTRACE, which this root lacks"
+		       : "not even this root may";
+}
+
+static void print_refused(char text[160], const struct watched_pools *pools)
+{
+	text[0] = '\0';
+	if (pools->nr_refused == 0)
+		return;
+	if (geteuid() == 0)
+		snprintf(text, 160,
+			 " (%u process%s may not be looked into: %s)",
+			 pools->nr_refused, pools->nr_refused == 1 ? "" : "es",
+			 who_may());
+	else
+		snprintf(text, 160,
+			 " (those of other users are shown to root: sudo)");
 }
 
 static int fail_process(int pid, int err, const char *what)
@@ -128,15 +187,14 @@ static int fail_process(int pid, int err, const char *what)
 				  "those that have pools",
 				  what);
 	if (err == -EPERM || err == -EACCES)
-		return tool_error("no permission to look into process %d: be "
-				  "its user, or root (sudo)",
-				  pid);
+		return tool_error("no permission to look into process %d: %s",
+				  pid, who_may());
 	return tool_error("process %d: %s", pid, strerror(-err));
 }
 
 static int fail_empty(const struct search *search, int pid)
 {
-	char shown[WATCHED_NAME];
+	char shown[WATCHED_NAME], refused[160];
 
 	if (search->pools->nr_strange)
 		return tool_error("%u pool%s made by another version of weir: "
@@ -145,8 +203,8 @@ static int fail_empty(const struct search *search, int pid)
 				  search->pools->nr_strange == 1 ? " was"
 								 : "s were");
 	if (search->err == -EPERM || search->err == -EACCES)
-		return tool_error("no permission to look at that pool: be the "
-				  "user of its process, or root (sudo)");
+		return tool_error("no permission to look at that pool: %s",
+				  who_may());
 	if (search->err != 0)
 		return tool_error("cannot look at that pool: %s",
 				  strerror(-search->err));
@@ -160,12 +218,13 @@ static int fail_empty(const struct search *search, int pid)
 		return tool_error("process %d has no pool that can be watched: "
 				  "it uses no weir, or hides its pools",
 				  pid);
+	print_refused(refused, search->pools);
 	if (search->name)
-		return tool_error("there is no pool '%s'; 'weir ps' lists "
-				  "those that there are%s",
-				  shown, hint_of_root());
+		return tool_error("there is no pool or program '%s'; 'weir ps' "
+				  "lists those that there are%s",
+				  shown, refused);
 	return tool_error("no process has a pool that can be watched%s",
-			  hint_of_root());
+			  refused);
 }
 
 /* "PID", "PID/NAME" or "NAME": the pid (0: none, -1: no process has it), and
@@ -193,13 +252,16 @@ static int split(const char *what, const char **name)
 int watched_open(struct watched_pools *pools, const char *what)
 {
 	struct search search = { .pools = pools };
+	struct wi_watch_listing listing = { .each = look_at, .ctx = &search };
 	char shown[WATCHED_NAME];
 	const int pid = split(what, &search.name);
 	int err = -ESRCH;
 
 	*pools = (struct watched_pools){ 0 };
+	search.pid = pid;
 	if (pid >= 0)
-		err = weir_watch_list(pid, look_at, &search);
+		err = wi_watch_list(&listing, pid);
+	pools->nr_refused = listing.nr_refused;
 	watched_harmless(shown, sizeof(shown), what ? what : "");
 	if (err != 0)
 		watched_close(pools);
@@ -275,6 +337,21 @@ const char *watched_gone(const struct watched *pool)
 	}
 }
 
+void watched_tell_left_out(const struct watched_pools *pools)
+{
+	char refused[160];
+
+	if (pools->nr_strange)
+		fprintf(stderr,
+			"weir: left out %u of another version of weir\n",
+			pools->nr_strange);
+	if (geteuid() != 0 || !lacks_ptrace())
+		return; /* there are always some, and the user knows */
+	print_refused(refused, pools);
+	if (refused[0])
+		fprintf(stderr, "weir: this may not be all%s\n", refused);
+}
+
 int watched_tell_gone(const struct watched *pool)
 {
 	return tool_error("the pool %s of process %d is gone: %s", pool->name,
@@ -291,6 +368,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'i':
 		request->interval_ns = interval_parse(state, arg);
 		return 0;
+	case 'n':
 	case 'c':
 		request->count =
 			tool_number(state, "count", arg, 1, UINT32_MAX);
@@ -324,7 +402,6 @@ int watched_parse(struct watched_request *request, int argc, char **argv,
 		.doc = doc,
 	};
 
-	return argp_parse(&argp, argc, argv, 0, NULL, request) == 0
-		       ? TOOL_OK
-		       : TOOL_USAGE;
+	return tool_parse(&argp, argc, argv, request) == 0 ? TOOL_OK
+							   : TOOL_USAGE;
 }

@@ -31,12 +31,14 @@ struct watched_pools {
 	struct watched *pool;
 	unsigned nr, capacity;
 	unsigned nr_strange; /* made by a library that ours does not know */
+	unsigned nr_refused; /* processes that may not be looked into */
 };
 
 /*
- * Opens the pools that `what` means: PID, NAME, PID/NAME, PID/NUMBER, or NULL
- * for each that there is. Returns TOOL_OK, or TOOL_FAILED when there is none
- * (then also a line on standard error says why and what to do).
+ * Opens the pools that `what` means: PID, NAME (of pools, or of the program),
+ * PID/NAME, PID/NUMBER, or NULL for each that there is. Returns TOOL_OK, or
+ * TOOL_FAILED when there is none (then also a line on standard error says why
+ * and what to do).
  */
 int watched_open(struct watched_pools *pools, const char *what);
 void watched_close(struct watched_pools *pools);
@@ -49,6 +51,9 @@ void watched_refresh(struct watched *pool);
 
 /* Why it does not, as "its process has ended"; NULL if it does. */
 const char *watched_gone(const struct watched *pool);
+
+/* Says on standard error what a list leaves out and should not, if anything. */
+void watched_tell_left_out(const struct watched_pools *pools);
 
 /* Says so on standard error. Returns TOOL_FAILED. */
 int watched_tell_gone(const struct watched *pool);

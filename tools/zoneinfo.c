@@ -247,6 +247,8 @@ int cmd_zoneinfo(int argc, char **argv)
 	status = watched_open(&pools, asked.what);
 	if (status == TOOL_OK)
 		status = print(&pools, asked.json);
+	else if (asked.json)
+		end_json(begin_json()); /* of no pool */
 	watched_close(&pools);
 	return status;
 }

@@ -62,11 +62,10 @@ struct weir_watch_info {
  * Pools that are being created are left out, and so are files that only look
  * like pools. In names, what is not printable ASCII is '?'.
  * Returns what each() returned if that was not 0, which ends the list; else 0,
- * or -ESRCH (no such process), -EPERM (the caller may not look into it, or /proc
- * hides it), or the error of a system call.
- * Threads: yes. Signals: no. Calls: getdents64, readlink, openat, fstat, stat,
- * fstatfs, fcntl, pread, close; kill with signal 0, which sends nothing.
- * Interrupts: none.
+ * or -ESRCH (no such process), -EPERM (the caller may not look into it, or
+ * /proc hides it), or the error of a system call. Threads: yes. Signals: no.
+ * Calls: getdents64, readlink, openat, fstat, stat, fstatfs, fcntl, pread,
+ * close; kill with signal 0, which sends nothing. Interrupts: none.
  */
 WEIR_API int
 weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),

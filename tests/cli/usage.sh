@@ -34,6 +34,21 @@ expect 0 '^Usage: weir bench' bench --help
 expect 0 '^Usage: weir demo' demo --help
 expect 0 '^Usage: weir size' size --help
 expect 0 '^Usage: weir watch-cpu' watch-cpu --help
+expect 0 '^Usage: weir ' -h
+for command in demo doctor bench size watch-cpu ps stat zoneinfo top metrics; do
+	expect 0 "^Usage: weir $command" "$command" -h
+done
+# A number of intervals is -n, and -c, in every command that has intervals.
+for command in 'stat 1' 'top 1' 'watch-cpu 0'; do
+	for option in -n -c --count; do
+		# shellcheck disable=SC2086 # two words
+		expect 2 "number from 1 to" $command $option 0
+	done
+done
+for command in ps zoneinfo metrics; do
+	expect 1 '(families|pools)": \[\]|built without JSON' \
+		"$command" --json 999999999
+done
 for command in ps stat zoneinfo top metrics; do
 	expect 0 "^  $command " --help
 	expect 0 "^Usage: weir $command" help "$command"
