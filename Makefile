@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 
 configure = cmake -S . -B '$(BUILD)' -DCMAKE_INSTALL_PREFIX='$(PREFIX)'
 
-.PHONY: all abi demo test prove bench plots picture install clean \
+.PHONY: all abi demo test prove bench plots picture install uninstall clean \
 	format tidy help product
 
 all: ## build the library and the weir command into build/
@@ -42,6 +42,10 @@ picture: product ## draw docs/top.svg, a screen of weir top, from a real run
 
 install: product ## install below PREFIX (/usr/local), staged by DESTDIR
 	@cmake --install '$(BUILD)'
+	@[ -n "$$DESTDIR" ] || scripts/after-install '$(BUILD)' '$(PREFIX)'
+
+uninstall: product ## remove what `make install` put below PREFIX
+	@scripts/uninstall '$(BUILD)' '$(PREFIX)'
 
 abi: product ## describe the ABI anew, after a release (CONTRIBUTING.md)
 	@scripts/check-abi --refresh '$(BUILD)/libweir.so'

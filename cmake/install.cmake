@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# Installation: public headers, both libraries, the command, manual pages, a
-# pkg-config file and a CMake package.
+# Installation: public headers, both libraries, the command with its completion
+# and docs/tuning.md, manual pages, a pkg-config file and a CMake package.
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
@@ -14,6 +14,13 @@ if(TARGET weir_tool)
 endif()
 install(DIRECTORY include/weir DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
+
+if(TARGET weir_tool)
+  install(FILES tools/completion.bash RENAME weir
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  # Where the command finds what its hints name (tool_tuning()).
+  install(FILES docs/tuning.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/weir)
+endif()
 
 # A page of section 3 tells of several functions: each other one gets a page
 # that leads there, made when the pages change.

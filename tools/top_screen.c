@@ -199,11 +199,12 @@ static void draw_head(struct screen *s)
 	char page[SAMPLE_TEXT], of[32] = "";
 
 	if (top->pools.nr > 1)
-		snprintf(of, sizeof(of), " (%u of %u, n: next)", top->shown + 1,
+		snprintf(of, sizeof(of), " %u of %u (n: next)", top->shown + 1,
 			 top->pools.nr);
 	attron(A_BOLD);
-	draw(s, "weir top: %s, process %d (%s)%s", pool->name, pool->pid,
-	     pool->command, of);
+	/* Names come last, for they may be longer than the line. */
+	draw(s, "weir top%s: %s, process %d (%s)", of, pool->name, pool->pid,
+	     pool->command);
 	attroff(A_BOLD);
 	draw(s, "%" PRIu64 " pages of %s, %u zone%s, %s; every %.4g s, h: help",
 	     top->now.stat.pages, sample_bytes(page, pool->info.page_size),
