@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "os/os.h"
 
@@ -52,7 +53,10 @@ bool interval_told_to_end(void)
 
 bool interval_sleep(uint64_t ns, int fd)
 {
-	struct pollfd input = { .fd = fd, .events = POLLIN };
+	struct pollfd files[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = STDOUT_FILENO }, /* has its reader gone? */
+	};
 
 	for (;;) {
 		uint64_t now = wi_os_now_ns();
@@ -63,8 +67,9 @@ bool interval_sleep(uint64_t ns, int fd)
 			return false;
 		left.tv_sec = (time_t)((ns - now) / 1000000000);
 		left.tv_nsec = (long)((ns - now) % 1000000000);
-		ready = ppoll(&input, 1, &left, &others);
-		if (input.revents & (POLLHUP | POLLERR | POLLNVAL))
+		ready = ppoll(files, 2, &left, &others);
+		if (files[0].revents & (POLLHUP | POLLERR | POLLNVAL) ||
+		    files[1].revents & (POLLHUP | POLLERR))
 			told_to_end = 1; /* the terminal is gone */
 		if (fd >= 0 && !told_to_end && ready != 0)
 			return true;

@@ -18,7 +18,8 @@ bool interval_told_to_end(void);
 
 /*
  * Waits until wi_os_now_ns() reaches `ns`, or it is told to end, or something
- * can be read from `fd` (-1: nothing is). A signal of another kind ends the
+ * can be read from `fd` (-1: nothing is). It is told to end, too, when nobody
+ * reads its output any more. A signal of another kind ends the
  * wait as well if there is an fd. True: there may be something to read.
  */
 bool interval_sleep(uint64_t ns, int fd);

@@ -13,18 +13,14 @@ void tool_need_json(void)
 
 static int print(json_t *object, size_t flags)
 {
-	int status = TOOL_FAILED;
+	int err;
 
-	if (object &&
-	    json_dumpf(object, stdout, flags | JSON_REAL_PRECISION(6)) == 0) {
-		putchar('\n');
-		status = TOOL_OK;
-	} else {
-		tool_error("cannot print the JSON: no memory, or the output "
-			   "is closed");
-	}
+	if (!object)
+		return tool_error("cannot print the JSON: no memory");
+	err = json_dumpf(object, stdout, flags | JSON_REAL_PRECISION(6));
 	json_decref(object);
-	return status;
+	putchar('\n');
+	return err == 0 ? TOOL_OK : tool_flush();
 }
 
 int json_finish(json_t *object)
@@ -36,9 +32,7 @@ int json_line(json_t *object)
 {
 	int status = print(object, JSON_COMPACT);
 
-	if (status == TOOL_OK && fflush(stdout) != 0)
-		return tool_error("cannot write the output");
-	return status;
+	return status == TOOL_OK ? tool_flush() : status;
 }
 
 #else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* weir: one program, several commands. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,21 @@ int tool_error(const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
+	return TOOL_FAILED;
+}
+
+int tool_flush(void)
+{
+	static bool told;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return TOOL_OK;
+	if (!told && errno != 0)
+		tool_error("cannot write the output: %s", strerror(errno));
+	else if (!told)
+		tool_error("cannot write the output");
+	told = true;
 	return TOOL_FAILED;
 }
 
@@ -169,7 +185,7 @@ static void ask_help(struct argp_state *state, struct request *request)
 	static char option[] = "--help";
 	static char *argv[] = { NULL, option, NULL };
 
-	if (request->argc < 2)
+	if (request->argc < 2 || strcmp(request->argv[1], "help") == 0)
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
 	request->command = find(request->argv[1]);
 	if (!request->command)
@@ -236,6 +252,26 @@ static char *list_commands(int key, const char *text, void *input)
 	return list;
 }
 
+/* Where a standard descriptor is closed, the next file that is opened would be
+ * taken for it. What stands there instead can neither be read nor written. */
+static void fill_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_PATH);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* However the program ends: output that got lost is a failure. */
+static void check_output(void)
+{
+	if (tool_flush() != TOOL_OK)
+		_exit(TOOL_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	const struct argp argp = {
@@ -248,8 +284,8 @@ int main(int argc, char **argv)
 	};
 	static char name[] = "weir";
 	struct request request = { NULL, 0, NULL };
-	int status;
-
+	fill_standard_files();
+	atexit(check_output);
 	argp_program_version = "weir " WEIR_VERSION;
 	argp_err_exit_status = TOOL_USAGE;
 	if (argc > 0)
@@ -257,9 +293,5 @@ int main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &request) != 0 ||
 	    !request.command)
 		return TOOL_USAGE;
-	status = run(request.command, request.argc, request.argv);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return tool_error("cannot write the output: %s",
-				  strerror(errno));
-	return status;
+	return run(request.command, request.argc, request.argv);
 }

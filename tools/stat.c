@@ -121,9 +121,7 @@ static int print(const struct watched_request *asked,
 		return TOOL_FAILED;
 	if (!asked->json)
 		print_line(before, now);
-	if (fflush(stdout) != 0)
-		return tool_error("cannot write the output");
-	return TOOL_OK;
+	return tool_flush();
 }
 
 /* The totals, then rates until it is told to end or the pool is gone. */

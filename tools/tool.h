@@ -78,6 +78,10 @@ void tool_need_json(void);
 uint64_t tool_number(struct argp_state *state, const char *option,
 		     const char *arg, uint64_t min, uint64_t max);
 
+/* Writes out what was printed. TOOL_OK; TOOL_FAILED, and once a line on
+ * standard error, if that is or was impossible. */
+int tool_flush(void);
+
 /* "weir: <sentence>" on standard error. Returns TOOL_FAILED. */
 int tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

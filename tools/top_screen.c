@@ -411,6 +411,14 @@ static void set_up_colours(void)
 	init_pair(PAIR_GONE, COLOR_WHITE, COLOR_RED);
 }
 
+static bool can_address_cursor(void)
+{
+	char name[] = "cup";
+	const char *sequence = tigetstr(name);
+
+	return sequence && sequence != (char *)-1;
+}
+
 int top_screen(struct top *top)
 {
 	struct screen screen = { .top = top };
@@ -419,6 +427,11 @@ int top_screen(struct top *top)
 
 	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		terminal = newterm(NULL, stdout, stdin);
+	if (terminal && !can_address_cursor()) { /* as "dumb" */
+		endwin();
+		delscreen(terminal);
+		terminal = NULL;
+	}
 	if (!terminal) {
 		tool_error("top needs a terminal that TERM describes; use "
 			   "--json or 'weir stat -i 1'");

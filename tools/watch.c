@@ -285,17 +285,13 @@ static int print_json(const struct watch *w, double seconds)
 {
 	json_t *cpus = json_array(), *object;
 	unsigned cpu = 0;
-	int err;
 
 	for (unsigned i = 0; i < w->nr_cpus; i++, cpu++) {
 		cpu = wi_cpuset_next(&w->cpus, cpu);
 		json_array_append_new(cpus, cpu_json(w, i, cpu, seconds));
 	}
 	object = json_pack("{sf so}", "seconds", seconds, "cpus", cpus);
-	err = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-	json_decref(object);
-	putchar('\n');
-	return err;
+	return json_line(object);
 }
 
 #else
@@ -316,9 +312,7 @@ static int print(struct watch *w, double seconds)
 		err = print_json(w, seconds);
 	else
 		print_text(w, seconds);
-	if (fflush(stdout) != 0 || err != 0)
-		return tool_error("cannot write the output");
-	return TOOL_OK;
+	return err == 0 ? tool_flush() : TOOL_FAILED;
 }
 
 /* ---- intervals ---------------------------------------------------------- */

@@ -158,8 +158,8 @@ static bool lacks_ptrace(void)
 static const char *who_may(void)
 {
 	if (geteuid() != 0)
-		return "be its user, or root (sudo); of a program with "
-		       "privileges of its own, root";
+		return "only its user and root may (sudo), and only root where "
+		       "the program has privileges of its own";
 	return lacks_ptrace()
 		       ? "that takes CAP_SYS_PTRACE, which this root lacks"
 		       : "not even this root may";

@@ -28,6 +28,7 @@ expect 0 '^  size' --help
 expect 0 '^  watch-cpu' --help
 expect 0 '^weir [0-9]+\.[0-9]+\.[0-9]+' --version
 expect 0 '^Usage: weir' help
+expect 0 '^Usage: weir \[' help help
 expect 0 '^Usage: weir doctor' help doctor
 expect 0 '^Usage: weir doctor' doctor --help
 expect 0 '^Usage: weir bench' bench --help
@@ -109,12 +110,31 @@ expect 2 'seconds from 0.01' watch-cpu 0 -i 0
 expect 2 'seconds from 0.01' watch-cpu 0 -i nan
 expect 2 'seconds from 0.01' watch-cpu 0 --interval=1s
 
-# Nothing is lost when nobody can take the output.
-if [ -w /dev/full ]; then
-	if "$weir" doctor >/dev/full 2>/dev/null; then
-		echo "weir doctor >/dev/full: exit status 0"
-		failed=1
+# Nothing is lost without a word when nobody can take the output.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+lost() {
+	[ $? = 1 ] && [ "$(grep -c '^weir: ' "$scratch/said")" = 1 ] &&
+		grep -q 'cannot write the output: ' "$scratch/said" && return
+	echo "weir $args: output is lost, and it says: $(cat "$scratch/said")"
+	failed=1
+}
+for args in --help --version 'ps --help' doctor 'size --in-use 9' \
+	'help top' 'watch-cpu 0 -n 1 -i 0.01'; do
+	# shellcheck disable=SC2086
+	if [ -w /dev/full ]; then
+		"$weir" $args >/dev/full 2>"$scratch/said"
+		lost
 	fi
+	# shellcheck disable=SC2086
+	"$weir" $args >&- 2>"$scratch/said"
+	lost
+done
+# A reader that goes is noticed, not only with the next line.
+timeout 30 "$weir" watch-cpu 0 -i 1000 2>/dev/null | head -n 1 >/dev/null
+if [ "${PIPESTATUS[0]}" = 124 ]; then
+	echo "weir watch-cpu: goes on although nobody reads"
+	failed=1
 fi
 
 # No line is wider than a terminal.

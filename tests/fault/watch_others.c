@@ -139,10 +139,12 @@ static void is_refused(pid_t pid)
 		 -EPERM);
 }
 
+static uid_t user; /* who has no other processes */
+
 static void be_nobody(void)
 {
-	CHECK_EQ(setgid(65534), 0);
-	CHECK_EQ(setuid(65534), 0);
+	CHECK_EQ(setgid(user), 0);
+	CHECK_EQ(setuid(user), 0);
 }
 
 /* --- the first thread has ended ------------------------------------------- */
@@ -404,6 +406,7 @@ int main(int argc, char **argv)
 		o.ready[1] = atoi(argv[1]);
 		own(&o);
 	}
+	user = 70000 + (uid_t)getpid();
 	without_first_thread();
 	for (unsigned i = 0; i < 2; i++)
 		in_child(watch_without_pidfd, &errors[i]);
