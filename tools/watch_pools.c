@@ -110,6 +110,7 @@ void watch_pools_read(struct watch_pools *pools)
 	pools->nr = kept;
 	for (unsigned i = 0; i < pools->nr; i++)
 		pools->pool[i].listed = false;
+	watched_raise_limit();
 	wi_watch_list(&listing, 0);
 	for (unsigned i = 0; i < pools->nr; i++)
 		read_pool(pools, &pools->pool[i]);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -125,6 +126,17 @@ static int add(struct watched_pools *pools, const struct weir_watch_id *id,
 	return 0;
 }
 
+/* A pool that is watched takes two descriptors. */
+void watched_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int look_at(const struct weir_watch_id *id, const char *raw_name,
 		   void *ctx)
 {
@@ -138,7 +150,7 @@ static int look_at(const struct weir_watch_id *id, const char *raw_name,
 		search->pools->nr_strange++;
 	else if (err != 0 && err != -ENOENT) /* it may have just gone */
 		search->err = err;
-	return err == -ENOMEM ? err : 0;
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE ? err : 0;
 }
 
 /* ---- what is wrong ------------------------------------------------------ */
@@ -259,14 +271,15 @@ int watched_open(struct watched_pools *pools, const char *what)
 
 	*pools = (struct watched_pools){ 0 };
 	search.pid = pid;
+	watched_raise_limit();
 	if (pid >= 0)
 		err = wi_watch_list(&listing, pid);
 	pools->nr_refused = listing.nr_refused;
 	watched_harmless(shown, sizeof(shown), what ? what : "");
 	if (err != 0)
 		watched_close(pools);
-	if (err == -ENOMEM)
-		return tool_error("no memory");
+	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+		return tool_error("cannot open all pools: %s", strerror(-err));
 	if (err != 0 && pid == 0)
 		return tool_error("cannot list processes: %s", strerror(-err));
 	if (err != 0)

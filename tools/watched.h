@@ -43,6 +43,9 @@ struct watched_pools {
 int watched_open(struct watched_pools *pools, const char *what);
 void watched_close(struct watched_pools *pools);
 
+/* As many files as the process may have; watched_open() does it. */
+void watched_raise_limit(void);
+
 /* TOOL_OK if there is just one; else a line on standard error lists them. */
 int watched_only(const struct watched_pools *pools, const char *what);
 

@@ -61,6 +61,12 @@ static bool is_its_own(const struct search *search,
 	       may_be_owner(search, found->file.uid);
 }
 
+/* The caller has no more of something: then nothing can be said. */
+static bool is_exhausted(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
 static int look_at(void *ctx, const char *folder, int fd)
 {
 	struct search *search = ctx;
@@ -72,7 +78,7 @@ static int look_at(void *ctx, const char *folder, int fd)
 	if (result == -EACCES || result == -EPERM)
 		search->nr_refused++;
 	if (result != 0)
-		return 0;
+		return is_exhausted(result) ? result : 0;
 	result = copy_descriptor(&found);
 	if (result == -EPROTO)
 		++*search->odd;
@@ -162,7 +168,7 @@ static int list_process(void *ctx, int pid)
 	if (list->has_ended)
 		return err;
 	list->listing->nr_refused += err == -EPERM;
-	return 0; /* others may be looked into */
+	return is_exhausted(err) ? err : 0; /* others may be looked into */
 }
 
 int wi_watch_list(struct wi_watch_listing *listing, int pid)

@@ -103,6 +103,20 @@ finds 1 "$pid/one"
 "$weir" ps "$pid/fifteen-bytes-$u" >/dev/null 2>&1 &&
 	fail "a program's name is taken for that of a pool"
 
+# All that there are, though descriptors for each would be too many.
+many=()
+for i in $(seq 30); do
+	many+=("many$i-$u")
+done
+start "many-$u" "${many[@]}"
+(ulimit -Sn 40 && finds 30 "many-$u"; exit $failed) || failed=1
+text=$(ulimit -n 40 && "$weir" ps "many-$u" 2>&1) &&
+	fail "not all pools, without a word: $text"
+grep -q '^weir: cannot open all pools: Too many open files' <<<"$text" ||
+	fail "it says: $text"
+kill -9 "$pid"
+wait "$pid" 2>/dev/null # without words
+
 # Nothing that a terminal acts on, wherever names are printed.
 for args in ps "zoneinfo $evil" "metrics $evil" "doctor $cpu" \
 	"watch-cpu $cpu -n 1 -i 0.1"; do

@@ -148,6 +148,26 @@ static void watcher(void *arg)
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 }
 
+/* With too few descriptors to look at a pool it is not said to be absent. */
+static void too_few(void *unused)
+{
+	struct weir_pool *pool = make(0);
+	struct rlimit limit;
+
+	(void)unused;
+	CHECK_EQ(weir_watch_list(getpid(), keep, NULL), 0);
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	/* One for the folder; none for what is in it. */
+	limit.rlim_cur = (rlim_t)dup(0) + 1;
+	CHECK_EQ(close((int)limit.rlim_cur - 1), 0);
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	CHECK_EQ(weir_watch_list(getpid(), keep, NULL), -EMFILE);
+	CHECK_EQ(weir_watch_list(0, keep, NULL), -EMFILE);
+	CHECK_EQ(weir_watch_open(&(struct weir_watch *){ NULL }, &found),
+		 -EMFILE);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+}
+
 /* The user of that child may have pools elsewhere. */
 static int is_not_of(const struct weir_watch_id *id, void *ctx)
 {
@@ -228,6 +248,7 @@ int main(void)
 		in_child(refuse, (void *)(uintptr_t)&owners[i]);
 	in_child(no_descriptors, NULL);
 	in_child(small_files, NULL);
+	in_child(too_few, NULL);
 	for (unsigned i = 0; i < nr_watchers; i++)
 		in_child(watcher, (void *)(uintptr_t)&watchers[i]);
 	printf("figures: %u refusals to owners, %u to watchers, 2 limits\n",
