@@ -269,6 +269,24 @@ static uint64_t moved(const struct moment *m, const char *words)
 	return sum;
 }
 
+/* Whatever the architecture calls it. */
+static bool is_timer(const struct watch_row *row)
+{
+	const char *what = watch_meaning(row->name, row->words)->what;
+
+	return strcmp(what, "timer tick") == 0;
+}
+
+static uint64_t ticks_of(const struct moment *m)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < m->after.nr; i++)
+		if (is_timer(&m->after.row[i]))
+			sum += watch_moved(&m->before, &m->after.row[i]);
+	return sum;
+}
+
 /* Threads that are runnable on one CPU. */
 struct crowd {
 	unsigned cpu, nr;
@@ -382,8 +400,7 @@ static void add_moment(struct doctor *d, struct moment *m, unsigned nr)
 	if (!add_unread(d, m, nr))
 		return;
 	for (unsigned i = 0; i < nr; i++) {
-		m[i].ticks = moved(&m[i], "Local timer interrupts") +
-			     moved(&m[i], "arch_timer");
+		m[i].ticks = ticks_of(&m[i]);
 		m[i].flushes = moved(&m[i], "TLB shootdowns");
 		if (m[i].ticks > TICKS_MAX && ticking++ < LINES_MAX)
 			add_tick(d, &m[i]);
@@ -402,8 +419,7 @@ static void add_moment(struct doctor *d, struct moment *m, unsigned nr)
 static bool has_timer(const struct watch_rows *rows)
 {
 	for (unsigned i = 0; i < rows->nr; i++)
-		if (strcmp(rows->row[i].words, "Local timer interrupts") == 0 ||
-		    strcmp(rows->row[i].words, "arch_timer") == 0)
+		if (is_timer(&rows->row[i]))
 			return true;
 	return false;
 }
