@@ -133,7 +133,7 @@ broken)
 	;;
 esac
 if [ "$machine" = bad ]; then
-	(for ((n = 1; n < 400; n++)); do
+	(for ((n = 1; n < 20000; n++)); do # until it is killed
 		counts $((100 + 10 * n)) $((5 + n))
 		sleep 0.02
 	done) &
