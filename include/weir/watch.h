@@ -9,6 +9,8 @@
  * its process closed that. Of a process with privileges that the watcher lacks
  * (set-user-ID, file capabilities, prctl(PR_SET_DUMPABLE, 0)) only by the
  * superuser, who needs CAP_SYS_PTRACE over its user namespace.
+ * One that a thread with descriptors of its own (unshare(CLONE_FILES)) has made
+ * is not found.
  * Which pools there are is read in /proc, so the watcher must see that process
  * there: the same PID namespace, or one above it, and no hidepid that hides it.
  *

@@ -160,6 +160,7 @@ int wi_os_process_read(struct wi_os_process *process, int pid)
 	if (got < 0)
 		return (int)got;
 	process->pid = (uint32_t)pid;
+	process->first_ended = strstr(text, "\nState:\tZ") != NULL;
 	for (int i = 0; i < 4; i++)
 		if (!find_number(text, "\nUid:", i, &process->uid[i]))
 			return -ESRCH;
@@ -299,22 +300,24 @@ static int look_at_thread(void *ctx, int tid)
 	snprintf(d->folder, sizeof(d->folder), "/proc/%d/task/%d/fd", d->pid,
 		 tid);
 	result = wi_os_each_number(d->folder, pass_descriptor, d);
-	/* It may have ended meanwhile. */
-	return result == -ENOENT || result == -ESRCH ? 0 : result;
+	/* It may have ended meanwhile, as the first one has. */
+	if (!d->any && (result == -ENOENT || result == -ESRCH))
+		return 0;
+	return result;
 }
 
-int wi_os_each_descriptor(int pid,
+int wi_os_each_descriptor(int pid, const struct wi_os_process *process,
 			  int (*each)(void *ctx, const char *folder, int fd),
 			  void *ctx)
 {
 	struct descriptors d = { .each = each, .ctx = ctx, .pid = pid };
 	char path[32];
-	int result;
 
-	snprintf(d.folder, sizeof(d.folder), "/proc/%d/fd", pid);
-	result = wi_os_each_number(d.folder, pass_descriptor, &d);
-	if (d.any || result != 0)
-		return result;
+	if (!process->first_ended) {
+		snprintf(d.folder, sizeof(d.folder), "/proc/%d/fd", pid);
+		return wi_os_each_number(d.folder, pass_descriptor, &d);
+	}
+	/* Its own folder is empty, and belongs to the superuser. */
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	return wi_os_each_number(path, look_at_thread, &d);
 }

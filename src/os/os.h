@@ -120,8 +120,9 @@ int wi_os_each_number(const char *path, int (*each)(void *ctx, int number),
 		      void *ctx);
 
 struct wi_os_process {
-	uint32_t pid;	 /* as it knows itself */
-	uint32_t uid[4]; /* real, effective, saved, of files */
+	uint32_t pid;	  /* as it knows itself */
+	uint32_t uid[4];  /* real, effective, saved, of files */
+	bool first_ended; /* its first thread; others may live */
 };
 
 /* -ESRCH or -ENOENT: there is none; -EPERM: there is, and /proc hides it. */
@@ -144,9 +145,9 @@ bool wi_os_process_is_gone(const struct wi_os_process_file *file);
 /*
  * Calls each() for each open descriptor of a process, with the folder of /proc
  * that lists it, as wi_os_each_number(). Threads share descriptors: the first
- * thread is asked, and when it has ended, or has none, the others.
+ * thread is asked, or when it has ended, another one.
  */
-int wi_os_each_descriptor(int pid,
+int wi_os_each_descriptor(int pid, const struct wi_os_process *process,
 			  int (*each)(void *ctx, const char *folder, int fd),
 			  void *ctx);
 

@@ -106,7 +106,8 @@ int wi_watch_find(int pid, int (*each)(struct wi_watch_found *, void *ctx),
 		return -ESRCH;
 	err = wi_os_process_read(&search.process, pid);
 	if (err == 0)
-		err = wi_os_each_descriptor(pid, look_at, &search);
+		err = wi_os_each_descriptor(pid, &search.process, look_at,
+					    &search);
 	if (search.has_ended) /* then it is no error of ours */
 		return err;
 	if (err == -ENOENT)
