@@ -122,7 +122,7 @@ endif()
 add_test(NAME tree_install COMMAND ${root}/scripts/check-install
   ${CMAKE_CURRENT_BINARY_DIR} WORKING_DIRECTORY ${root})
 set_tests_properties(tree_install PROPERTIES # as it writes into the tree
-  LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 120 RESOURCE_LOCK install)
+  LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 300 RESOURCE_LOCK install)
 file(GLOB models_run CONFIGURE_DEPENDS models/run)
 if(models_run)
   add_test(NAME tree_models COMMAND ${models_run} --quick -j 2

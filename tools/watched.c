@@ -281,7 +281,8 @@ int watched_open(struct watched_pools *pools, const char *what)
 	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 		return tool_error("cannot open all pools: %s", strerror(-err));
 	if (err != 0 && pid == 0)
-		return tool_error("cannot list processes in /proc: %s", strerror(-err));
+		return tool_error("cannot list processes in /proc: %s",
+				  strerror(-err));
 	if (err != 0)
 		return fail_process(pid, err, shown);
 	return pools->nr ? TOOL_OK : fail_empty(&search, pid);

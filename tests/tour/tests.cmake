@@ -8,5 +8,5 @@ if(TARGET weir_tool)
   add_test(NAME tour COMMAND bash ${root}/tests/tour/tour
     $<TARGET_FILE:weir_tool> $<TARGET_FILE:tour_load>)
   set_tests_properties(tour PROPERTIES
-    LABELS cli SKIP_RETURN_CODE 77 TIMEOUT 120 PROCESSORS 2)
+    LABELS cli SKIP_RETURN_CODE 77 TIMEOUT 240 PROCESSORS 2)
 endif()
