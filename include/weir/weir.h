@@ -288,12 +288,21 @@ WEIR_API void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst);
  */
 WEIR_API void weir_tick(struct weir_pool *pool);
 
+/*
+ * Flag of struct weir_drain_opts: the CPUs that `cpus` names may be asked by
+ * membarrier, quiet and polling ones too. For CPUs whose thread has ended or
+ * stopped polling, so that their pages stay pending: nobody is interrupted
+ * where no thread of this process runs. One that does is interrupted, once.
+ */
+#define WEIR_DRAIN_INTERRUPT 0x1u
+
 /* Options of weir_drain(); begin with WEIR_DRAIN_OPTS_INIT. */
 struct weir_drain_opts {
 	size_t size;
 	const char *cpus;    /* a cpulist; NULL: every CPU */
 	uint64_t want_pages; /* stop when as many were drained; 0: all */
 	uint64_t wait_ns;    /* for evidence; 0: the pool's wait_ns */
+	unsigned flags;	     /* WEIR_DRAIN_...; none */
 };
 
 #define WEIR_DRAIN_OPTS_INIT WEIR_SIZED(weir_drain_opts)
@@ -327,7 +336,8 @@ struct weir_drain_result {
  * (ordinary CPUs), nanosleep, to ask for a thread tgkill with signal 0 and a
  * read of /proc/self/task, once a thread gettid. Interrupts: at most one on
  * each ordinary CPU on which a thread of this process runs and makes no
- * progress; quiet and polling CPUs: none.
+ * progress; quiet and polling CPUs: none, but with WEIR_DRAIN_INTERRUPT as
+ * ordinary ones.
  */
 WEIR_API int weir_drain(struct weir_pool *pool,
 			const struct weir_drain_opts *opts,

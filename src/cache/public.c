@@ -92,6 +92,16 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 			  opts->size);
 		return -EINVAL;
 	}
+	if (opts->flags & ~WEIR_DRAIN_INTERRUPT) {
+		wi_report_flags(opts->flags);
+		return -EINVAL;
+	}
+	request.may_interrupt = opts->flags & WEIR_DRAIN_INTERRUPT;
+	if (request.may_interrupt && opts->cpus == NULL) {
+		wi_report("flags: WEIR_DRAIN_INTERRUPT is for CPUs that `cpus` "
+			  "names");
+		return -EINVAL;
+	}
 	if (opts->cpus != NULL) {
 		err = wi_machine_cpus(&cpus, cache->drain.nr_cpus, opts->cpus,
 				      "cpus");
