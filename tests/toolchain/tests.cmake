@@ -7,4 +7,8 @@ if(NOT WEIR_SANITIZE)
     COMMAND ${root}/tests/toolchain/run --build ${CMAKE_CURRENT_BINARY_DIR})
   set_tests_properties(toolchain PROPERTIES
     LABELS toolchain SKIP_RETURN_CODE 77 TIMEOUT 600 PROCESSORS 2)
+  add_test(NAME toolchain_stepped
+    COMMAND ${root}/tests/toolchain/stepped ${CMAKE_CURRENT_BINARY_DIR})
+  set_tests_properties(toolchain_stepped PROPERTIES
+    LABELS toolchain SKIP_RETURN_CODE 77 TIMEOUT 120)
 endif()

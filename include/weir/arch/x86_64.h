@@ -99,8 +99,14 @@
 #define WEIR_X86_SIGNATURE                                                     \
 	"	.byte 0x0f, 0xb9, 0x3d\n"                                      \
 	"	.long 0x53053053\n"
-#define WEIR_X86_COLD "	.subsection 1\n"
-#define WEIR_X86_HOT "	.previous\n"
+/* With a name of its own, for debuggers and profilers. */
+#define WEIR_X86_COLD                                                          \
+	"	.subsection 1\n"                                               \
+	"	.type weir_unlikely.%=, @function\n"                           \
+	"weir_unlikely.%=:\n"
+#define WEIR_X86_HOT                                                           \
+	"	.size weir_unlikely.%=, . - weir_unlikely.%=\n"                \
+	"	.previous\n"
 
 /* Arm, find this CPU's area. */
 #define WEIR_X86_ENTER                                                         \
