@@ -27,7 +27,7 @@ static int put(const char *file, const char *text)
 }
 
 /* Where calls to one CPU pass: the first of the functions that can be probed.
- * It is inlined from 6.12 on; in 5.10 the second is not called. */
+ * It is gone from 6.12 on. */
 static const char *const one[] = {
 	"p:vm/call send_call_function_single_ipi to=%di:s32",
 	"p:vm/call native_send_call_func_single_ipi to=%di:s32",
