@@ -175,7 +175,8 @@ static int look_around(struct demo *demo)
 		return tool_error("no memory");
 	wi_topology_read(topology, NULL);
 	machine->nr_cpus = topology->nr_cpus;
-	machine->node = topology->nr_nodes > 1 ? topology->node_id[0] + 1 : 0;
+	machine->node =
+		topology->nr_nodes > 1 ? topology->node_id[0] : WEIR_NODE_ANY;
 	machine->has_sequences = sequences_work();
 	machine->has_membarrier = wi_grace_has_membarrier();
 	if (demo->cpu >= 0 && !demo_go_to((unsigned)demo->cpu)) {

@@ -48,7 +48,7 @@ struct weir_stat {
 struct weir_stat_zone {
 	size_t size;
 	uint64_t pages, free;
-	int node; /* the kernel's number of its node; -1: any */
+	int node; /* the kernel's number of its node; WEIR_NODE_ANY */
 	uint64_t free_runs[WEIR_ORDER_MAX + 1]; /* aligned, by order */
 };
 

@@ -94,6 +94,9 @@ struct weir_pool;
 /* The largest order: a run of 2^18 pages, 1 GiB of 4 KiB pages. */
 #define WEIR_ORDER_MAX 18
 
+/* Instead of the kernel's number of a NUMA node: no certain one. */
+#define WEIR_NODE_ANY (-1)
+
 /* Where a pool's pages come from. */
 enum weir_backing {
 	WEIR_BACKING_ANON,    /* anonymous memory, small pages */
@@ -129,7 +132,8 @@ enum weir_mode {
 
 /*
  * Options of a pool; begin with WEIR_POOL_OPTS_INIT and set what matters.
- * A field that is 0 or NULL has the default that its comment tells.
+ * A field that is 0 or NULL has the default that its comment tells; only in
+ * `node` 0 is a value, node 0.
  */
 struct weir_pool_opts {
 	size_t size;	    /* of this struct: WEIR_POOL_OPTS_INIT sets it */
@@ -138,10 +142,12 @@ struct weir_pool_opts {
 	enum weir_backing backing; /* WEIR_BACKING_ANON */
 	unsigned flags;		   /* WEIR_POOL_...; none */
 	int fd;	  /* of a memfd; used with WEIR_BACKING_MEMFD only */
-	int node; /* 1 + the NUMA node all pages come from; 0: every node, in
-		   * a zone each, if there are several (where binding memory
-		   * is forbidden: the node of the CPU that touches it first).
-		   * Of a region it is only told in statistics. */
+	int node; /* the kernel's number of the NUMA node that all pages come
+		   * from; WEIR_NODE_ANY, which the initialiser sets: every
+		   * node that has CPUs and whose memory this process may use,
+		   * in a zone each (where binding memory is refused: the node
+		   * of the CPU that touches it first). For a region it is only
+		   * shown in statistics. */
 	uint64_t fd_offset; /* bytes, a multiple of the kernel's page */
 	void *region;	    /* aligned to page_size and to the kernel's page;
 			     * weir cannot see whether it is mapped, or
@@ -158,7 +164,23 @@ struct weir_pool_opts {
 	const char *name; /* for messages, to 31 bytes; "pool" */
 };
 
-#define WEIR_POOL_OPTS_INIT WEIR_SIZED(weir_pool_opts)
+#ifdef __cplusplus
+extern "C++" {
+WEIR_CONSTEXPR weir_pool_opts weir_sized_pool_opts()
+{
+	weir_pool_opts result = weir_sized<weir_pool_opts>();
+
+	result.node = WEIR_NODE_ANY;
+	return result;
+}
+}
+#define WEIR_POOL_OPTS_INIT weir_sized_pool_opts()
+#else
+#define WEIR_POOL_OPTS_INIT                                                    \
+	{                                                                      \
+		.size = sizeof(struct weir_pool_opts), .node = WEIR_NODE_ANY   \
+	}
+#endif
 
 /* Flags of allocations. */
 #define WEIR_NOWAIT 0x1u   /* lists and zones only; fails with EAGAIN */
@@ -208,9 +230,11 @@ WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
 			     size_t *bytes, size_t *page_size);
 
 /*
- * Allocates a run of 2^order pages, aligned to its size. `order`: 0 to
- * WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT, WEIR_ZERO (without it the content is
- * undefined), WEIR_THISNODE.
+ * Allocates a run of 2^order pages, aligned to its size in the pool; in memory,
+ * too, as far as the pool's first byte is: a region's as the caller aligned it,
+ * any other's to the largest run in it (above 1 GiB: where the address space
+ * has such a place). `order`: 0 to WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT,
+ * WEIR_ZERO (without it the content is undefined), WEIR_THISNODE.
  * Returns the first page, or NULL with errno ENOMEM: there is none (after a
  * complete drain that found none; orders above 0: no free run; or without one,
  * when the pool never had so many pages); EAGAIN: not

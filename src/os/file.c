@@ -30,6 +30,75 @@ static long read_up_to(int fd, char *buf, size_t len)
 	return (long)done;
 }
 
+/* Where a search for a line that begins with `prefix` stands. */
+struct search {
+	const char *prefix;
+	size_t matched; /* characters of it that this line has so far */
+	bool is_other;	/* this line begins otherwise */
+	char *buf;
+	size_t len, got;
+};
+
+/* The next character of the file; true when the line has ended. */
+static bool find_line(struct search *s, char c)
+{
+	if (!s->is_other && s->prefix[s->matched] == '\0') {
+		if (c == '\n')
+			return true;
+		if (s->got < s->len)
+			s->buf[s->got] = c;
+		s->got++;
+	} else if (c == '\n') {
+		s->matched = 0;
+		s->is_other = false;
+	} else if (!s->is_other && c == s->prefix[s->matched]) {
+		s->matched++;
+	} else {
+		s->is_other = true;
+	}
+	return false;
+}
+
+/* Reads on until the line has ended, or the file; -1 and errno. */
+static long search_file(int fd, struct search *s)
+{
+	char part[512];
+	long got;
+
+	do {
+		got = read_up_to(fd, part, sizeof(part));
+		for (long i = 0; i < got; i++)
+			if (find_line(s, part[i]))
+				return 0;
+	} while (got == (long)sizeof(part));
+	return got < 0 ? got : 0;
+}
+
+int wi_os_read_line(const char *path, const char *prefix, char *buf, size_t len)
+{
+	struct search s = { .prefix = prefix, .buf = buf, .len = len };
+	int saved = errno, result, fd;
+
+	if (len == 0)
+		return -EINVAL;
+	buf[0] = '\0';
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return wi_os_failure(saved);
+	if (search_file(fd, &s) < 0)
+		result = wi_os_failure(saved);
+	else if (s.is_other || prefix[s.matched] != '\0')
+		result = -ENODATA;
+	else if (s.got >= len) /* no space for the NUL */
+		result = -EFBIG;
+	else
+		result = (int)s.got;
+	buf[result < 0 ? 0 : result] = '\0';
+	(void)syscall(SYS_close, fd);
+	errno = saved;
+	return result;
+}
+
 int wi_os_read_file(const char *path, char *buf, size_t len)
 {
 	int saved = errno, result, fd;

@@ -23,6 +23,9 @@
 /* By value, for headers older than the kernel: */
 #define MADV_POPULATE_WRITE_ 23 /* Linux 5.14 */
 #define MPOL_PREFERRED_ 1	/* <linux/mempolicy.h> */
+#define MPOL_BIND_ 2
+#define MPOL_MODE_FLAGS_ 0xe000
+#define NODES 1024 /* what the kernel can number */
 #define HUGETLBFS_MAGIC_ 0x958458f6u
 
 /* A mapping request with its open ends filled in. */
@@ -251,7 +254,7 @@ int wi_os_lock(void *p, size_t bytes)
 
 int wi_os_bind(void *p, size_t bytes, unsigned node)
 {
-	enum { WORD_BITS = 8 * sizeof(unsigned long), NODES = 1024 };
+	enum { WORD_BITS = 8 * sizeof(unsigned long) };
 	unsigned long mask[NODES / WORD_BITS] = { 0 };
 	int saved = errno;
 
@@ -262,6 +265,22 @@ int wi_os_bind(void *p, size_t bytes, unsigned node)
 	if (syscall(SYS_mbind, p, bytes, MPOL_PREFERRED_, mask, NODES + 1ul, 0))
 		return wi_os_failure(saved);
 	return 0;
+}
+
+bool wi_os_bound_nodes(uint64_t *words, size_t nr_words)
+{
+	uint64_t mask[NODES / 64] = { 0 };
+	int saved = errno, mode = 0;
+	/* The kernel writes whole words of NODES bits at most. */
+	long error =
+		syscall(SYS_get_mempolicy, &mode, mask, NODES + 0ul, NULL, 0ul);
+
+	errno = saved;
+	if (error != 0 || (mode & ~MPOL_MODE_FLAGS_) != MPOL_BIND_)
+		return false;
+	for (size_t i = 0; i < nr_words; i++)
+		words[i] = i < NODES / 64 ? mask[i] : 0;
+	return true;
 }
 
 /* ---- explicit huge pages ---------------------------------------------- */

@@ -67,6 +67,13 @@ int wi_os_lock(void *p, size_t bytes);
  * can. -ENOSYS where the kernel has no nodes. */
 int wi_os_bind(void *p, size_t bytes, unsigned node);
 
+/*
+ * The nodes to which the calling thread's memory is bound (MPOL_BIND, as
+ * numactl --membind does), node n being bit n % 64 of word n / 64; false: to
+ * none, or the kernel does not answer.
+ */
+bool wi_os_bound_nodes(uint64_t *words, size_t nr_words);
+
 /* The kernel's default hugetlb page size; 0: there is none. */
 size_t wi_os_huge_size(void);
 
@@ -287,5 +294,13 @@ bool wi_os_env_is_set(const char *name);
  * list of CPUs is a wrong list. Needs no heap.
  */
 int wi_os_read_file(const char *path, char *buf, size_t len);
+
+/*
+ * The rest of the first line that begins with `prefix`, NUL-terminated, of a
+ * file of any length. Its length, or a negative errno: -ENODATA when there is
+ * no such line, -EFBIG when what it has does not fit. Needs no heap.
+ */
+int wi_os_read_line(const char *path, const char *prefix, char *buf,
+		    size_t len);
 
 #endif

@@ -33,23 +33,23 @@ static const char *refusal(const struct wi_pool *pool, uint64_t offset,
 			   unsigned order)
 {
 	uint64_t run, within;
+	unsigned zone;
 
 	if (offset >= pool->bytes)
 		return "not a page of this pool";
 	if (order > WEIR_ORDER_MAX)
 		return "no such order";
 	run = pool->page_size << order;
-	within = offset;
-	if (pool->nr_zones > 1)
-		within -= (uint64_t)wi_pool_zone_of(pool, offset) *
-				  pool->zone_pages
-			  << pool->page_shift;
+	zone = wi_pool_zone_of(pool, offset);
+	within = offset - (zone * pool->zone_pages << pool->page_shift);
 	if (within & (run - 1))
 		return within & (pool->page_size - 1)
 			       ? "not the first byte of a page"
 			       : "not the first page of a run of that order";
 	if (run > pool->bytes - offset)
 		return "a run of that order would reach past the pool";
+	if (order > pool->zone_order[zone])
+		return "not the first page of a run of that order";
 	return NULL;
 }
 
@@ -115,6 +115,8 @@ static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 	const unsigned order = wi_pool_order_of_kind(kind);
 	size_t got = 0, chunk, more;
 
+	if (order > pool->zone_order[zone])
+		return 0; /* none that is aligned in the pool */
 	do {
 		chunk = wi_min_u64(n - got, CHUNK);
 		more = wi_zone_claim(pool->zone[zone], order, chunk,
@@ -220,7 +222,7 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 	_Static_assert(sizeof(void *) == sizeof(uint64_t), "tokens in place");
 	uint64_t *tokens = (uint64_t *)(void *)pages;
 	const unsigned kind = wi_pool_kind_of_order(order);
-	const uint64_t runs = pool->bytes >> pool->page_shift >> order;
+	const uint64_t runs = pool->nr_runs[order];
 	struct wi_shortage shortage = { .why = WI_FAIL_EMPTY };
 	const struct wi_get get = {
 		.kind = kind,

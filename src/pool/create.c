@@ -17,8 +17,9 @@
 #define DEFAULT_PAGE 4096
 #define DEFAULT_BATCH 64
 #define DEFAULT_WAIT_NS 10000000
-#define LISTED_MAX 16 /* pages that WEIR_DESTROY_LIST prints */
-#define OPTS_MAX 4096 /* bytes of options, of whatever version */
+#define LISTED_MAX 16  /* pages that WEIR_DESTROY_LIST prints */
+#define OPTS_MAX 4096  /* bytes of options, of whatever version */
+#define NODES_MAX 1024 /* what the kernel can number */
 
 #define ALL_POOL_FLAGS                                                         \
 	(WEIR_POOL_CHECKED | WEIR_POOL_PREFAULT | WEIR_POOL_LOCK |             \
@@ -133,34 +134,64 @@ static int read_opts(struct weir_pool_opts *o,
 
 /* --- zones ------------------------------------------------------------- */
 
-/* What the options say, and how many zones of how many pages: equal shares,
- * rounded so that runs stay aligned in memory as far as that leaves them about
- * equal. */
+/*
+ * Zones of several nodes begin at multiples of a unit, so that the runs they
+ * serve are aligned in the pool: the largest power of two of which each zone
+ * has sixteen, and at least a block. A later zone serves no order above its
+ * begin's alignment (wi_live_zone_order()). `least` is what a binding to a node
+ * must be a multiple of.
+ */
+static uint64_t zone_unit(uint64_t share, uint64_t least)
+{
+	uint64_t unit = 512;
+
+	while (unit < UINT64_C(1) << WEIR_ORDER_MAX && unit * 16 <= share)
+		unit *= 2;
+	return wi_max_u64(unit, least);
+}
+
+/* The pages of the kernel that the pool's memory consists of, in its own. */
+static uint64_t binding_pages(const struct weir_pool_opts *o)
+{
+	uint64_t bytes = 0;
+	struct stat st;
+
+	if (o->backing == WEIR_BACKING_HUGETLB)
+		bytes = wi_os_huge_size();
+	else if (o->backing == WEIR_BACKING_MEMFD && fstat(o->fd, &st) == 0)
+		bytes = (uint64_t)st.st_blksize; /* hugetlbfs: a huge page */
+	return wi_is_pow2(bytes) && bytes <= GIB ? bytes / o->page_size : 0;
+}
+
+/* What the options say, and how many zones of how many pages: about equal
+ * shares. */
 static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	const struct wi_topology *topology = &pool->machine.topology;
-	uint64_t nr_pages = o->capacity / o->page_size;
-	uint64_t share, unit = 512;
+	uint64_t nr_pages = o->capacity / o->page_size, share;
 	unsigned zones = topology->nr_nodes;
 
 	pool->bytes = o->capacity;
 	pool->page_size = o->page_size;
 	pool->page_shift = wi_lowest_bit(o->page_size);
 	strcpy(pool->name, o->name);
-	if (o->node < 0 || o->node > (int)WI_NODES_MAX * 16)
-		REFUSE("node: %d is not 0 or 1 + a node's number", o->node);
-	if (o->node != 0 || o->backing == WEIR_BACKING_REGION)
+	if (o->node < WEIR_NODE_ANY || o->node >= NODES_MAX)
+		REFUSE("node: %d is neither a node's number nor WEIR_NODE_ANY",
+		       o->node);
+	if (o->node != WEIR_NODE_ANY || o->backing == WEIR_BACKING_REGION)
 		zones = 1;
 	while (zones > 1 && nr_pages / zones < UINT64_C(8) * 512)
 		zones--;
 	share = wi_div_round_up(nr_pages, zones);
-	while (unit < UINT64_C(1) << WEIR_ORDER_MAX && unit * 16 <= share)
-		unit *= 2;
-	pool->zone_pages = zones == 1 ? nr_pages : wi_round_up(share, unit);
+	pool->zone_pages = nr_pages;
+	if (zones > 1)
+		pool->zone_pages = wi_min_u64(
+			nr_pages,
+			wi_round_up(share, zone_unit(share, binding_pages(o))));
 	pool->nr_zones = (unsigned)wi_div_round_up(nr_pages, pool->zone_pages);
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
-		pool->node[zone] = pool->nr_zones > 1 ? topology->node_id[zone]
-						      : o->node - 1;
+		pool->node[zone] =
+			pool->nr_zones > 1 ? topology->node_id[zone] : o->node;
 	return 0;
 }
 
@@ -191,18 +222,22 @@ static int report_huge(const struct weir_pool_opts *o, size_t huge, int err)
 	return err;
 }
 
+static uint64_t floor_pow2(uint64_t n)
+{
+	return UINT64_C(1) << wi_highest_bit(n);
+}
+
 static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	struct wi_os_map map = {
 		.bytes = o->capacity,
 		.no_fork = true,
-		/* Runs are aligned in memory up to 1 GiB. */
-		.align = wi_max_u64(wi_min_u64(o->capacity, GIB), o->page_size),
+		/* Runs are aligned in memory, up to the largest there is. */
+		.align = wi_min_u64(floor_pow2(o->capacity),
+				    o->page_size << WEIR_ORDER_MAX),
 	};
 	int err;
 
-	while (!wi_is_pow2(map.align))
-		map.align &= map.align - 1;
 	if (o->backing == WEIR_BACKING_REGION) {
 		pool->base = o->region;
 		return 0;
@@ -233,6 +268,10 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		map.backing = WI_OS_ANON;
 	}
 	err = wi_os_map((void **)&pool->base, &map);
+	if (err == -ENOMEM && map.align > GIB) { /* the largest pools */
+		map.align = wi_max_u64(GIB, o->page_size);
+		err = wi_os_map((void **)&pool->base, &map);
+	}
 	pool->owns_pages = err == 0;
 	pool->private_pages = err == 0 && map.backing != WI_OS_FD;
 	if (err == 0)
@@ -249,32 +288,48 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return err;
 }
 
-/* May a pool do without the binding? A kernel without nodes has node 0 only;
- * many containers forbid it, and then memory comes from the node of the CPU
- * that touches it first, which is as a rule the right one. */
-static bool can_stay_unbound(const struct weir_pool_opts *o, int err)
+/* Why memory cannot be bound to the node that the caller named. */
+static void report_node(const struct wi_pool *pool, int node, int err)
 {
-	return err == -ENOSYS ? o->node <= 1 : err == -EPERM && o->node == 0;
+	const struct wi_topology *topology = &pool->machine.topology;
+	char nodes[128];
+
+	if (wi_cpuset_test(&topology->memory_nodes, (unsigned)node) ||
+	    wi_cpuset_is_empty(&topology->memory_nodes) ||
+	    wi_cpuset_format(&topology->memory_nodes, nodes, sizeof(nodes)) < 0)
+		wi_report("node: memory cannot be bound to node %d (errno %d)",
+			  node, -err);
+	else
+		wi_report("node: %d has no memory that this process may use; "
+			  "nodes with such memory: %s",
+			  node, nodes);
 }
 
-/* Binds zones to their nodes. A node the machine lacks is refused. */
+/*
+ * Binds zones to their nodes. A node that the caller named must be had; a
+ * kernel without nodes has node 0 only. Otherwise a refusal is no error (many
+ * containers forbid the call): memory then comes from the node of the CPU that
+ * touches it first, which is as a rule the right one.
+ */
 static int bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
 		uint64_t first = zone * pool->zone_pages << pool->page_shift;
 		uint64_t bytes = pages_of_zone(pool, zone) << pool->page_shift;
-		int err;
+		int node = pool->node[zone], err;
 
-		if (pool->node[zone] < 0 || !pool->owns_pages)
+		if (node == WEIR_NODE_ANY || !pool->owns_pages)
 			continue;
-		err = wi_os_bind(pool->base + first, bytes,
-				 (unsigned)pool->node[zone]);
-		if (err != 0 && !can_stay_unbound(o, err)) {
-			wi_report("node: memory cannot be bound to node %d "
-				  "(errno %d)",
-				  pool->node[zone], -err);
+		err = wi_os_bind(pool->base + first, bytes, (unsigned)node);
+		if (err == 0 || (err == -ENOSYS && o->node == 0))
+			continue;
+		if (o->node != WEIR_NODE_ANY) {
+			report_node(pool, node, err);
 			return err == -ENOSYS ? -EINVAL : err;
 		}
+		pool->node[zone] = WEIR_NODE_ANY;
+		((struct wi_live *)(void *)pool->meta)->node[zone] =
+			WEIR_NODE_ANY;
 	}
 	return 0;
 }
@@ -423,6 +478,20 @@ static void unmake(struct wi_pool *pool)
 	wi_os_unmap(pool, sizeof(*pool));
 }
 
+static void init_zone(struct wi_pool *pool, unsigned zone)
+{
+	const struct wi_live *live = pool->view.live;
+	const struct wi_live_layout *l = &live->layout;
+	const uint64_t nr_pages = pages_of_zone(pool, zone);
+	const unsigned order = wi_live_zone_order(live, zone);
+
+	pool->zone[zone] = wi_zone_init(
+		pool->meta + l->zones + zone * l->zone_bytes, nr_pages);
+	pool->zone_order[zone] = (uint8_t)order;
+	for (unsigned i = 0; i <= order; i++)
+		pool->nr_runs[i] += nr_pages >> i;
+}
+
 static int build(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	int err = wi_pool_map_meta(pool, o);
@@ -433,13 +502,8 @@ static int build(struct wi_pool *pool, const struct weir_pool_opts *o)
 		err = bind_zones(pool, o);
 	if (err != 0)
 		return err;
-	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
-		const struct wi_live_layout *l = &pool->view.live->layout;
-
-		pool->zone[zone] = wi_zone_init(pool->meta + l->zones +
-							zone * l->zone_bytes,
-						pages_of_zone(pool, zone));
-	}
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		init_zone(pool, zone);
 	err = make_handle(pool);
 	if (err == 0)
 		err = back_now(pool, o);

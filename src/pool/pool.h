@@ -37,7 +37,9 @@ struct wi_pool {
 	unsigned page_shift, nr_zones;
 	uint64_t zone_pages; /* in each zone but the last */
 	struct wi_zone *zone[WI_NODES_MAX];
-	int node[WI_NODES_MAX]; /* the kernel's number; -1: any */
+	uint8_t zone_order[WI_NODES_MAX];     /* the largest that it serves */
+	uint64_t nr_runs[WEIR_ORDER_MAX + 1]; /* in all zones, if all is free */
+	int node[WI_NODES_MAX]; /* the kernel's number; WEIR_NODE_ANY */
 	uint8_t *checks;	/* a byte a page (checked.c); NULL */
 	char name[32];
 	struct weir_pool *handle;

@@ -18,6 +18,16 @@ uint64_t wi_live_zone_pages(const struct wi_live *live, unsigned zone)
 			  nr_pages(live) - zone * live->zone_pages);
 }
 
+unsigned wi_live_zone_order(const struct wi_live *live, unsigned zone)
+{
+	unsigned order = wi_highest_bit(wi_live_zone_pages(live, zone));
+
+	if (zone > 0)
+		order = (unsigned)wi_min_u64(
+			order, wi_lowest_bit(zone * live->zone_pages));
+	return (unsigned)wi_min_u64(order, WEIR_ORDER_MAX);
+}
+
 struct wi_live_layout wi_live_lay_out(const struct wi_live *live)
 {
 	const unsigned nr_cpus = live->nr_cpus, nr_zones = live->nr_zones;

@@ -53,6 +53,13 @@ struct wi_live_layout wi_live_lay_out(const struct wi_live *live);
 /* Pages of one of its zones. */
 uint64_t wi_live_zone_pages(const struct wi_live *live, unsigned zone);
 
+/*
+ * The largest order that a zone serves. The first begins at a multiple of any;
+ * a later one serves runs only up to the alignment of its begin, so that they
+ * are aligned in the pool and in memory.
+ */
+unsigned wi_live_zone_order(const struct wi_live *live, unsigned zone);
+
 /* The memory says what there is, now that all of it stands; and that it tells
  * nothing new any more. */
 void wi_live_begin(struct wi_live *live);

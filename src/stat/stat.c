@@ -174,6 +174,9 @@ int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 	stat->free = wi_zone_view_nr_free(&its);
 	stat->node = view->live->node[zone];
 	wi_zone_view_runs(&its, stat->free_runs);
+	for (unsigned order = wi_live_zone_order(view->live, zone) + 1;
+	     order <= WEIR_ORDER_MAX; order++)
+		stat->free_runs[order] = 0; /* of no use: not aligned */
 	return 0;
 }
 

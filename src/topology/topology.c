@@ -13,8 +13,9 @@
  *   fs/cgroup/PATH/cpuset.cpus.partition     PATH: this process' cgroup and
  *   fs/cgroup/PATH/cpuset.cpus.effective     those above it
  *   ../proc/self/cgroup                      which one that is
+ *   ../proc/self/status                      which nodes it may use
  *
- * Buffers live on the stack: about 12 KiB at the deepest. Mapping memory for
+ * Buffers live on the stack: about 20 KiB at the deepest. Mapping memory for
  * them would be cheap, but unmapping it interrupts other CPUs.
  */
 #include <errno.h>
@@ -27,7 +28,7 @@
 #include "os/os.h"
 #include "topology/topology.h"
 
-#define PATH_BYTES 1024
+#define PATH_BYTES 4096 /* the kernel's PATH_MAX: cgroups nest */
 #define LIST_BYTES 8192 /* the longest list of CPUs that is understood */
 #define TEXT_BYTES 4096
 #define NODE_IDS 1024 /* what the kernel can number */
@@ -36,32 +37,46 @@
 /* ---- reading ---------------------------------------------------------- */
 
 /* Reads root/<the rest>; as wi_os_read_file(). */
-__attribute__((format(printf, 4, 5))) static int
-read_below(const char *root, char *buf, size_t len, const char *format, ...)
+__attribute__((format(printf, 4, 0))) static int
+read_below_v(const char *root, char *buf, size_t len, const char *format,
+	     va_list args)
 {
 	char path[PATH_BYTES];
-	va_list args;
 	int n = snprintf(path, sizeof(path), "%s/", root), more;
 
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return -ENAMETOOLONG;
-	va_start(args, format);
 	more = vsnprintf(path + n, sizeof(path) - (size_t)n, format, args);
-	va_end(args);
 	if (more < 0 || (size_t)more >= sizeof(path) - (size_t)n)
 		return -ENAMETOOLONG;
 	return wi_os_read_file(path, buf, len);
 }
 
-/* Reads a file that holds a list; the set is empty after any failure. */
-static WI_COLD int read_set(struct wi_cpuset *set, const char *root,
-			    const char *file)
+__attribute__((format(printf, 4, 5))) static int
+read_below(const char *root, char *buf, size_t len, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = read_below_v(root, buf, len, format, args);
+	va_end(args);
+	return n;
+}
+
+/* As read_below(), of a file that holds a list; the set is empty after any
+ * failure. */
+__attribute__((format(printf, 3, 4))) static WI_COLD int
+read_set(struct wi_cpuset *set, const char *root, const char *format, ...)
 {
 	char text[LIST_BYTES];
+	va_list args;
 	int error;
 
 	wi_cpuset_zero(set);
-	error = read_below(root, text, sizeof(text), "%s", file);
+	va_start(args, format);
+	error = read_below_v(root, text, sizeof(text), format, args);
+	va_end(args);
 	if (error < 0)
 		return error;
 	return wi_cpuset_parse(set, text, NULL);
@@ -116,7 +131,7 @@ static const char *const cgroup_mounts[] = { "fs/cgroup", "fs/cgroup/unified" };
 static void read_partition(struct wi_cpuset *set, const char *root,
 			   const char *mount, char *path)
 {
-	char file[PATH_BYTES + 64], text[64], *slash;
+	char text[64], *slash;
 
 	for (;;) {
 		int n = read_below(root, text, sizeof(text),
@@ -124,9 +139,8 @@ static void read_partition(struct wi_cpuset *set, const char *root,
 
 		/* "isolated invalid (why)" is not isolated. */
 		if (n >= 0 && !strcmp(text, "isolated")) {
-			snprintf(file, sizeof(file),
-				 "%s%s/cpuset.cpus.effective", mount, path);
-			(void)read_set(set, root, file);
+			(void)read_set(set, root, "%s%s/cpuset.cpus.effective",
+				       mount, path);
 			return;
 		}
 		if (n >= 0 && !strcmp(text, "root"))
@@ -138,52 +152,43 @@ static void read_partition(struct wi_cpuset *set, const char *root,
 	}
 }
 
-/* Finds "0::/a/b" in /proc/self/cgroup; "" for the root; NULL: no line. */
-static char *cgroup_path(char *text)
+/*
+ * Reads the process' cgroup of version 2, "/a/b", or "" for the root, from the
+ * line "0::/a/b", which may stand behind many of version 1.
+ */
+static WI_COLD bool read_cgroup_path(const char *root, char *path, size_t len)
 {
-	char *line = text, *end;
+	char file[PATH_BYTES];
+	int n = snprintf(file, sizeof(file), "%s/../proc/self/cgroup", root);
 
-	while (strncmp(line, "0::/", 4)) {
-		line = strchr(line, '\n');
-		if (!line)
-			return NULL;
-		line++;
-	}
-	line += 3;
-	end = strchr(line, '\n');
-	if (end)
-		*end = '\0';
-	end = line + strlen(line);
-	if (end[-1] == '/')
-		end[-1] = '\0';
-	return line;
+	if (n < 0 || (size_t)n >= sizeof(file))
+		return false;
+	n = wi_os_read_line(file, "0::", path, len);
+	if (n <= 0 || path[0] != '/')
+		return false;
+	if (path[n - 1] == '/')
+		path[n - 1] = '\0';
+	return true;
 }
 
-static void read_cgroups(struct wi_topology *t, const char *root)
+static WI_COLD void read_cgroups(struct wi_topology *t, const char *root)
 {
-	char proc[PATH_BYTES], *path;
+	char path[PATH_BYTES];
 	struct wi_cpuset own;
 
 	wi_cpuset_zero(&t->cpuset_isolated);
-	if (read_below(root, proc, sizeof(proc), "../proc/self/cgroup") < 0)
-		proc[0] = '\0';
-	path = cgroup_path(proc);
-
 	for (size_t i = 0; i < WI_ARRAY_SIZE(cgroup_mounts); i++) {
 		const char *mount = cgroup_mounts[i];
-		char file[64], walk[PATH_BYTES];
 
-		snprintf(file, sizeof(file), "%s/cpuset.cpus.isolated", mount);
 		/* From 6.12 on it lists those of isolcpus, too. */
-		if (!read_set(&own, root, file)) {
+		if (!read_set(&own, root, "%s/cpuset.cpus.isolated", mount)) {
 			wi_cpuset_andnot(&own, &t->isolated);
 			wi_cpuset_or(&t->cpuset_isolated, &own);
 		}
-		if (!path)
+		if (!read_cgroup_path(root, path, sizeof(path)))
 			continue;
-		strcpy(walk, path); /* as long as proc, which holds it */
 		wi_cpuset_zero(&own);
-		read_partition(&own, root, mount, walk);
+		read_partition(&own, root, mount, path);
 		wi_cpuset_or(&t->cpuset_isolated, &own);
 	}
 	wi_cpuset_and(&t->cpuset_isolated, &t->possible);
@@ -230,29 +235,118 @@ static bool has_memory(const char *root, unsigned node)
 }
 
 /*
- * Fills node_id and nr_nodes with the nodes that have memory, and *online with
- * all there are. There is always one.
+ * The nodes that the kernel lets this process use: those of its cpuset, less
+ * those outside of the thread's policy, if that is bound to some. False where
+ * the kernel does not answer, or not with any node.
+ */
+static WI_COLD bool read_allowed(struct wi_cpuset *set, const char *root)
+{
+	char path[PATH_BYTES], list[TEXT_BYTES];
+	struct wi_cpuset bound;
+	const char *key = "Mems_allowed_list:";
+	int n = snprintf(path, sizeof(path), "%s/../proc/self/status", root);
+
+	if (n < 0 || (size_t)n >= sizeof(path) ||
+	    wi_os_read_line(path, key, list, sizeof(list)) < 0 ||
+	    wi_cpuset_parse(set, list, NULL) != 0)
+		wi_cpuset_fill(set, NODE_IDS);
+	wi_cpuset_zero(&bound);
+	if (wi_os_bound_nodes(bound.word, WI_ARRAY_SIZE(bound.word)))
+		wi_cpuset_and(set, &bound);
+	return !wi_cpuset_is_empty(set);
+}
+
+/*
+ * Fills *online with all nodes there are, and *memory with those that have
+ * memory which this process may use.
  */
 static void read_node_ids(struct wi_topology *t, const char *root,
 			  struct wi_cpuset *online)
 {
-	struct wi_cpuset memory; /* of node numbers here */
+	struct wi_cpuset *memory = &t->memory_nodes, allowed;
 
 	if (read_set(online, root, "devices/system/node/online"))
 		wi_cpuset_zero(online);
-	if (read_set(&memory, root, "devices/system/node/has_memory")) {
-		memory = *online;
-		for (unsigned node = wi_cpuset_next(&memory, 0);
-		     node < NODE_IDS; node = wi_cpuset_next(&memory, node + 1))
+	if (read_set(memory, root, "devices/system/node/has_memory")) {
+		*memory = *online;
+		for (unsigned node = wi_cpuset_next(memory, 0); node < NODE_IDS;
+		     node = wi_cpuset_next(memory, node + 1))
 			if (!has_memory(root, node))
-				wi_cpuset_clear(&memory, node);
+				wi_cpuset_clear(memory, node);
 	}
-	wi_cpuset_or(online, &memory);
+	for (unsigned node = wi_cpuset_next(memory, NODE_IDS);
+	     node < WI_CPUS_MAX; node = wi_cpuset_next(memory, node + 1))
+		wi_cpuset_clear(memory, node);
+	wi_cpuset_or(online, memory);
+	if (!read_allowed(&allowed, root))
+		return;
+	wi_cpuset_and(&allowed, memory);
+	if (!wi_cpuset_is_empty(&allowed))
+		*memory = allowed;
+}
+
+/*
+ * Gives each CPU the kernel's number of its node, or NO_NODE. A node's cpulist
+ * leaves out CPUs that are offline; their own folder still links to their node.
+ */
+static void read_node_cpus(struct wi_topology *t, const char *root,
+			   const struct wi_cpuset *online)
+{
+	struct wi_cpuset cpus;
+	char text[16];
+
+	for (unsigned cpu = 0; cpu < WI_CPUS_MAX; cpu++)
+		t->node_of_cpu[cpu] = NO_NODE;
+	for (unsigned id = wi_cpuset_next(online, 0); id < NODE_IDS;
+	     id = wi_cpuset_next(online, id + 1)) {
+		if (read_set(&cpus, root, "devices/system/node/node%u/cpulist",
+			     id))
+			continue;
+		for (unsigned cpu = wi_cpuset_next(&cpus, 0); cpu < WI_CPUS_MAX;
+		     cpu = wi_cpuset_next(&cpus, cpu + 1))
+			t->node_of_cpu[cpu] = (uint16_t)id;
+	}
+	if (wi_cpuset_count(online) < 2)
+		return;
+	for (unsigned cpu = wi_cpuset_next(&t->possible, 0); cpu < WI_CPUS_MAX;
+	     cpu = wi_cpuset_next(&t->possible, cpu + 1)) {
+		if (t->node_of_cpu[cpu] != NO_NODE)
+			continue;
+		for (unsigned id = wi_cpuset_next(online, 0); id < NODE_IDS;
+		     id = wi_cpuset_next(online, id + 1)) {
+			int n = read_below(root, text, sizeof(text),
+					   "devices/system/cpu/cpu%u/node%u/"
+					   "numastat",
+					   cpu, id);
+
+			if (n < 0 && n != -EFBIG) /* EFBIG: it is there */
+				continue;
+			t->node_of_cpu[cpu] = (uint16_t)id;
+			break;
+		}
+	}
+}
+
+/*
+ * Chooses the nodes whose memory is used: those with CPUs, or all when none
+ * has both. Memory without CPUs is a device's or far away (CXL).
+ */
+static void choose_nodes(struct wi_topology *t)
+{
+	struct wi_cpuset with_cpus;
+
+	wi_cpuset_zero(&with_cpus);
+	for (unsigned cpu = 0; cpu < WI_CPUS_MAX; cpu++)
+		if (t->node_of_cpu[cpu] != NO_NODE)
+			wi_cpuset_set(&with_cpus, t->node_of_cpu[cpu]);
+	wi_cpuset_and(&with_cpus, &t->memory_nodes);
+	if (wi_cpuset_is_empty(&with_cpus))
+		with_cpus = t->memory_nodes;
 
 	t->nr_nodes = 0;
-	for (unsigned node = wi_cpuset_next(&memory, 0);
+	for (unsigned node = wi_cpuset_next(&with_cpus, 0);
 	     node < NODE_IDS && t->nr_nodes < WI_NODES_MAX;
-	     node = wi_cpuset_next(&memory, node + 1))
+	     node = wi_cpuset_next(&with_cpus, node + 1))
 		t->node_id[t->nr_nodes++] = (uint16_t)node;
 	if (t->nr_nodes == 0) {
 		t->node_id[0] = 0;
@@ -260,7 +354,7 @@ static void read_node_ids(struct wi_topology *t, const char *root,
 	}
 }
 
-/* The index of a kernel's node among those with memory, or NO_NODE. */
+/* The index of a kernel's node among those used, or NO_NODE. */
 static uint16_t node_index(const struct wi_topology *t, unsigned id)
 {
 	for (unsigned i = 0; i < t->nr_nodes; i++)
@@ -270,8 +364,8 @@ static uint16_t node_index(const struct wi_topology *t, unsigned id)
 }
 
 /*
- * The node with memory that is nearest to node `id`, which has none: its
- * distance file has a number for each node online, in their order.
+ * The used node that is nearest to node `id`, which is not used: its distance
+ * file has a number for each node online, in their order.
  */
 static uint16_t nearest_node(const struct wi_topology *t, const char *root,
 			     const struct wi_cpuset *online, unsigned id)
@@ -299,65 +393,23 @@ static uint16_t nearest_node(const struct wi_topology *t, const char *root,
 	}
 }
 
-/* Gives the CPUs of kernel node `id` the node that serves them. */
-static void read_node_cpus(struct wi_topology *t, const char *root,
-			   const struct wi_cpuset *online, unsigned id)
-{
-	char file[64];
-	struct wi_cpuset cpus;
-	uint16_t index = node_index(t, id);
-
-	snprintf(file, sizeof(file), "devices/system/node/node%u/cpulist", id);
-	if (read_set(&cpus, root, file))
-		return;
-	if (index == NO_NODE && !wi_cpuset_is_empty(&cpus))
-		index = nearest_node(t, root, online, id);
-	for (unsigned cpu = wi_cpuset_next(&cpus, 0); cpu < WI_CPUS_MAX;
-	     cpu = wi_cpuset_next(&cpus, cpu + 1))
-		t->node_of_cpu[cpu] = index;
-}
-
-/*
- * A node's cpulist leaves out CPUs that are offline; their own folder still
- * links to their node.
- */
-static void find_offline_nodes(struct wi_topology *t, const char *root)
-{
-	char text[16];
-
-	for (unsigned cpu = wi_cpuset_next(&t->possible, 0); cpu < WI_CPUS_MAX;
-	     cpu = wi_cpuset_next(&t->possible, cpu + 1)) {
-		if (t->node_of_cpu[cpu] != NO_NODE)
-			continue;
-		t->node_of_cpu[cpu] = 0;
-		for (unsigned i = 0; i < t->nr_nodes && t->nr_nodes > 1; i++) {
-			int n = read_below(root, text, sizeof(text),
-					   "devices/system/cpu/cpu%u/node%u/"
-					   "numastat",
-					   cpu, t->node_id[i]);
-
-			if (n < 0 && n != -EFBIG) /* EFBIG: it is there */
-				continue;
-			t->node_of_cpu[cpu] = (uint16_t)i;
-			break;
-		}
-	}
-}
-
-static void read_nodes(struct wi_topology *t, const char *root)
+static WI_COLD void read_nodes(struct wi_topology *t, const char *root)
 {
 	struct wi_cpuset online; /* of node numbers */
+	uint16_t index_of[NODE_IDS];
 
-	for (unsigned cpu = 0; cpu < WI_CPUS_MAX; cpu++)
-		t->node_of_cpu[cpu] = NO_NODE;
 	read_node_ids(t, root, &online);
-	for (unsigned id = wi_cpuset_next(&online, 0); id < NODE_IDS;
-	     id = wi_cpuset_next(&online, id + 1))
-		read_node_cpus(t, root, &online, id);
-	find_offline_nodes(t, root);
+	read_node_cpus(t, root, &online);
+	choose_nodes(t);
+	for (unsigned id = 0; id < NODE_IDS; id++) {
+		index_of[id] = node_index(t, id);
+		if (index_of[id] == NO_NODE && wi_cpuset_test(&online, id))
+			index_of[id] = nearest_node(t, root, &online, id);
+	}
 	for (unsigned cpu = 0; cpu < WI_CPUS_MAX; cpu++)
-		if (t->node_of_cpu[cpu] == NO_NODE)
-			t->node_of_cpu[cpu] = 0;
+		t->node_of_cpu[cpu] = t->node_of_cpu[cpu] == NO_NODE
+					      ? 0
+					      : index_of[t->node_of_cpu[cpu]];
 }
 
 int wi_topology_read(struct wi_topology *topology, const char *sys_root)

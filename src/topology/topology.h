@@ -9,7 +9,7 @@
  * the C library counts.
  *
  * Functions here allocate nothing. A struct wi_cpuset is 1 KiB; a struct
- * wi_topology about 22 KiB, too much for a stack: keep it in mapped memory.
+ * wi_topology about 23 KiB, too much for a stack: keep it in mapped memory.
  */
 #ifndef WI_TOPOLOGY_TOPOLOGY_H
 #define WI_TOPOLOGY_TOPOLOGY_H
@@ -77,14 +77,19 @@ enum wi_quiet_reason {
 
 struct wi_topology {
 	unsigned nr_cpus;  /* highest possible CPU + 1 */
-	unsigned nr_nodes; /* those with memory; at least 1 */
+	unsigned nr_nodes; /* those used; at least 1 */
 
-	/* The node of each CPU, from 0 to nr_nodes - 1. A CPU whose node has
-	 * no memory has the nearest that has; an unknown one has node 0. */
+	/* The node of each CPU, from 0 to nr_nodes - 1. A CPU whose node is
+	 * not used has the nearest that is; an unknown one has node 0. */
 	uint16_t node_of_cpu[WI_CPUS_MAX];
 
-	/* What the kernel calls these nodes. */
+	/* The kernel's numbers of the nodes used: those of memory_nodes that
+	 * have CPUs, or all of them when none has. */
 	uint16_t node_id[WI_NODES_MAX];
+
+	/* The kernel's numbers of nodes with memory that this process may use,
+	 * by its cpuset and by the policy of the calling thread. */
+	struct wi_cpuset memory_nodes;
 
 	struct wi_cpuset possible, online;
 	struct wi_cpuset allowed; /* the calling thread's affinity */

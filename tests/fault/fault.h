@@ -177,4 +177,16 @@ static inline bool fixture_as_sys(const char *name)
 	return own_mounts() && mount(path, "/sys", NULL, MS_BIND, NULL) == 0;
 }
 
+/* This process may use the memory of these nodes, says its status file. */
+static inline void may_use_nodes(const char *list)
+{
+	char path[] = "/tmp/weir-status-XXXXXX", line[64];
+	int fd = mkstemp(path);
+	int n = snprintf(line, sizeof(line), "Mems_allowed_list:\t%s\n", list);
+
+	CHECK(fd >= 0 && write(fd, line, (size_t)n) == n && close(fd) == 0);
+	CHECK_EQ(mount(path, "/proc/self/status", NULL, MS_BIND, NULL), 0);
+	CHECK_EQ(unlink(path), 0);
+}
+
 #endif

@@ -217,6 +217,7 @@ static void rows_of_file(void *arg)
 {
 	const char *file = arg;
 
+	may_use_nodes("0-1");
 	seccomp_refuse(&bind, 1);
 	for (told->row = 0; told->row < NR_CONTENTS; told->row++) {
 		const struct content *content = &contents[told->row];
@@ -266,14 +267,17 @@ static void unreadable(void *unused)
 }
 
 static const char *const fixtures[] = {
-	"sys-hybrid",	    "sys-inner-root",	"sys-malformed",
-	"sys-no-nohz-file", "sys-null-nohz",	"sys-old-nodes",
-	"sys-partition",    "sys-sparse-nodes", "sys-two-node",
+	"sys-cpuset-mems",  "sys-far-memory",	"sys-long-cgroup",
+	"sys-memory-nodes", "sys-hybrid",	"sys-inner-root",
+	"sys-malformed",    "sys-no-nohz-file", "sys-null-nohz",
+	"sys-old-nodes",    "sys-partition",	"sys-sparse-nodes",
+	"sys-two-node",
 };
 
 static void fixture(void *name)
 {
 	CHECK(fixture_as_sys(name));
+	may_use_nodes("0-15");
 	bound_pools(NULL);
 }
 

@@ -17,6 +17,8 @@ static unsigned true_rank;	     /* where we are pinned */
 /* The linker's names. */
 int __real_wi_os_read_file(const char *path, char *buf, size_t len);
 int __wrap_wi_os_read_file(const char *path, char *buf, size_t len);
+int __wrap_wi_os_read_line(const char *path, const char *prefix, char *buf,
+			   size_t len);
 int __real_wi_os_membarrier_cpu(unsigned cpu);
 int __wrap_wi_os_membarrier_cpu(unsigned cpu);
 int __real_wi_os_current_cpu(void);
@@ -130,6 +132,31 @@ int __wrap_wi_os_read_file(const char *path, char *buf, size_t len)
 	return fuzz_machine.read_file != NULL
 		       ? fuzz_machine.read_file(path, buf, len)
 		       : read_machine(path, buf, len);
+}
+
+int __wrap_wi_os_read_line(const char *path, const char *prefix, char *buf,
+			   size_t len)
+{
+	static char text[1 << 16];
+	const char *at = text, *end;
+	int got = __wrap_wi_os_read_file(path, text, sizeof(text));
+
+	buf[0] = '\0';
+	if (got < 0)
+		return got;
+	while (strncmp(at, prefix, strlen(prefix)) != 0) {
+		at = strchr(at, '\n');
+		if (at == NULL)
+			return -ENODATA;
+		at++;
+	}
+	at += strlen(prefix);
+	end = strchrnul(at, '\n');
+	if ((size_t)(end - at) >= len)
+		return -EFBIG;
+	memcpy(buf, at, (size_t)(end - at));
+	buf[end - at] = '\0';
+	return (int)(end - at);
 }
 
 /* --- memory and time --------------------------------------------------- */

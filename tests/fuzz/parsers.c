@@ -159,7 +159,7 @@ static void topology(struct bytes *b)
 	static struct wi_topology again;
 	struct wi_topology *t = &d.topology;
 	const struct bytes from = *b;
-	char root[1200];
+	static char root[4300];
 	int err;
 
 	files = from;
@@ -348,7 +348,7 @@ static void pool_opts(struct bytes *b)
 	o.flags = take_u8(b) & ~(WEIR_POOL_PREFAULT | WEIR_POOL_LOCK);
 	o.fd = how & 8 ? interrupts_fd : -1;
 	o.fd_offset = how & 16 ? take_u64(b) : 0;
-	o.node = how & 32 ? (int)take_u16(b) - 2 : 0;
+	o.node = how & 32 ? (int)take_u16(b) - 2 : WEIR_NODE_ANY;
 	o.region = o.backing == WEIR_BACKING_REGION || how & 64
 			   ? region + (how & 128 ? take_u8(b) : 0)
 			   : NULL;

@@ -76,8 +76,19 @@ static uint64_t nr_runs(unsigned order, int zone)
 		if (zone >= 0 && first / m.zone_pages != (unsigned)zone)
 			continue;
 		for (uint64_t page = first; page + n <= end; page += n)
-			count += is_free(page, n);
+			count += page % n == 0 && is_free(page, n);
 	}
+	return count;
+}
+
+/* As many as there are when every page is free. */
+static uint64_t nr_runs_ever(unsigned order)
+{
+	const uint64_t n = UINT64_C(1) << order;
+	uint64_t count = 0;
+
+	for (uint64_t page = 0; page + n <= m.nr_pages; page += n)
+		count += page / m.zone_pages == (page + n - 1) / m.zone_pages;
 	return count;
 }
 
@@ -105,7 +116,7 @@ static void take(void *at, unsigned order, unsigned flags, int zone)
 	const uint64_t page = offset / m.page_size;
 
 	MUST((char *)at >= m.base && offset < m.nr_pages * m.page_size);
-	MUST(offset % m.page_size == 0 && page % m.zone_pages % n == 0);
+	MUST(offset % m.page_size == 0 && page % n == 0);
 	MUST(m.nr_pages - page >= n);
 	MUST(page / m.zone_pages == (page + n - 1) / m.zone_pages);
 	MUST(!(flags & WEIR_THISNODE) || page / m.zone_pages == (unsigned)zone);
@@ -205,7 +216,7 @@ static void check_failure(int error, unsigned order, unsigned flags, size_t n,
 	MUST(error == ENOMEM || error == EAGAIN);
 	if (flags & WEIR_NOWAIT) {
 		/* What never was there is not EAGAIN. */
-		MUST(error == EAGAIN || m.nr_pages >> order < n);
+		MUST(error == EAGAIN || nr_runs_ever(order) < n);
 		return;
 	}
 	if (error == ENOMEM)

@@ -37,7 +37,7 @@ WRONG(page_size, o->page_size = 128)
 WRONG(backing, o->backing = (enum weir_backing)99)
 WRONG(flags, o->flags = 0x100)
 WRONG(fd, o->backing = WEIR_BACKING_MEMFD; o->fd = -1)
-WRONG(node, o->node = -1)
+WRONG(node, o->node = -2)
 WRONG(fd_offset, o->fd_offset = 4096)
 WRONG(region, o->backing = WEIR_BACKING_REGION)
 WRONG(quiet_cpus, o->quiet_cpus = "1-x")
@@ -177,6 +177,28 @@ static void use(const struct weir_pool_opts *opts)
 	CHECK_MSG(weir_pool_destroy(pool, 0) == 0, "%s", weir_last_error());
 }
 
+/* 0 is the kernel's node 0, and the initialiser names none. */
+static void nodes(void)
+{
+	static const int node[] = { WEIR_NODE_ANY, 0 };
+
+	CHECK_EQ(good().node, WEIR_NODE_ANY);
+	for (unsigned i = 0; i < 2; i++) {
+		struct weir_stat_zone zone = WEIR_STAT_ZONE_INIT;
+		struct weir_pool_opts opts = good();
+		int err;
+
+		opts.node = node[i];
+		err = weir_pool_create(&pool, &opts);
+		if (err == -EPERM && node[i] == 0)
+			continue; /* where memory cannot be bound */
+		CHECK_MSG(err == 0, "%s", weir_last_error());
+		CHECK_EQ(weir_stat_read_zone(pool, 0, &zone), 0);
+		CHECK_EQ(zone.node, node[i]);
+		CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	}
+}
+
 /* The next version's options are longer: fine while what is new is not set. */
 static void later_version(void)
 {
@@ -314,6 +336,7 @@ int main(void)
 {
 	refused();
 	later_version();
+	nodes();
 	page_sizes();
 	limits();
 	backings();

@@ -100,7 +100,7 @@ static void make(unsigned flags, int node, const char *quiet)
 
 	opts.capacity = PAGES * 4096;
 	opts.flags = flags;
-	opts.node = node + 1; /* -1: every node */
+	opts.node = node;
 	opts.quiet_cpus = quiet;
 	opts.wait_ns = 20000000;
 	CHECK_MSG(weir_pool_create(&pool, &opts) == 0, "%s", weir_last_error());
@@ -308,7 +308,7 @@ static void bound(int node, unsigned flags)
 static void late(void)
 {
 	guest_plug(3, false);
-	make(0, -1, NULL);
+	make(0, WEIR_NODE_ANY, NULL);
 	guest_plug(3, true);
 	run_on(3, near, NULL);
 	expect_whole();
@@ -345,7 +345,8 @@ int main(void)
 	if (node_of_cpu(0) != 0 || node_of_cpu(3) != 1)
 		SKIP("this needs two nodes of two CPUs");
 	for (unsigned i = 0; i < 4; i++) {
-		make(i & 2 ? WEIR_POOL_PREFAULT : 0, -1, quiet[i & 1]);
+		make(i & 2 ? WEIR_POOL_PREFAULT : 0, WEIR_NODE_ANY,
+		     quiet[i & 1]);
 		two_zones();
 		for (int cpu = 0; cpu < 4; cpu++)
 			run_on(cpu, near, NULL);
