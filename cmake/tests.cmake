@@ -37,6 +37,8 @@ weir_add_programs(unit 120)
 weir_add_programs(death 120)
 weir_add_programs(stress 240)
 weir_add_programs(fault 120)
+# It changes how many huge pages the system has.
+set_tests_properties(fault_hugetlb_limits PROPERTIES RUN_SERIAL ON)
 if(WEIR_SANITIZE MATCHES "thread") # half a minute, for programs of one thread
   set_tests_properties(unit_zone_orders unit_zone_hints unit_zone_fragments
     PROPERTIES LABELS sequential)

@@ -367,7 +367,8 @@ static void print_memory(const struct size_question *q,
 		q->checked ? ", with its checks, one for each page" : "");
 	printf("%*s\n", NUMBER_WIDTH, "--------");
 	print_row(a->capacity + a->metadata,
-		  "bytes, from the beginning with WEIR_POOL_PREFAULT or "
+		  "bytes of addresses, which ulimit -v counts; and of memory: "
+		  "from the beginning with WEIR_POOL_PREFAULT or "
 		  "WEIR_POOL_LOCK, else as they are used");
 	if (getrlimit(RLIMIT_MEMLOCK, &lock) == 0 &&
 	    lock.rlim_cur < a->capacity + a->metadata)

@@ -101,7 +101,9 @@ struct weir_pool;
 enum weir_backing {
 	WEIR_BACKING_ANON,    /* anonymous memory, small pages */
 	WEIR_BACKING_THP,     /* anonymous memory, transparent huge pages */
-	WEIR_BACKING_HUGETLB, /* pages of hugetlbfs: reserved beforehand */
+	WEIR_BACKING_HUGETLB, /* pages of hugetlbfs: reserved beforehand, and
+			       * backed at creation where a cgroup may limit
+			       * them */
 	WEIR_BACKING_MEMFD,   /* the caller's memfd, from fd_offset on */
 	WEIR_BACKING_REGION,  /* the caller's memory, from region on */
 };
@@ -195,11 +197,11 @@ WEIR_CONSTEXPR weir_pool_opts weir_sized_pool_opts()
  * Makes a pool. `*pool` is set on success. Memory that is never used stays
  * unbacked unless the options ask otherwise.
  * Returns 0; -EINVAL for an option (weir_last_error() names the field and
- * why); -ENOMEM when address space, huge pages (weir_last_error() tells how
- * many are missing) or locked memory do not suffice; -EPERM when no memory at
- * all may be locked, or none be bound to `node`; -EOPNOTSUPP for a backing the
- * kernel lacks; or the error of a system call. After an error nothing is left
- * of the pool, and weir_last_error() has words.
+ * why); -ENOMEM when address space, huge pages or locked memory do not suffice
+ * (weir_last_error() tells which limit it was, and how much it is in all);
+ * -EPERM when no memory at all may be locked, or none be bound to `node`;
+ * -EOPNOTSUPP for a backing the kernel lacks; or the error of a system call.
+ * After an error nothing is left of the pool, and weir_last_error() has words.
  * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads;
  * without WEIR_POOL_HIDDEN memfd_create, whose descriptor stays open.
  * The first creation in a process that has one thread, on a CPU that is not

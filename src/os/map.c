@@ -2,10 +2,11 @@
 /*
  * Memory mappings.
  *
- * An aligned mapping is found by reserving a larger range of addresses without
- * access, trimming it, and mapping over what remains. Nothing of it has been
- * touched, so none of this flushes a TLB anywhere.
+ * An aligned mapping is found by reserving a range of addresses without access
+ * and mapping over it. Nothing of it has been touched, so none of this flushes
+ * a TLB anywhere.
  */
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/atomic.h"
 #include "base/bits.h"
 #include "os/internal.h"
 #include "os/os.h"
@@ -63,13 +63,30 @@ static int plan_hugetlb(struct plan *plan, size_t huge)
 	return plan_huge(plan, huge);
 }
 
+int wi_os_huge_file(int fd, size_t *huge_bytes)
+{
+	int saved = errno;
+	struct statfs fs;
+
+	*huge_bytes = 0;
+	if (fstatfs(fd, &fs) != 0)
+		return wi_os_failure(saved);
+	if ((uint32_t)fs.f_type == HUGETLBFS_MAGIC_)
+		*huge_bytes = (size_t)fs.f_bsize;
+	return 0;
+}
+
 static int plan_fd(struct plan *plan, const struct wi_os_map *map)
 {
 	struct stat file;
-	struct statfs fs;
+	size_t huge;
+	int error;
 
-	if (fstat(map->fd, &file) || fstatfs(map->fd, &fs))
+	if (fstat(map->fd, &file))
 		return -errno;
+	error = wi_os_huge_file(map->fd, &huge);
+	if (error)
+		return error;
 	if (S_ISREG(file.st_mode)) {
 		uint64_t size = (uint64_t)file.st_size;
 
@@ -79,9 +96,7 @@ static int plan_fd(struct plan *plan, const struct wi_os_map *map)
 	}
 	plan->flags = MAP_SHARED | MAP_NORESERVE;
 	plan->fd = map->fd;
-	if ((uint32_t)fs.f_type == HUGETLBFS_MAGIC_)
-		return plan_huge(plan, (size_t)fs.f_bsize);
-	return 0;
+	return huge != 0 ? plan_huge(plan, huge) : 0;
 }
 
 static int make_plan(struct plan *plan, const struct wi_os_map *map)
@@ -105,14 +120,27 @@ static int make_plan(struct plan *plan, const struct wi_os_map *map)
 	return 0;
 }
 
-/* An aligned range of addresses without access; NULL and errno. */
-static char *reserve(size_t bytes, size_t align)
+static bool is_aligned(const char *p, size_t align)
 {
-	size_t page = page_bytes(), whole = bytes + align - page, head, tail;
-	char *p = mmap(NULL, whole, PROT_NONE,
+	return ((uintptr_t)p & (align - 1)) == 0;
+}
+
+/* Addresses without access, at `hint` if they are free; NULL and errno. */
+static char *reserve_at(char *hint, size_t bytes)
+{
+	char *p = mmap(hint, bytes, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (p == MAP_FAILED)
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* A range that is longer, cut to an aligned one. */
+static char *reserve_and_trim(size_t bytes, size_t align)
+{
+	size_t whole = bytes + align - page_bytes(), head, tail;
+	char *p = reserve_at(NULL, whole);
+
+	if (!p)
 		return NULL;
 	head = (size_t)(wi_round_up((uintptr_t)p, align) - (uintptr_t)p);
 	tail = whole - head - bytes;
@@ -121,6 +149,25 @@ static char *reserve(size_t bytes, size_t align)
 	if (tail)
 		munmap(p + head + bytes, tail);
 	return p + head;
+}
+
+/*
+ * An aligned range of addresses without access; NULL and errno. Not more than
+ * that is reserved at any time, if the place that the kernel chooses is aligned
+ * or the next aligned one below it is free: RLIMIT_AS counts every byte.
+ */
+static char *reserve(size_t bytes, size_t align)
+{
+	char *p = reserve_at(NULL, bytes);
+
+	if (!p || is_aligned(p, align))
+		return p;
+	munmap(p, bytes);
+	p = reserve_at(p - ((uintptr_t)p & (align - 1)), bytes);
+	if (!p || is_aligned(p, align))
+		return p;
+	munmap(p, bytes);
+	return reserve_and_trim(bytes, align);
 }
 
 /* What the kernel is told about memory that has just been mapped. */
@@ -212,18 +259,22 @@ void wi_os_unmap(void *p, size_t bytes)
 	errno = saved;
 }
 
-/* Without MADV_POPULATE_WRITE: writes each page what is there already. */
-static void touch(char *p, size_t bytes)
+/*
+ * Without MADV_POPULATE_WRITE: adds 0 to a word of each page, atomically. The
+ * kernel does it, for there a page that cannot be had is an error, and no
+ * signal as it would be here. FUTEX_WAKE_OP wakes nobody meanwhile (0, and 0
+ * if the word is -1).
+ */
+static int touch(char *p, size_t bytes)
 {
-	/*
-	 * Adding a constant 0 may be compiled to a load, which backs nothing.
-	 * Relaxed: nothing is published, only a page brought in.
-	 */
-	static const volatile char zero;
+	const unsigned add_nothing = 1u << 28 | 0xfff; /* ADD 0, CMP_EQ -1 */
 	size_t page = page_bytes();
 
 	for (size_t at = 0; at < bytes; at += page)
-		wi_add_relaxed(p + at, zero);
+		if (syscall(SYS_futex, p + at, FUTEX_WAKE_OP_PRIVATE, 0, NULL,
+			    p + at, add_nothing) < 0)
+			return -errno;
+	return 0;
 }
 
 int wi_os_prefault(void *p, size_t bytes)
@@ -237,12 +288,14 @@ int wi_os_prefault(void *p, size_t bytes)
 		if (error != -EINTR && error != -EAGAIN)
 			break;
 	}
-	/* EINVAL: unknown, even of no bytes; or p may not be written. */
-	if (error != -EINVAL || !madvise(p, 0, MADV_POPULATE_WRITE_))
+	if (error != -EINVAL)
 		return error;
+	/* Not known, even of no bytes; or p may not be written. */
+	error = -EFAULT;
+	if (madvise(p, 0, MADV_POPULATE_WRITE_))
+		error = touch(p, bytes);
 	errno = saved;
-	touch(p, bytes);
-	return 0;
+	return error;
 }
 
 int wi_os_lock(void *p, size_t bytes)

@@ -57,7 +57,11 @@ int wi_os_map(void **out, const struct wi_os_map *map);
  */
 void wi_os_unmap(void *p, size_t bytes);
 
-/* Backs every page now, keeping what is in it even if others write there. */
+/*
+ * Backs every page now, keeping what is in it even if others write there.
+ * -EFAULT where touching a page would be a signal: it may not be written, or a
+ * limit of its file or cgroup keeps it from being backed.
+ */
 int wi_os_prefault(void *p, size_t bytes);
 
 /* Backs every page and keeps it in memory (mlock). */
@@ -77,6 +81,9 @@ bool wi_os_bound_nodes(uint64_t *words, size_t nr_words);
 /* The kernel's default hugetlb page size; 0: there is none. */
 size_t wi_os_huge_size(void);
 
+/* The page size of a file on hugetlbfs; 0: it is another. */
+int wi_os_huge_file(int fd, size_t *huge_bytes);
+
 /* How many hugetlb pages of that size nobody uses or has reserved. */
 int wi_os_huge_free(size_t huge_bytes, uint64_t *nr_free);
 
@@ -91,6 +98,39 @@ void wi_os_unmap_wiped(void *p, size_t bytes);
  * does, and a child made otherwise (_Fork, clone) finds its parent's bytes.
  */
 bool wi_os_fork_wipes(void);
+
+/* ---- limits of memory (limit.c) --------------------------------------- */
+
+enum wi_os_limited {
+	WI_OS_NOT_LIMITED,
+	WI_OS_LIMITED,
+	WI_OS_MAYBE_LIMITED, /* not all cgroups above can be seen */
+};
+
+struct wi_os_limit {
+	uint64_t bytes;	  /* of WI_OS_LIMITED: the least */
+	char cgroup[160]; /* which says so; its end, if it is longer */
+};
+
+/* What a file of a controller ("memory", "memory.max") says in the process'
+ * cgroup and in those above it; cgroup version 2. */
+enum wi_os_limited wi_os_cgroup_limit(struct wi_os_limit *limit,
+				      const char *controller, const char *file);
+
+/* The same of hugetlb pages of a size: what may be backed, or reserved. */
+enum wi_os_limited wi_os_huge_limit(struct wi_os_limit *limit,
+				    size_t huge_bytes, bool reserved);
+
+/* Is there swap space, full or not? */
+bool wi_os_has_swap(void);
+
+/* Writes which limit leaves no place for so many bytes more of private memory,
+ * with its figures, as a clause for a message; "" if it is not known. */
+void wi_os_why_no_memory(uint64_t bytes, char *buf, size_t len);
+
+/* Is private memory promised only as far as there is (vm.overcommit_memory is
+ * 2)? When in doubt it is. */
+bool wi_os_is_accounted(void);
 
 /* ---- memory that others may read (share.c) ---------------------------- */
 

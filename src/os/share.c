@@ -18,20 +18,6 @@
 /* By value, for headers older than the kernel: */
 #define MFD_NOEXEC_SEAL_ 0x8u /* Linux 6.3 */
 
-/*
- * Could a touch of the memory fail where one of private memory would not? With
- * strict accounting the kernel promises private memory as it is mapped, but
- * pages of a file only one by one, and a page it cannot give is a SIGBUS.
- */
-static bool may_fail_later(void)
-{
-	char text[16];
-
-	return wi_os_read_file("/proc/sys/vm/overcommit_memory", text,
-			       sizeof(text)) < 0 ||
-	       text[0] == '2';
-}
-
 /* A file too large by the process' limit would not fail, but raise a signal. */
 static bool is_over_limit(size_t bytes)
 {
@@ -96,7 +82,12 @@ int wi_os_share(void **out, size_t bytes, const char *name,
 	void *p = NULL;
 
 	file->fd = -1;
-	if (may_fail_later() || is_over_limit(bytes)) {
+	/*
+	 * With strict accounting the kernel promises private memory as it is
+	 * mapped, but pages of a file only one by one, and a page it cannot
+	 * give is a SIGBUS.
+	 */
+	if (wi_os_is_accounted() || is_over_limit(bytes)) {
 		errno = saved;
 		return -EOPNOTSUPP;
 	}

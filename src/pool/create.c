@@ -150,17 +150,25 @@ static uint64_t zone_unit(uint64_t share, uint64_t least)
 	return wi_max_u64(unit, least);
 }
 
-/* The pages of the kernel that the pool's memory consists of, in its own. */
-static uint64_t binding_pages(const struct weir_pool_opts *o)
+/* The size of the huge pages that are set aside for the pool; 0: none. */
+static int find_huge_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
-	uint64_t bytes = 0;
-	struct stat st;
+	int err = 0;
 
-	if (o->backing == WEIR_BACKING_HUGETLB)
-		bytes = wi_os_huge_size();
-	else if (o->backing == WEIR_BACKING_MEMFD && fstat(o->fd, &st) == 0)
-		bytes = (uint64_t)st.st_blksize; /* hugetlbfs: a huge page */
-	return wi_is_pow2(bytes) && bytes <= GIB ? bytes / o->page_size : 0;
+	if (o->backing == WEIR_BACKING_HUGETLB) {
+		pool->huge_bytes = wi_os_huge_size();
+		if (pool->huge_bytes == 0)
+			err = -EOPNOTSUPP;
+	} else if (o->backing == WEIR_BACKING_MEMFD) {
+		err = wi_os_huge_file(o->fd, &pool->huge_bytes);
+	}
+	if (err == -EOPNOTSUPP)
+		wi_report("backing: this kernel has no hugetlb pages");
+	else if (err != 0)
+		wi_report("fd: the system does not say what file %d is "
+			  "(errno %d)",
+			  o->fd, -err);
+	return err;
 }
 
 /* What the options say, and how many zones of how many pages: about equal
@@ -170,6 +178,8 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 	const struct wi_topology *topology = &pool->machine.topology;
 	uint64_t nr_pages = o->capacity / o->page_size, share;
 	unsigned zones = topology->nr_nodes;
+	uint64_t least; /* a huge page is bound as a whole */
+	int err;
 
 	pool->bytes = o->capacity;
 	pool->page_size = o->page_size;
@@ -180,14 +190,17 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 		       o->node);
 	if (o->node != WEIR_NODE_ANY || o->backing == WEIR_BACKING_REGION)
 		zones = 1;
+	err = find_huge_pages(pool, o);
+	if (err != 0)
+		return err;
+	least = pool->huge_bytes / o->page_size;
 	while (zones > 1 && nr_pages / zones < UINT64_C(8) * 512)
 		zones--;
 	share = wi_div_round_up(nr_pages, zones);
 	pool->zone_pages = nr_pages;
 	if (zones > 1)
 		pool->zone_pages = wi_min_u64(
-			nr_pages,
-			wi_round_up(share, zone_unit(share, binding_pages(o))));
+			nr_pages, wi_round_up(share, zone_unit(share, least)));
 	pool->nr_zones = (unsigned)wi_div_round_up(nr_pages, pool->zone_pages);
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
 		pool->node[zone] =
@@ -205,21 +218,33 @@ static uint64_t pages_of_zone(const struct wi_pool *pool, unsigned zone)
 
 /* --- memory ------------------------------------------------------------ */
 
-/* Says how many huge pages are missing, if that is why. */
-static int report_huge(const struct weir_pool_opts *o, size_t huge, int err)
+/* Says what keeps so many huge pages from being reserved. */
+static void report_huge(const struct wi_pool *pool,
+			const struct weir_pool_opts *o, int err)
 {
+	const size_t huge = pool->huge_bytes;
+	const uint64_t need = o->capacity / huge;
+	struct wi_os_limit limit;
 	uint64_t have = 0;
 
-	if (err == -ENOMEM && wi_os_huge_free(huge, &have) == 0)
-		wi_report("backing: hugetlb needs %" PRIu64
-			  " pages of %zu KiB, "
-			  "%" PRIu64 " are free; raise vm.nr_hugepages",
-			  o->capacity / huge, huge / 1024, have);
-	else
+	if (err != -ENOMEM || wi_os_huge_free(huge, &have) != 0)
 		wi_report("backing: the system refused hugetlb pages "
 			  "(errno %d)",
 			  -err);
-	return err;
+	else if (have < need)
+		wi_report("backing: hugetlb needs %" PRIu64
+			  " pages of %zu KiB, %" PRIu64
+			  " are free; raise vm.nr_hugepages",
+			  need, huge / 1024, have);
+	else if (wi_os_huge_limit(&limit, huge, true) == WI_OS_LIMITED)
+		wi_report("backing: hugetlb needs %" PRIu64 " bytes, "
+			  "rsvd.max of cgroup %s allows %" PRIu64,
+			  o->capacity, limit.cgroup, limit.bytes);
+	else
+		wi_report("backing: hugetlb needs %" PRIu64
+			  " pages of %zu KiB, which are free: a limit of this "
+			  "process keeps them (cgroup rsvd.max, cpuset)",
+			  need, huge / 1024);
 }
 
 static uint64_t floor_pow2(uint64_t n)
@@ -249,11 +274,7 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		break;
 	case WEIR_BACKING_HUGETLB:
 		map.backing = WI_OS_HUGETLB;
-		map.huge_bytes = wi_os_huge_size();
-		if (map.huge_bytes == 0) {
-			wi_report("backing: this kernel has no hugetlb pages");
-			return -EOPNOTSUPP;
-		}
+		map.huge_bytes = pool->huge_bytes;
 		if (o->capacity % map.huge_bytes)
 			REFUSE("capacity: not a multiple of the huge page of "
 			       "%zu bytes",
@@ -276,15 +297,14 @@ static int map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	pool->private_pages = err == 0 && map.backing != WI_OS_FD;
 	if (err == 0)
 		return 0;
-	if (o->backing == WEIR_BACKING_HUGETLB)
-		return report_huge(o, map.huge_bytes, err);
-	else if (o->backing == WEIR_BACKING_MEMFD)
+	if (pool->huge_bytes != 0)
+		report_huge(pool, o, err);
+	else if (o->backing == WEIR_BACKING_MEMFD && err != -ENOMEM)
 		wi_report("fd: the system refused to map %d (errno %d)", o->fd,
 			  -err);
 	else
-		wi_report("capacity: the system refused %" PRIu64
-			  " bytes of address space",
-			  o->capacity);
+		wi_pool_report_memory(pool, pool->bytes,
+				      "bytes of address space");
 	return err;
 }
 
@@ -388,24 +408,100 @@ static int lock_all(struct wi_pool *pool)
 	return err;
 }
 
+/* Says why not every page can be backed. */
+static void report_unbacked(const struct wi_pool *pool,
+			    const struct weir_pool_opts *o, int err)
+{
+	const size_t huge = pool->huge_bytes;
+	struct wi_os_limit limit;
+
+	if (err != -EFAULT)
+		wi_report("flags: WEIR_POOL_PREFAULT: the system could not "
+			  "back all pages (errno %d)",
+			  -err);
+	else if (o->backing == WEIR_BACKING_REGION)
+		wi_report("region: WEIR_POOL_PREFAULT: it may not be written, "
+			  "or what it maps cannot be backed");
+	else if (huge == 0)
+		wi_report("fd: WEIR_POOL_PREFAULT: pages of %d cannot be "
+			  "backed",
+			  o->fd);
+	else if (wi_os_huge_limit(&limit, huge, false) == WI_OS_LIMITED)
+		wi_report("backing: hugetlb needs %" PRIu64 " bytes, the limit "
+			  "(max) of cgroup %s allows %" PRIu64,
+			  pool->bytes, limit.cgroup, limit.bytes);
+	else
+		wi_report("backing: hugetlb needs %" PRIu64 " bytes, which a "
+			  "limit keeps from being used (max of a cgroup that "
+			  "is not seen from here)",
+			  pool->bytes);
+}
+
+/*
+ * The kernel promises huge pages when they are mapped, but a limit of a cgroup
+ * counts them when they are touched, and then a touch is a SIGBUS. So they are
+ * backed at once, unless it is known that there is no such limit.
+ */
+static bool may_be_limited(const struct wi_pool *pool)
+{
+	struct wi_os_limit limit;
+
+	return pool->huge_bytes != 0 &&
+	       wi_os_huge_limit(&limit, pool->huge_bytes, false) !=
+		       WI_OS_NOT_LIMITED;
+}
+
+/* Would backing it all have the kernel end processes of the cgroup? */
+static int check_memory_limit(const struct wi_pool *pool,
+			      const struct weir_pool_opts *o)
+{
+	const uint64_t need = wi_pool_whole_bytes(pool);
+	const bool is_private = o->backing == WEIR_BACKING_ANON ||
+				o->backing == WEIR_BACKING_THP;
+	struct wi_os_limit limit;
+
+	if (!is_private ||
+	    wi_os_cgroup_limit(&limit, "memory", "memory.max") !=
+		    WI_OS_LIMITED ||
+	    limit.bytes >= need)
+		return 0;
+	if (!(o->flags & WEIR_POOL_LOCK) && wi_os_has_swap())
+		return 0;
+	wi_report("capacity: %" PRIu64 " bytes are to be backed, memory.max of "
+		  "cgroup %s is %" PRIu64,
+		  need, limit.cgroup, limit.bytes);
+	return -ENOMEM;
+}
+
+static int prefault_all(struct wi_pool *pool)
+{
+	int err = each_part(pool, wi_os_prefault);
+
+	if (err == 0 && pool->checks != NULL)
+		err = wi_os_prefault(pool->checks, wi_pool_nr_pages(pool));
+	return err != 0 ? err : wi_os_prefault(pool->base, pool->bytes);
+}
+
 static int back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	int err = 0;
 
-	if (o->flags & WEIR_POOL_LOCK) {
-		err = lock_all(pool);
-	} else if (o->flags & WEIR_POOL_PREFAULT) {
-		err = each_part(pool, wi_os_prefault);
-		if (err == 0 && pool->checks != NULL)
-			err = wi_os_prefault(pool->checks,
-					     wi_pool_nr_pages(pool));
-		if (err == 0)
-			err = wi_os_prefault(pool->base, pool->bytes);
-		if (err != 0)
-			wi_report("flags: WEIR_POOL_PREFAULT: the system could "
-				  "not back all pages");
-	}
-	return err;
+	if (o->flags & (WEIR_POOL_LOCK | WEIR_POOL_PREFAULT))
+		err = check_memory_limit(pool, o);
+	if (err != 0)
+		return err;
+	if (o->flags & WEIR_POOL_LOCK)
+		return lock_all(pool);
+	if (o->flags & WEIR_POOL_PREFAULT)
+		err = prefault_all(pool);
+	else if (may_be_limited(pool))
+		err = wi_os_prefault(pool->base, pool->bytes);
+	if (err == 0)
+		return 0;
+	report_unbacked(pool, o, err);
+	if (err != -EFAULT)
+		return err;
+	return o->backing == WEIR_BACKING_REGION ? -EINVAL : -ENOMEM;
 }
 
 /* --- creation ---------------------------------------------------------- */
@@ -448,7 +544,8 @@ static int make_handle(struct wi_pool *pool)
 		wi_os_map_wiped((void **)&pool->handle, sizeof(*pool->handle));
 
 	if (err != 0)
-		wi_report("the system refused a page for the handle");
+		wi_pool_report_memory(pool, sizeof(*pool->handle),
+				      "bytes for the handle");
 	return err;
 }
 

@@ -3,6 +3,7 @@
 #include "pool/pool.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "cache/report.h"
@@ -68,8 +69,8 @@ static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (err != 0)
 		err = wi_os_map(&memory, &map);
 	if (err != 0) {
-		wi_report("capacity: the system refused %zu bytes for metadata",
-			  map.bytes);
+		pool->meta_bytes = map.bytes;
+		wi_pool_report_memory(pool, map.bytes, "bytes for metadata");
 		return err;
 	}
 	*(struct wi_live *)memory = live;
@@ -87,12 +88,30 @@ static int map_checks(struct wi_pool *pool)
 	int err = wi_os_map(&memory, &map);
 
 	if (err != 0)
-		wi_report("flags: WEIR_POOL_CHECKED: the system refused %zu "
-			  "bytes",
-			  map.bytes);
+		wi_pool_report_memory(pool, map.bytes,
+				      "bytes for WEIR_POOL_CHECKED");
 	else
 		pool->checks = memory;
 	return err;
+}
+
+uint64_t wi_pool_whole_bytes(const struct wi_pool *pool)
+{
+	return pool->bytes + pool->meta_bytes + sizeof(*pool) +
+	       sizeof(*pool->handle) +
+	       (pool->checks != NULL ? wi_pool_nr_pages(pool) : 0);
+}
+
+void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,
+			   const char *what)
+{
+	char why[160];
+
+	wi_os_why_no_memory(bytes, why, sizeof(why));
+	wi_report("capacity: the system refused %" PRIu64 " %s, of %" PRIu64
+		  " in all%s%s",
+		  bytes, what, wi_pool_whole_bytes(pool),
+		  why[0] != '\0' ? ": " : "", why);
 }
 
 int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o)

@@ -34,6 +34,7 @@ struct wi_pool {
 	/* Constant. */
 	char *base;
 	uint64_t bytes, page_size;
+	size_t huge_bytes; /* of pages that are set aside for it; 0: none */
 	unsigned page_shift, nr_zones;
 	uint64_t zone_pages; /* in each zone but the last */
 	struct wi_zone *zone[WI_NODES_MAX];
@@ -93,6 +94,13 @@ static inline uint64_t wi_pool_nr_pages(const struct wi_pool *pool)
 
 /* Maps meta and, in a checked pool, checks (meta.c). */
 int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);
+
+/* All bytes of addresses that the pool takes, as far as they are known. */
+uint64_t wi_pool_whole_bytes(const struct wi_pool *pool);
+
+/* Says that memory was refused, how much it all is, and which limit it was. */
+void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,
+			   const char *what);
 
 /* The back end of the pool's cache: its zones (alloc.c). */
 extern const struct wi_backend wi_pool_backend;

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "fault.h"
+#include "seccomp.h"
 
 #define NOBODY 65534
 
@@ -100,6 +101,89 @@ static void address_space(void *unused)
 		 -ENOMEM);
 	use_up(old);
 	CHECK_EQ(weir_pool_destroy(old, 0), 0);
+	told->kinds++;
+}
+
+/* A large pool is refused with words that say which limit, and its figures. */
+static void refused_by(int resource, const char *name)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct weir_pool *pool;
+	char limit_text[32];
+
+	opts.capacity = 512 << 20;
+	limit(resource, 400 << 20);
+	CHECK_EQ(weir_pool_create(&pool, &opts), -ENOMEM);
+	snprintf(limit_text, sizeof(limit_text), "%d", 400 << 20);
+	CHECK_MSG(strstr(weir_last_error(), name) != NULL &&
+			  strstr(weir_last_error(), limit_text) != NULL &&
+			  strstr(weir_last_error(), " in all") != NULL,
+		  "%s", weir_last_error());
+	told->kinds++;
+}
+
+static void refused_by_as(void *unused)
+{
+	(void)unused;
+	refused_by(RLIMIT_AS, "RLIMIT_AS");
+}
+
+static void refused_by_data(void *unused)
+{
+	(void)unused;
+	refused_by(RLIMIT_DATA, "RLIMIT_DATA");
+}
+
+/* A pool fits whose bytes do, whatever its alignment. */
+static void little_more(void *unused)
+{
+	static const enum weir_backing backing[] = { WEIR_BACKING_ANON,
+						     WEIR_BACKING_THP };
+	static struct possessions has;
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct weir_pool *pool;
+
+	(void)unused;
+	take_stock(&has);
+	limit(RLIMIT_AS, has.bytes + (560 << 20));
+	opts.capacity = 512 << 20;
+	for (unsigned i = 0; i < 2; i++) {
+		opts.backing = backing[i];
+		CHECK_MSG(weir_pool_create(&pool, &opts) == 0, "%s",
+			  weir_last_error());
+		CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	}
+	told->kinds++;
+}
+
+/* --- a region that may only be read ------------------------------------ */
+
+/* It cannot be prefaulted, which is an error and no signal, also where the
+ * kernel does not know MADV_POPULATE_WRITE. */
+static void read_only_region(void *old_kernel)
+{
+	static const struct refusal populate = {
+		.nr = SYS_madvise, .error = EINVAL, .arg = 3, .value = 23
+	};
+	struct weir_pool_opts opts = good();
+	struct weir_pool *pool;
+	void *region = mmap(NULL, opts.capacity, PROT_READ,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(region != MAP_FAILED);
+	if (*(bool *)old_kernel)
+		seccomp_refuse(&populate, 1);
+	opts.backing = WEIR_BACKING_REGION;
+	opts.region = region;
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	opts.flags = WEIR_POOL_PREFAULT;
+	CHECK_EQ(weir_pool_create(&pool, &opts), -EINVAL);
+	CHECK_MSG(strncmp(weir_last_error(), "region", 6) == 0, "%s",
+		  weir_last_error());
+	CHECK_EQ(mprotect(region, opts.capacity, PROT_READ | PROT_WRITE), 0);
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 	told->kinds++;
 }
 
@@ -264,8 +348,13 @@ int main(void)
 	CHECK(told != MAP_FAILED);
 	in_child(no_threads, NULL);
 	warm_up();
+	for (unsigned old = 0; old < 2; old++)
+		in_child(read_only_region, &(bool){ old });
 	if (!FAULT_HAS_ASAN) { /* it needs address space, and locks none */
 		in_child(address_space, NULL);
+		in_child(refused_by_as, NULL);
+		in_child(refused_by_data, NULL);
+		in_child(little_more, NULL);
 		in_child(locked, NULL);
 		in_child(locked_handle, NULL);
 		in_child(locked_memory, NULL);

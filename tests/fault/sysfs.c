@@ -241,6 +241,55 @@ static void all_rows(void)
 	}
 }
 
+/* Open files; without /proc. */
+static unsigned nr_files(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Can others watch a pool (its descriptor is there), and should they? */
+static void check_watched(bool expected)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	const unsigned before = nr_files();
+	struct weir_pool *pool;
+
+	opts.capacity = 1 << 20;
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	CHECK_EQ(nr_files() > before, expected);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+}
+
+/* Memory of a file is for where private memory is not promised more. */
+static void overcommit(void *text)
+{
+	char path[] = "/tmp/weir-overcommit-XXXXXX";
+	int fd = mkstemp(path);
+
+	CHECK(fd >= 0 && write(fd, text, 2) == 2 && close(fd) == 0);
+	CHECK(own_mounts());
+	CHECK_EQ(mount(path, "/proc/sys/vm/overcommit_memory", NULL, MS_BIND,
+		       NULL),
+		 0);
+	CHECK_EQ(unlink(path), 0);
+	check_watched(((const char *)text)[0] != '2');
+}
+
+/* A file of /proc that is not there says nothing against it. */
+static void no_proc(void *unused)
+{
+	(void)unused;
+	CHECK(own_mounts());
+	hide("/proc");
+	check_watched(true);
+	CHECK_EQ(mlockall(MCL_FUTURE), 0);
+	check_watched(true);
+}
+
 static void nothing(void *arg)
 {
 	const unsigned which = *(unsigned *)arg;
@@ -317,6 +366,10 @@ int main(void)
 		random_bytes[i] = (char)check_random(&state);
 	for (unsigned which = 1; which <= 3; which++)
 		in_child(nothing, &which);
+	if (!FAULT_HAS_ASAN) /* it needs what is asked for to find out */
+		in_child(no_proc, NULL);
+	for (unsigned i = 0; i < 3; i++)
+		in_child(overcommit, (char[2]){ (char)('0' + i), '\n' });
 	in_child(unreadable, NULL);
 	for (unsigned i = 0; i < sizeof(fixtures) / sizeof(fixtures[0]); i++)
 		in_child(fixture, (void *)(uintptr_t)fixtures[i]);

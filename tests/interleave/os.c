@@ -137,6 +137,43 @@ int wi_os_huge_free(size_t huge_bytes, uint64_t *nr_free)
 	return -ENOENT;
 }
 
+int wi_os_huge_file(int fd, size_t *huge_bytes)
+{
+	(void)fd;
+	*huge_bytes = 0;
+	return 0;
+}
+
+enum wi_os_limited wi_os_huge_limit(struct wi_os_limit *limit,
+				    size_t huge_bytes, bool reserved)
+{
+	(void)limit, (void)huge_bytes, (void)reserved;
+	return WI_OS_NOT_LIMITED;
+}
+
+enum wi_os_limited wi_os_cgroup_limit(struct wi_os_limit *limit,
+				      const char *controller, const char *file)
+{
+	(void)limit, (void)controller, (void)file;
+	return WI_OS_NOT_LIMITED;
+}
+
+bool wi_os_has_swap(void)
+{
+	return false;
+}
+
+uint64_t wi_os_lockable(void)
+{
+	return UINT64_MAX;
+}
+
+void wi_os_why_no_memory(uint64_t bytes, char *buf, size_t len)
+{
+	(void)bytes, (void)len;
+	buf[0] = '\0';
+}
+
 /* --- threads and CPUs --------------------------------------------------- */
 
 int wi_os_membarrier_cpu(unsigned cpu)

@@ -4,6 +4,7 @@
  * used, or loses what was in it; or making one interrupts other CPUs.
  */
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/bits.h"
@@ -124,6 +125,33 @@ static void check_prefault(void)
 	wi_os_unmap(p, MIB);
 }
 
+/* What may only be read, or lies past the end of its file: no signal. */
+static void check_prefault_fails(void)
+{
+	const struct wi_os_map map = { .bytes = 4 * PAGE };
+	int fd = memfd_create("os_map", 0);
+	char *p;
+
+	CHECK_EQ(wi_os_map((void **)&p, &map), 0);
+	p[0] = 'x';
+	CHECK_EQ(mprotect(p + 2 * PAGE, PAGE, PROT_READ), 0);
+	errno = E2BIG;
+	CHECK_EQ(wi_os_prefault(p, 4 * PAGE), -EFAULT);
+	CHECK_EQ(wi_os_prefault(p, 2 * PAGE), 0);
+	CHECK_EQ(p[0], 'x');
+	CHECK_EQ(mprotect(p, 4 * PAGE, PROT_NONE), 0);
+	CHECK_EQ(wi_os_prefault(p, 4 * PAGE), -EFAULT);
+	CHECK_EQ(errno, E2BIG);
+	wi_os_unmap(p, 4 * PAGE);
+
+	CHECK(fd >= 0);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK_EQ(wi_os_prefault(p, PAGE), -EFAULT);
+	CHECK_EQ(munmap(p, PAGE), 0);
+	close(fd);
+}
+
 /* Before Linux 5.14 there is no MADV_POPULATE_WRITE. */
 static void on_old_kernel(void *arg)
 {
@@ -131,6 +159,36 @@ static void on_old_kernel(void *arg)
 	if (!system_refuse(SYS_madvise, 2, ~0u, 23, EINVAL))
 		_exit(77);
 	check_prefault();
+	check_prefault_fails();
+}
+
+/* Where address space is limited, a mapping takes its own bytes of it. */
+static void with_little_space(void *arg)
+{
+	struct wi_os_map map = { .bytes = 512 * MIB, .align = 512 * MIB };
+	char text[64];
+	struct rlimit limit;
+	void *p;
+
+	(void)arg;
+	CHECK(wi_os_read_line("/proc/self/status", "VmSize:", text,
+			      sizeof(text)) > 0);
+	limit.rlim_cur = strtoull(text, NULL, 10) * 1024;
+	if (limit.rlim_cur > (rlim_t)1 << 40)
+		return; /* a sanitizer's shadow */
+	limit.rlim_cur += 513 * MIB;
+	limit.rlim_max = RLIM_INFINITY;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		CHECK_EQ(wi_os_map(&p, &map), 0);
+		CHECK_EQ((uintptr_t)p % map.align, 0);
+		wi_os_unmap(p, map.bytes);
+		/* Another place the next time. */
+		CHECK(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0) != MAP_FAILED);
+	}
+	map.bytes = 600 * MIB;
+	CHECK_EQ(wi_os_map(&p, &map), -ENOMEM);
 }
 
 static void check_fd(void)
@@ -219,8 +277,11 @@ int main(void)
 	check_refusals();
 	check_unbacked();
 	check_prefault();
+	check_prefault_fails();
 	status = end_child(start_child(on_old_kernel, NULL));
 	CHECK_MSG(status == 0 || status == 77, "on an old kernel: %d", status);
+	status = end_child(start_child(with_little_space, NULL));
+	CHECK_MSG(status == 0, "with little space: %d", status);
 	check_fd();
 	check_huge();
 	system_compare("mapping", map_untouched, map_touched);

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, a pool of huge pages ends its program with SIGBUS where a
+ * cgroup limits them, or is refused for a reason that is not the true one.
+ */
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "fault.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define GROUP "weir-test-hugetlb"
+#define NR_HUGE "/proc/sys/vm/nr_hugepages"
+
+static const char *mount_point; /* of cgroup version 2 */
+static char group[128];
+static long had;     /* huge pages */
+static bool was_off; /* the controller, in cgroups below the root */
+static unsigned nr_pools, nr_refused;
+
+/* --- files ------------------------------------------------------------- */
+
+static bool put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 &&
+		    write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+static long number_in(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	long n = -1;
+
+	if (file != NULL && fscanf(file, "%ld", &n) != 1)
+		n = -1;
+	if (file != NULL)
+		fclose(file);
+	return n;
+}
+
+static bool has_word_in(const char *path, const char *word)
+{
+	char text[256] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool has = fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 &&
+		   strstr(text, word) != NULL;
+
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
+static bool put_number(const char *path, long n)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", n);
+	return put(path, text);
+}
+
+static bool put_in_group(const char *file, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	return put(path, text);
+}
+
+/* --- children ---------------------------------------------------------- */
+
+static struct attempt {
+	const char *what;
+	enum weir_backing backing;
+	unsigned flags;
+	bool hidden; /* the child does not see the cgroups above it */
+	const char *max, *rsvd_max;
+	uint64_t bytes;
+	int error;
+	const char *why[2];
+} attempts[] = {
+	{ "no limit",
+	  WEIR_BACKING_HUGETLB,
+	  0,
+	  false,
+	  "max",
+	  "max",
+	  64 * MIB,
+	  0,
+	  { NULL } },
+	{ "limited",
+	  WEIR_BACKING_HUGETLB,
+	  0,
+	  false,
+	  "8388608",
+	  "max",
+	  64 * MIB,
+	  -ENOMEM,
+	  { GROUP, "8388608" } },
+	{ "within the limit",
+	  WEIR_BACKING_HUGETLB,
+	  0,
+	  false,
+	  "8388608",
+	  "max",
+	  8 * MIB,
+	  0,
+	  { NULL } },
+	{ "limited, prefault",
+	  WEIR_BACKING_HUGETLB,
+	  WEIR_POOL_PREFAULT,
+	  false,
+	  "8388608",
+	  "max",
+	  64 * MIB,
+	  -ENOMEM,
+	  { GROUP, "8388608" } },
+	{ "limited, lock",
+	  WEIR_BACKING_HUGETLB,
+	  WEIR_POOL_LOCK,
+	  false,
+	  "8388608",
+	  "max",
+	  64 * MIB,
+	  -ENOMEM,
+	  { NULL } },
+	{ "limited, a file",
+	  WEIR_BACKING_MEMFD,
+	  0,
+	  false,
+	  "8388608",
+	  "max",
+	  64 * MIB,
+	  -ENOMEM,
+	  { GROUP, "8388608" } },
+	{ "limited out of sight",
+	  WEIR_BACKING_HUGETLB,
+	  0,
+	  true,
+	  "8388608",
+	  "max",
+	  64 * MIB,
+	  -ENOMEM,
+	  { "limit" } },
+	{ "unlimited out of sight",
+	  WEIR_BACKING_HUGETLB,
+	  0,
+	  true,
+	  "max",
+	  "max",
+	  64 * MIB,
+	  0,
+	  { NULL } },
+	{ "reservations limited",
+	  WEIR_BACKING_HUGETLB,
+	  0,
+	  false,
+	  "max",
+	  "8388608",
+	  64 * MIB,
+	  -ENOMEM,
+	  { "rsvd.max", GROUP } },
+	{ "more than there are",
+	  WEIR_BACKING_HUGETLB,
+	  0,
+	  false,
+	  "max",
+	  "max",
+	  1024 * MIB,
+	  -ENOMEM,
+	  { "vm.nr_hugepages" } },
+};
+
+/* Makes the pool, and touches each page of it. */
+static void try_it(void *arg)
+{
+	const struct attempt *a = arg;
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct weir_pool *pool;
+	uint64_t n = 0;
+	char *page;
+	int err;
+
+	CHECK(put_in_group("cgroup.procs", "0"));
+	if (a->hidden) {
+		CHECK_EQ(unshare(CLONE_NEWCGROUP), 0);
+		CHECK(own_mounts());
+		CHECK_EQ(mount("none", mount_point, "tmpfs", 0, NULL), 0);
+	}
+	opts.capacity = a->bytes;
+	opts.backing = a->backing;
+	opts.flags = a->flags;
+	if (a->backing == WEIR_BACKING_MEMFD) {
+		opts.fd = memfd_create("huge", MFD_HUGETLB);
+		CHECK(opts.fd >= 0);
+		CHECK_EQ(ftruncate(opts.fd, (off_t)a->bytes), 0);
+	}
+	err = weir_pool_create(&pool, &opts);
+	CHECK_MSG(err == a->error, "%s: %d (%s)", a->what, err,
+		  weir_last_error());
+	for (unsigned i = 0; i < 2 && a->why[i] != NULL; i++)
+		CHECK_MSG(strstr(weir_last_error(), a->why[i]) != NULL,
+			  "%s: \"%s\"", a->what, weir_last_error());
+	if (err != 0)
+		return;
+	while ((page = weir_alloc(pool, 9, 0)) != NULL) {
+		*(volatile char *)page = 1;
+		n++;
+	}
+	CHECK_EQ(n, a->bytes / (2 * MIB));
+	CHECK_EQ(weir_pool_destroy(pool, WEIR_DESTROY_FORCE), 0);
+}
+
+/* --- the machine ------------------------------------------------------- */
+
+static void clean_up(void)
+{
+	char path[160];
+
+	(void)rmdir(group);
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", mount_point);
+	if (was_off)
+		(void)put(path, "-hugetlb");
+	(void)put_number(NR_HUGE, had);
+}
+
+static void set_up(void)
+{
+	static const char *const mounts[] = { "/sys/fs/cgroup",
+					      "/sys/fs/cgroup/unified" };
+	char path[160];
+
+	had = number_in(NR_HUGE);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/cgroup.subtree_control",
+			 mounts[i]);
+		if (!has_word_in(path, "hugetlb"))
+			was_off = true;
+		if (put(path, "+hugetlb"))
+			mount_point = mounts[i];
+	}
+	if (mount_point == NULL)
+		SKIP("this takes root, and cgroups (version 2) of huge pages");
+	snprintf(group, sizeof(group), "%s/" GROUP, mount_point);
+	if (mkdir(group, 0755) != 0 && errno != EEXIST)
+		SKIP("no cgroup can be made");
+	if (!put_number(NR_HUGE, had + 64) || number_in(NR_HUGE) != had + 64) {
+		clean_up();
+		SKIP("the system has no 64 huge pages of 2 MiB");
+	}
+}
+
+int main(void)
+{
+	int failed = 0;
+
+	warm_up();
+	set_up();
+	for (unsigned i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+		struct attempt *a = &attempts[i];
+		int status;
+
+		CHECK(put_in_group("hugetlb.2MB.max", a->max));
+		CHECK(put_in_group("hugetlb.2MB.rsvd.max", a->rsvd_max));
+		status = end_child(start_child(try_it, a));
+		if (status != 0)
+			printf("%s: ended with %d (1000 + n: by signal n)\n",
+			       a->what, status);
+		failed += status != 0;
+		nr_pools += a->error == 0;
+		nr_refused += a->error != 0;
+	}
+	clean_up();
+	CHECK_EQ(failed, 0);
+	printf("figures: %u pools of huge pages used whole, %u refused\n",
+	       nr_pools, nr_refused);
+	return 0;
+}
