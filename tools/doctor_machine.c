@@ -299,9 +299,12 @@ static void check_hugetlb(struct doctor *d)
 static void check_nodes(struct doctor *d)
 {
 	const struct wi_topology *t = &d->topology;
+	struct wi_cpuset others = t->memory_nodes; /* of node numbers */
 	char text[1024], cpus[DOCTOR_LIST];
 	size_t len = 0;
 
+	for (unsigned n = 0; n < t->nr_nodes; n++)
+		wi_cpuset_clear(&others, t->node_id[n]);
 	for (unsigned n = 0; n < t->nr_nodes && len < sizeof(text) - 1; n++) {
 		struct wi_cpuset set;
 
@@ -315,7 +318,13 @@ static void check_nodes(struct doctor *d)
 					n ? "; " : "", t->node_id[n],
 					doctor_list(&set, cpus));
 	}
-	doctor_add(d, "nodes", "NUMA", DOCTOR_OK, "", "%s", text);
+	if (wi_cpuset_is_empty(&others))
+		doctor_add(d, "nodes", "NUMA", DOCTOR_OK, "", "%s", text);
+	else
+		doctor_add(d, "nodes", "NUMA", DOCTOR_OK, "",
+			   "%s; memory without CPUs, for pools that name its "
+			   "node: %s",
+			   text, doctor_list(&others, cpus));
 }
 
 /* May this process lock whatever it likes? /proc may not be there to ask. */

@@ -243,6 +243,16 @@ static bool is_over(__rlimit_resource_t resource, const char *key,
 	       (*has > *limit || bytes > *limit - *has);
 }
 
+uint64_t wi_os_lockable(void)
+{
+	struct rlimit limit;
+	int saved = errno;
+	bool is_known = getrlimit(RLIMIT_MEMLOCK, &limit) == 0;
+
+	errno = saved;
+	return is_known ? limit.rlim_cur : UINT64_MAX;
+}
+
 void wi_os_why_no_memory(uint64_t bytes, char *buf, size_t len)
 {
 	uint64_t limit, has;
@@ -267,4 +277,11 @@ void wi_os_why_no_memory(uint64_t bytes, char *buf, size_t len)
 			 ", of which %" PRIu64 " are committed",
 			 kib_in("/proc/meminfo", "CommitLimit:"),
 			 kib_in("/proc/meminfo", "Committed_AS:"));
+	else if (wi_os_read_file("/proc/sys/vm/max_map_count", text,
+				 sizeof(text)) > 0 &&
+		 wi_os_count_lines("/proc/self/maps") >= atol(text))
+		snprintf(buf, len,
+			 "vm.max_map_count is %s, and the process has as many "
+			 "mappings",
+			 text);
 }

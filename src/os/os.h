@@ -121,6 +121,9 @@ enum wi_os_limited wi_os_cgroup_limit(struct wi_os_limit *limit,
 enum wi_os_limited wi_os_huge_limit(struct wi_os_limit *limit,
 				    size_t huge_bytes, bool reserved);
 
+/* RLIMIT_MEMLOCK, bytes; UINT64_MAX: none. */
+uint64_t wi_os_lockable(void);
+
 /* Is there swap space, full or not? */
 bool wi_os_has_swap(void);
 
@@ -334,6 +337,9 @@ bool wi_os_env_is_set(const char *name);
  * list of CPUs is a wrong list. Needs no heap.
  */
 int wi_os_read_file(const char *path, char *buf, size_t len);
+
+/* Lines of a file, whatever is in it; or a negative errno. */
+long wi_os_count_lines(const char *path);
 
 /*
  * The rest of the first line that begins with `prefix`, NUL-terminated, of a

@@ -399,8 +399,10 @@ static int lock_all(struct wi_pool *pool)
 	if (err == -EAGAIN) /* not "try again", as elsewhere in weir */
 		err = -ENOMEM;
 	if (err == -ENOMEM || err == -EPERM)
-		wi_report("flags: WEIR_POOL_LOCK: more than RLIMIT_MEMLOCK "
-			  "allows, or than there is");
+		wi_report("flags: WEIR_POOL_LOCK: %" PRIu64 " bytes in all are "
+			  "more than RLIMIT_MEMLOCK (ulimit -l) allows, which "
+			  "is %" PRIu64 ", or than there is",
+			  wi_pool_whole_bytes(pool), wi_os_lockable());
 	else if (err != 0)
 		wi_report("flags: WEIR_POOL_LOCK: the system refused "
 			  "(errno %d)",
@@ -611,26 +613,39 @@ static int build(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return err;
 }
 
+/* The pool itself, all zero. */
+static int map_pool(struct wi_pool **pool)
+{
+	const struct wi_os_map map = { .bytes = sizeof(**pool),
+				       .no_fork = true };
+	char why[160];
+	void *memory;
+	int err = wi_os_map(&memory, &map);
+
+	if (err == 0) {
+		*pool = memory;
+		(*pool)->file.fd = -1;
+		return 0;
+	}
+	wi_os_why_no_memory(map.bytes, why, sizeof(why));
+	wi_report("the system refused %zu bytes for the pool itself%s%s",
+		  map.bytes, why[0] != '\0' ? ": " : "", why);
+	return err;
+}
+
 static int create(struct weir_pool **out, const struct weir_pool_opts *given)
 {
-	struct wi_os_map map = { .bytes = sizeof(struct wi_pool),
-				 .no_fork = true };
 	struct weir_pool_opts o;
 	struct wi_pool *pool;
-	void *memory;
 	int err;
 
 	wi_report_nothing();
 	err = read_opts(&o, given);
 	if (err != 0)
 		return err;
-	err = wi_os_map(&memory, &map);
-	if (err != 0) {
-		wi_report("the system refused memory for the pool itself");
+	err = map_pool(&pool);
+	if (err != 0)
 		return err;
-	}
-	pool = memory;
-	pool->file.fd = -1;
 	err = wi_machine_read(&pool->machine, o.quiet_cpus, o.polling_cpus,
 			      o.flags & WEIR_POOL_NO_RSEQ);
 	if (err == 0)

@@ -134,6 +134,26 @@ static void refused_by_data(void *unused)
 	refused_by(RLIMIT_DATA, "RLIMIT_DATA");
 }
 
+/* As many mappings as the system allows. */
+static void refused_by_count(void *unused)
+{
+	struct weir_pool_opts opts = good();
+	struct weir_pool *pool;
+	uint64_t n = 0;
+
+	(void)unused;
+	while (n < 300000 &&
+	       mmap(NULL, 4096, n & 1 ? PROT_READ : PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+		n++;
+	if (n == 300000)
+		return; /* it allows more than one would like to make */
+	CHECK_EQ(weir_pool_create(&pool, &opts), -ENOMEM);
+	CHECK_MSG(strstr(weir_last_error(), "vm.max_map_count") != NULL, "%s",
+		  weir_last_error());
+	told->kinds++;
+}
+
 /* A pool fits whose bytes do, whatever its alignment. */
 static void little_more(void *unused)
 {
@@ -354,6 +374,7 @@ int main(void)
 		in_child(address_space, NULL);
 		in_child(refused_by_as, NULL);
 		in_child(refused_by_data, NULL);
+		in_child(refused_by_count, NULL);
 		in_child(little_more, NULL);
 		in_child(locked, NULL);
 		in_child(locked_handle, NULL);
