@@ -22,9 +22,10 @@
  *
  * Four things are said of each function: may several threads call it at once
  * (threads), may a signal handler call it (signals), which system calls it may
- * make (calls), and whether it may interrupt another CPU (interrupts).
- * Functions for signal handlers take at most 8 KiB of their stack, the others
- * 40 KiB.
+ * make (calls), and whether it may interrupt another CPU (interrupts). The
+ * first operation on a CPU that was not online as the pool was made may also
+ * make a futex call, which wakes a thread and waits for none. Functions for
+ * signal handlers take at most 8 KiB of their stack, the others 40 KiB.
  *
  * Cancellation. No function is a cancellation point. A thread that is cancelled
  * asynchronously in one may take pages, or the pool it was making, with it. The
@@ -362,8 +363,9 @@ struct weir_drain_result {
  * (ordinary CPUs), nanosleep, to ask for a thread tgkill with signal 0 and a
  * read of /proc/self/task, once a thread gettid. Interrupts: at most one on
  * each ordinary CPU on which a thread of this process runs and makes no
- * progress; quiet and polling CPUs: none, but with WEIR_DRAIN_INTERRUPT as
- * ordinary ones.
+ * progress (two where an earlier one failed and the mode changes; with
+ * want_pages in a pool of several zones one a zone); quiet and polling CPUs:
+ * none, but with WEIR_DRAIN_INTERRUPT as ordinary ones.
  */
 WEIR_API int weir_drain(struct weir_pool *pool,
 			const struct weir_drain_opts *opts,
@@ -393,7 +395,8 @@ WEIR_API int weir_set_mode(struct weir_pool *pool, const char *cpus,
 			   enum weir_mode mode);
 
 /*
- * The mode of a CPU, or -EINVAL for a CPU that cannot exist, -ESTALE.
+ * The mode that is in force on a CPU, or -EINVAL for one that cannot exist,
+ * -ESTALE.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_get_mode(const struct weir_pool *pool, unsigned cpu);

@@ -185,7 +185,9 @@ enum weir_mode wi_public_mode(const struct wi_unit *unit)
 	 * may be of another process, and store what it likes. */
 	uint8_t mode = wi_load_relaxed(&unit->in_force);
 
-	if (wi_load_relaxed((const uint8_t *)&unit->off) != 0)
+	/* Off is in force when nothing can come back to a list any more. */
+	if (wi_load_relaxed((const uint8_t *)&unit->off) != 0 &&
+	    wi_load_relaxed(&unit->parked) == WI_SET_NULL)
 		return WEIR_MODE_OFF;
 	return mode >= WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
 				      : (enum weir_mode)mode;

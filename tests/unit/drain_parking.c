@@ -160,6 +160,7 @@ int main(void)
 	kept = stat_now().cached;
 	CHECK_EQ(set_mode(WEIR_MODE_OFF), -EAGAIN);
 	CHECK_EQ(wi_active_set(active()), WI_SET_NULL);
+	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_POLLING);
 	CHECK_EQ(set_mode(WEIR_MODE_QUIET), -EAGAIN);
 	CHECK(wi_active_set(active()) != WI_SET_NULL);
 	CHECK_EQ(stat_now().pending, kept);
