@@ -264,7 +264,7 @@ enum expected { FALLBACK, ERROR, EITHER };
 static bool is_of_shared(const struct nth_call *call)
 {
 	return call->nr == SYS_mmap && call->arg[3] & MAP_SHARED &&
-	       !(call->arg[3] & MAP_FIXED_NOREPLACE_);
+	       !(call->arg[3] & (MAP_FIXED_NOREPLACE_ | MAP_ANONYMOUS));
 }
 
 static enum expected expect_madvise(const struct nth_call *call, int error)
