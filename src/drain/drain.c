@@ -287,12 +287,15 @@ static void settle(struct run *run, unsigned zone, unsigned cpu,
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
 	uint64_t pages = flush(drain, unit, wi_drain_area(drain, zone, cpu),
 			       zone, run->request->ctx);
+	/* Else a change of mode waits for evidence of its own. */
+	const bool is_done = unit->parked == WI_SET_NULL;
 
-	WI_TRACE(evidence, drain, zone, cpu, evidence, pages, unit->chosen);
+	WI_TRACE(evidence, drain, zone, cpu, evidence, pages,
+		 unit->chosen && is_done);
 	count(&unit->by[evidence]);
 	run->outcome->pages += pages;
 	run->outcome->by[evidence]++;
-	if (unit->parked != WI_SET_NULL) {
+	if (!is_done) {
 		run->has_changed = true;
 		return;
 	}
