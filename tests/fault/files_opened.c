@@ -10,23 +10,16 @@
  *   /proc/PID/task/TID/stat   brings a thread's run time up to date on its run
  *                             queue, which may reschedule that CPU (Linux 6.12)
  *   .../sched, .../syscall    likewise; waits for the thread to stop
- *   /proc/cpuinfo, cpufreq    ask each CPU for its frequency (before
- * Linux 5.18) stat_refresh, .../stack   work on each CPU; unwinds a running
- * thread
+ *   /proc/cpuinfo, cpufreq    ask each CPU for its frequency (before 5.18)
+ *   stat_refresh              queues work on each CPU
+ *   .../stack                 unwinds a running thread
  */
-#include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 
 #include <weir/fast.h>
 #include <weir/watch.h>
 
-#include "fault.h"
-#include "seccomp.h"
-
-#if !defined(__x86_64__)
-#error "registers are known of x86-64 only"
-#endif
+#include "trace.h"
 
 static unsigned nr_opened, nr_states;
 
@@ -56,13 +49,14 @@ static void look_at(const char *path)
 
 /* --- the tracer --------------------------------------------------------- */
 
-static void stopped_at_call(pid_t pid)
+static void stopped_at_call(void *unused, pid_t pid)
 {
 	struct user_regs_struct r;
 	char path[256] = "";
 	struct iovec local = { path, sizeof(path) - 1 }, remote;
 	ssize_t got;
 
+	(void)unused;
 	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, NULL, &r), 0);
 	if (r.orig_rax == SYS_openat)
 		remote.iov_base = (void *)r.rsi;
@@ -79,51 +73,11 @@ static void stopped_at_call(pid_t pid)
 	look_at(path);
 }
 
-static void traced_child(void (*body)(void *), void *arg)
-{
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-		SKIP("children cannot be traced here");
-	raise(SIGSTOP);
-	seccomp_trace_all();
-	body(arg);
-	_exit(0);
-}
-
 static int trace(void (*body)(void *), void *arg)
 {
-	const long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE |
-			     PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-			     PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
-	int status, signal;
-	pid_t child, pid;
+	const struct tracer tracer = { .at_call = stopped_at_call };
 
-	fflush(NULL);
-	child = fork();
-	CHECK(child >= 0);
-	if (child == 0)
-		traced_child(body, arg);
-	CHECK_EQ(waitpid(child, &status, 0), child);
-	if (!WIFSTOPPED(status)) /* it says why */
-		exit(WEXITSTATUS(status));
-	CHECK_EQ(ptrace(PTRACE_SETOPTIONS, child, NULL, options), 0);
-	CHECK_EQ(ptrace(PTRACE_CONT, child, NULL, NULL), 0);
-	for (;;) {
-		pid = waitpid(-1, &status, __WALL);
-		CHECK(pid > 0);
-		if (!WIFSTOPPED(status)) {
-			if (pid == child)
-				break;
-			continue;
-		}
-		signal = WSTOPSIG(status);
-		if (status >> 16 == PTRACE_EVENT_SECCOMP)
-			stopped_at_call(pid);
-		if (status >> 16 != 0 || signal == SIGSTOP)
-			signal = 0;
-		(void)ptrace(PTRACE_CONT, pid, NULL, (void *)(long)signal);
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status)
-				 : 1000 + WTERMSIG(status);
+	return trace_run(&tracer, body, arg);
 }
 
 /* --- the library -------------------------------------------------------- */

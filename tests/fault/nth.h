@@ -7,15 +7,7 @@
 #ifndef WEIR_TESTS_FAULT_NTH_H
 #define WEIR_TESTS_FAULT_NTH_H
 
-#include <sys/ptrace.h>
-#include <sys/user.h>
-
-#include "fault.h"
-#include "seccomp.h"
-
-#if !defined(__x86_64__)
-#error "registers are known of x86-64 only"
-#endif
+#include "trace.h"
 
 /* Calls that no kernel has, for the tracer only. */
 #define NTH_BEGIN 0x77000001
@@ -34,7 +26,8 @@ struct nth {
 	int error;
 	bool always; /* all of that kind, from there on */
 	bool (*answer)(const struct nth_call *, int *error); /* or NULL */
-	/* Told: */
+	/* Results: */
+	bool counting;
 	unsigned nr_calls, nr_failed;
 	struct nth_call call[NTH_CALLS_MAX];
 };
@@ -66,8 +59,9 @@ static inline bool nth_fails(struct nth *nth, const struct nth_call *call,
 	return nth->answer != NULL && nth->answer(call, error);
 }
 
-static inline void nth_stopped(struct nth *nth, pid_t pid, bool *counting)
+static inline void nth_stopped(void *ctx, pid_t pid)
 {
+	struct nth *nth = ctx;
 	struct user_regs_struct r;
 	struct nth_call call;
 	int error;
@@ -76,63 +70,24 @@ static inline void nth_stopped(struct nth *nth, pid_t pid, bool *counting)
 	call = (struct nth_call){ (long)r.orig_rax,
 				  { r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9 } };
 	if (call.nr == NTH_BEGIN || call.nr == NTH_END) {
-		*counting = call.nr == NTH_BEGIN;
+		nth->counting = call.nr == NTH_BEGIN;
 		return;
 	}
-	if (!*counting || !nth_fails(nth, &call, &error))
+	if (!nth->counting || !nth_fails(nth, &call, &error))
 		return;
 	r.orig_rax = (unsigned long long)-1; /* the kernel skips it */
 	r.rax = (unsigned long long)(long long)-error;
 	CHECK_EQ(ptrace(PTRACE_SETREGS, pid, NULL, &r), 0);
 }
 
-static inline void nth_child(void (*body)(void *), void *arg)
-{
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-		SKIP("children cannot be traced here");
-	raise(SIGSTOP);
-	seccomp_trace_all();
-	body(arg);
-	_exit(0);
-}
-
 /* Runs body in such a child; its exit status, or 1000 + a signal. */
 static inline int nth_run(struct nth *nth, void (*body)(void *), void *arg)
 {
-	const long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE |
-			     PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL;
-	bool counting = false;
-	int status, signal;
-	pid_t child, pid;
+	const struct tracer tracer = { nth_stopped, nth, .first_only = true };
 
+	nth->counting = false;
 	nth->nr_calls = nth->nr_failed = 0;
-	fflush(NULL);
-	child = fork();
-	CHECK(child >= 0);
-	if (child == 0)
-		nth_child(body, arg);
-	CHECK_EQ(waitpid(child, &status, 0), child);
-	if (!WIFSTOPPED(status)) /* it says why */
-		exit(WEXITSTATUS(status));
-	CHECK_EQ(ptrace(PTRACE_SETOPTIONS, child, NULL, options), 0);
-	CHECK_EQ(ptrace(PTRACE_CONT, child, NULL, NULL), 0);
-	for (;;) {
-		pid = waitpid(-1, &status, __WALL);
-		CHECK(pid > 0);
-		if (!WIFSTOPPED(status)) {
-			if (pid == child)
-				break;
-			continue;
-		}
-		signal = WSTOPSIG(status);
-		if (status >> 16 == PTRACE_EVENT_SECCOMP && pid == child)
-			nth_stopped(nth, pid, &counting);
-		if (status >> 16 != 0 || signal == SIGSTOP)
-			signal = 0;
-		(void)ptrace(PTRACE_CONT, pid, NULL, (void *)(long)signal);
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status)
-				 : 1000 + WTERMSIG(status);
+	return trace_run(&tracer, body, arg);
 }
 
 #endif
