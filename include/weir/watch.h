@@ -9,13 +9,13 @@
  * its process closed that. Of a process with privileges that the watcher lacks
  * (set-user-ID, file capabilities, prctl(PR_SET_DUMPABLE, 0)) only by the
  * superuser, who needs CAP_SYS_PTRACE over its user namespace.
- * One that a thread with descriptors of its own (unshare(CLONE_FILES)) has made
- * is not found.
+ * A pool made by a thread with descriptors of its own (unshare(CLONE_FILES)) is
+ * not found.
  * Which pools there are is read in /proc, so the watcher must see that process
  * there: the same PID namespace, or one above it, and no hidepid that hides it.
  *
- * What a process shares is taken for what any process may have written: wrong
- * numbers come out wrong, and nothing else happens.
+ * The shared data is not trusted: corrupt counters give wrong statistics, never
+ * a memory error.
  */
 #ifndef WEIR_WATCH_H
 #define WEIR_WATCH_H
@@ -74,7 +74,7 @@ weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
 		void *ctx);
 
 /*
- * Opens a pool that weir_watch_list() told of; its name is not looked at.
+ * Opens a pool that weir_watch_list() found; its name is not compared.
  * `*watch` is set on success.
  * Returns 0; -ENOENT: there is no such pool (pools that are being created do
  * not count); -EPROTO: there is none, but a pool of the process that this

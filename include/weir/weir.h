@@ -28,24 +28,24 @@
  * signal handlers take at most 8 KiB of their stack, the others 40 KiB.
  *
  * Cancellation. No function is a cancellation point. A thread that is cancelled
- * asynchronously in one may take pages, or the pool it was making, with it. The
- * functions that signal handlers must not call put cancellation off while they
- * hold what others wait for: it acts as they return. longjmp() may leave only
- * functions that signal handlers may call, with their pages: another one would
- * keep the drain mutex, and all later drains would time out.
+ * asynchronously in one may leak pages, or the pool it was making. The
+ * functions that signal handlers must not call defer cancellation while they
+ * hold what others wait for: it acts as they return. A signal handler may leave
+ * by longjmp() only out of functions that signal handlers may call (pages may
+ * leak): out of another one the drain mutex would stay locked, and all later
+ * drains would time out.
  *
  * Children. In a child made by fork(), _Fork(), or clone() without CLONE_VM
  * every call on a pool of the parent fails with ESTALE, or does nothing; it
- * makes pools of its own. (Where the kernel refuses MADV_WIPEONFORK, as `weir
- * doctor` tells: only in a child of fork(). Another one must not touch its
- * parent's pools.) If a signal handler makes a child while it interrupts a
- * function of weir, the child must not return from the handler into it: its
- * parent's pools are not there, and it would end by SIGSEGV. In the handler it
- * may use weir, and leave by siglongjmp(), exec or _exit(). A pool that a
- * second thread of a child makes, where no handler of fork() has run and the
- * first thread has not called weir yet, takes no fast path. No function may be
- * called in a vfork child, or by another process that shares the memory without
- * being a thread.
+ * makes pools of its own. Where the kernel refuses MADV_WIPEONFORK (`weir
+ * doctor` shows it) that holds in a child of fork() only; any other child must
+ * not touch its parent's pools. A child that a signal handler makes inside a
+ * function of weir must not return from the handler: the parent's pools are not
+ * mapped there, and it would end by SIGSEGV. In the handler it may use weir,
+ * and leave by siglongjmp(), exec or _exit(). In a child of _Fork() or clone(),
+ * a pool that is made before the first thread has called weir, and by another
+ * thread, has no fast path. No function may be called in a vfork child, or by
+ * another process that shares the memory without being a thread.
  */
 #ifndef WEIR_H
 #define WEIR_H
@@ -135,7 +135,7 @@ enum weir_mode {
 
 /*
  * Options of a pool; begin with WEIR_POOL_OPTS_INIT and set what matters.
- * A field that is 0 or NULL has the default that its comment tells; only in
+ * A field that is 0 or NULL has the default that its comment says; only in
  * `node` 0 is a value, node 0.
  */
 struct weir_pool_opts {
@@ -316,10 +316,11 @@ WEIR_API void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst);
 WEIR_API void weir_tick(struct weir_pool *pool);
 
 /*
- * Flag of struct weir_drain_opts: the CPUs that `cpus` names may be asked by
- * membarrier, quiet and polling ones too. For CPUs whose thread has ended or
- * stopped polling, so that their pages stay pending: nobody is interrupted
- * where no thread of this process runs. One that does is interrupted, once.
+ * Flag of struct weir_drain_opts: use membarrier for the CPUs that `cpus` names
+ * (NULL is -EINVAL), also in quiet and polling mode. For CPUs whose thread has
+ * ended or stopped polling, and whose pages stay pending. Interrupts such a CPU
+ * once if a thread of this process runs there, else not at all. No effect in
+ * locked mode and without membarrier.
  */
 #define WEIR_DRAIN_INTERRUPT 0x1u
 
