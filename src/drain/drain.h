@@ -48,7 +48,7 @@
  * and polling CPUs and for the mutex, which inherits priority. Owners never
  * wait for a drainer.
  *
- * Freestanding but for the os door.
+ * Freestanding but for the os module.
  */
 #ifndef WI_DRAIN_DRAIN_H
 #define WI_DRAIN_DRAIN_H

@@ -17,11 +17,12 @@
  *               or of the drainer's own thread, which is here and not in a
  *               sequence (one that a signal interrupted is aborted); or busy
  *               has changed since. Good only where every sequence announces
- *               itself: all words since the last evidence were of quiet mode
- *               (or of locked mode, whose marks are those of the holders).
- *   membarrier  The kernel aborts what runs on that CPU. An interrupt if a
- *               thread of this process runs there now. Only where all words
- *               since the last evidence were of ordinary mode.
+ *               itself: the words that named the set were of quiet mode (or
+ *               of locked mode, whose marks are those of the holders).
+ *   membarrier  The kernel aborts what runs on that CPU. Good in every mode
+ *               but the locked one; an interrupt if a thread of this process
+ *               runs there now. So it is asked only of ordinary CPUs, unless
+ *               the caller allows more (may_interrupt of drain.h).
  *
  * No time bound ever stands in for evidence. A failed membarrier is none.
  *
