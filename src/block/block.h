@@ -7,7 +7,7 @@
  *	     |0     63|64   127|         |448  511|	bit 1: used, 0: free
  *	     +--------+--------+-- ... --+--------+
  *
- * This room works on the bits of one block and knows nothing of how many are
+ * This module works on the bits of one block and knows nothing of how many are
  * set: the zone counts. Who claims single pages must hold tickets for them:
  *
  *	I1  bits set + tickets held <= used count <= 512,

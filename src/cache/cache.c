@@ -632,8 +632,8 @@ static int wait_for_drain(struct need *need,
 	return err;
 }
 
-/* Drains with what was drained going to the need first. Who may be cancelled in
- * it would keep the mutex, or a place in the line. */
+/* A drain that serves the need first. To be called with cancellation put off: a
+ * cancelled thread would keep the mutex, or a place in the line. */
 static int drain_holding(struct need *need, struct wi_drain_request *request,
 			 struct wi_drain_outcome *outcome, bool *taken_over)
 {

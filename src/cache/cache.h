@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cache: per-CPU lists of tokens in front of a back end, with remote drains;
- * it joins pcplist, grace and drain, and is what both public doors (token
+ * it joins pcplist, grace and drain, and is what both public interfaces (token
  * cache, page pool) stand on.
  *
  *      get                                  put

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the doors of the pool and of the token cache have in common: drains and
+ * What the interfaces of pool and token cache have in common: drains and
  * modes asked for in the public types.
  */
 #ifndef WI_CACHE_PUBLIC_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The token cache's public door: see weir/cache.h. */
+/* The token cache's public interface: see weir/cache.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

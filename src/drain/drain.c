@@ -121,7 +121,7 @@ static bool may_exchange(const struct wi_unit *unit)
 	return unit->parked == WI_SET_NULL || unit->set == WI_SET_NULL;
 }
 
-/* A quiet CPU hears of another mode once it has given evidence for an exchange
+/* A quiet CPU gets another mode once it has given evidence for an exchange
  * without: until then the change can be taken back, and nothing was in flight
  * that needs more than its evidence. */
 static bool is_quiet(const struct wi_unit *unit)
@@ -528,9 +528,8 @@ static void membarrier_chosen(struct run *run)
 	}
 }
 
-/* Evidence for the CPU that the drainer is on. Not in locked mode: who holds
- * the area may be preempted, and what runs on its CPU meanwhile tells nothing
- * of it. */
+/* Evidence for the CPU that the drainer is on. Not in locked mode: the holder
+ * of the area may be preempted, so what runs on its CPU is no evidence. */
 static void tick(const struct run *run)
 {
 	const struct wi_drain *drain = run->drain;

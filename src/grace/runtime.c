@@ -17,8 +17,8 @@
  *
  *   G1  A process is recognised by a word that a fork wipes, not by a handler
  *       that a fork may not run. Who finds it zero stores a new generation,
- * from a count in ordinary memory, of which a child has a copy: no ancestor had
- *       that generation.
+ *       from a count in ordinary memory. A child has a copy of the count, so
+ *       no ancestor had that generation.
  *   G2  A thread keeps the generation in which it got its mark. Each slow path
  *       compares the two, and gets a new mark where they differ, before it uses
  *       the mark. A thread that was created in this process begins with none.
@@ -27,23 +27,23 @@
  *       first thread has a mark of this generation, or none. In any other
  *       process the pools made there take slow paths for ever. It is settled
  *       when fork()'s handler has run, or a slow path of the first thread, such
- *       as making that pool; so only pools made by a second thread of a child
- * of _Fork() or clone(), before the first thread called weir, are slow.
+ *       as making that pool. So the only slow pools are those that a second
+ *       thread of a child of _Fork() or clone() makes before the first thread
+ *       has called weir.
  *
  *   From G2 and G3: a mark in the busy of an area of this process was stored by
  *   a thread that got it in this process. So it is its own number, unique among
- *   threads that exist, and wi_os_thread_exists() tells of its owner. It does
+ *   threads that exist, and wi_os_thread_exists() is about its owner. It does
  *   not matter which numbers a PID namespace has given out before: a child made
- *   with CLONE_NEWPID counts from 1 again, and may have a thread of its
- * parent's number. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
+ *   with CLONE_NEWPID counts from 1 again, and may have a thread with the
+ *   number of one of its parent's. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
  *   tests/unit/grace_processes.c.)
  *
  *   A signal's handler may fork anywhere in adopt(). The child goes on there
  *   with what was read in the parent. The generation is read first; so what is
  *   stored for the parent's generation is ignored by G2 and G3, and adopt()
  *   looks again. The mark alone is used without comparing: it is replaced by a
- *   compare-and-swap, which leaves the mark that the handler may have got in
- * the child.
+ *   compare-and-swap, which fails if the handler has got one in the child.
  *
  *   Where the kernel does not wipe (wi_os_fork_wipes), the word is wiped by a
  *   handler of fork(). In a child made otherwise, creation compares the

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door to the operating system: every system call of the library is
+ * The interface to the operating system: every system call of the library is
  * behind a function of this header, and nothing else of the host is.
  *
- * The header itself uses nothing of the C library, so a freestanding room may
+ * The header itself uses nothing of the C library, so a freestanding module may
  * include it; a host other than Linux user space supplies these functions in
  * its own way.
  *

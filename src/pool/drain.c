@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The public door to drains, maintenance and modes of a pool. */
+/* The public interface of drains, maintenance and modes of a pool. */
 #include "pool/pool.h"
 
 #include <errno.h>

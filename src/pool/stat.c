@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The public door to a pool's statistics: see weir/stat.h. */
+/* The public interface of a pool's statistics: see weir/stat.h. */
 #include <errno.h>
 
 #include <weir/stat.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Snapshots of a pool's counters, for the public doors: of a pool of this
+ * Snapshots of a pool's counters, for the public interfaces: of a pool of this
  * process, or of another's, whose memory is read through a mapping of its own.
  * Nothing is written or locked. Of what the memory says nothing is believed:
  * constants are those of the view.

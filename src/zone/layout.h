@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a zone lies in memory, and its state words. Internal to the zone room
+ * How a zone lies in memory, and its state words. Internal to the zone module
  * (and its tests); zone.c explains the protocol.
  *
  *	+---------+----------------+---------------+---------+--------+

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A summary: one bit a block, and above every 64 bits one that says whether
- * any of them is set. Internal to the zone room.
+ * any of them is set. Internal to the zone module.
  *
  *	level 1	               |1|0|1|..		top: one word
  *	               ________/   \_______

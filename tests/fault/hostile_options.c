@@ -144,7 +144,7 @@ static int try_cache(const struct weir_cache_opts *opts)
 	return 0;
 }
 
-/* One list, through every door that takes one. */
+/* One list, through every call that takes one. */
 static void one_list(struct weir_pool *pool, const struct list *list)
 {
 	struct weir_pool_opts quiet = good(), polling = good();

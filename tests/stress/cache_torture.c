@@ -6,7 +6,7 @@
  *
  * As pool_torture, for token caches; the back end is a table that knows which
  * tokens it has. The public cache has one zone: the variants of two zones
- * stand on the internal door that the pool uses, too.
+ * stand on the internal interface that the pool uses, too.
  *
  *     cache_torture [SECONDS [VARIANT [SEED]]]
  */
