@@ -4,9 +4,6 @@
 #define WEIR_TESTS_OS_SYSTEM_H
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -15,12 +12,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "child.h"
+#include "fault/seccomp.h"
 #include "os/os.h"
 
 /*
@@ -43,10 +40,8 @@ static inline bool system_refuse(unsigned nr, unsigned arg, unsigned mask,
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
 
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+	return seccomp_install(code, sizeof(code) / sizeof(code[0]));
 }
 
 /* A thread that stays on one CPU and keeps it busy. */

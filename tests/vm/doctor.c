@@ -9,15 +9,14 @@
 #include "shared/guest.h"
 
 #include <gnu/libc-version.h>
-#include <linux/filter.h>
 #include <linux/membarrier.h>
-#include <linux/seccomp.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/wait.h>
+
+#include "fault/seccomp.h"
 
 #define PART "/sys/fs/cgroup/part"
 
@@ -449,21 +448,14 @@ static void without_rseq(void)
 /* A call (with one first argument, or any: -1) fails with that errno. */
 static void forbid(unsigned call, int argument, unsigned error)
 {
-	const unsigned char arg = argument < 0 ? 0 : 1;
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, args)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)argument, 0, arg),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	const struct refusal refusal = {
+		.nr = call,
+		.error = (int)error,
+		.arg = argument < 0 ? 0 : 1,
+		.value = (uint32_t)argument,
 	};
-	const struct sock_fprog filter = { 6, code };
 
-	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+	seccomp_refuse(&refusal, 1);
 }
 
 static void forbid_rseq(void)

@@ -36,8 +36,6 @@ static void turn(struct owner *owner)
 		if (!page[n])
 			break;
 	}
-	if (n == 0)
-		wi_add_relaxed(&owner->nothing, 1);
 	while (n > 0)
 		weir_fast_free(owner->pool, page[--n], 0);
 }

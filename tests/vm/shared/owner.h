@@ -47,9 +47,8 @@ struct owner {
 	unsigned nr_threads;
 	uint32_t tid; /* of who makes the turns */
 	struct weir_burst burst;
-	uint32_t first;	  /* BURST_HELD: 1 it may begin, 2 it has ended */
-	void *held;	  /* by asked turns */
-	uint64_t nothing; /* allocations that found nothing */
+	uint32_t first; /* BURST_HELD: 1 it may begin, 2 it has ended */
+	void *held;	/* by asked turns */
 	_Alignas(64) uint32_t turns;
 	_Alignas(64) uint32_t asked; /* turns, COMPUTING without help */
 	bool end;
