@@ -4,11 +4,23 @@
 #define WEIR_TESTS_CHILD_H
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+
+/* fork(), but no handler of fork() runs in the child. */
+static inline pid_t fork_without_handlers(void)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+	return _Fork();
+#else
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+#endif
+}
 
 /* A child that runs body and ends; its pid. */
 static inline pid_t start_child(void (*body)(void *), void *arg)

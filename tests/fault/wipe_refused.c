@@ -154,11 +154,8 @@ static void check_without_handlers(void)
 #else
 static pid_t child_without_handlers(bool by_clone)
 {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
 	if (!by_clone)
-		return _Fork();
-#endif
-	(void)by_clone;
+		return fork_without_handlers();
 	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
 }
 

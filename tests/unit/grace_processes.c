@@ -11,6 +11,7 @@
 
 #include <weir/fast.h>
 
+#include "child.h"
 #include "helpers.h"
 
 #include "grace/grace.h"
@@ -59,16 +60,7 @@ static pid_t by_fork(void)
 	return fork();
 }
 
-static pid_t by_Fork(void)
-{
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-	return _Fork();
-#else
-	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
-#endif
-}
-
-/* The C library is not told: its own number of the thread stays wrong. */
+/* The C library does not notice: its own number of the thread stays wrong. */
 static pid_t by_clone(void)
 {
 	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
@@ -85,7 +77,7 @@ static const struct way {
 	pid_t (*make)(void);
 } ways[] = {
 	{ "fork", by_fork },
-	{ "_Fork", by_Fork },
+	{ "_Fork", fork_without_handlers },
 	{ "clone", by_clone },
 	{ "clone into a PID namespace", by_clone_newpid },
 };
@@ -109,10 +101,9 @@ static bool run_in_child(const struct way *way, void (*body)(void))
 		fflush(NULL);
 		_exit(0);
 	}
-	while (waitpid(pid, &status, 0) != pid)
-		CHECK_EQ(errno, EINTR);
-	CHECK_MSG(status == 0, "a child made by %s ended with %#x", way->name,
-		  (unsigned)status);
+	status = end_child(pid);
+	CHECK_MSG(status == 0, "a child made by %s ended with %d", way->name,
+		  status);
 	return true;
 }
 
@@ -295,8 +286,7 @@ static void fork_here(void)
 		}
 		return;
 	}
-	while (waitpid(pid, &child_status, 0) != pid)
-		CHECK_EQ(errno, EINTR);
+	child_status = end_child(pid);
 }
 
 static void get_number(void *unused)
