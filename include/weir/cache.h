@@ -38,7 +38,7 @@ struct weir_cache_backend {
 	void *context;
 };
 
-/* Options; begin with WEIR_CACHE_OPTS_INIT. 0 or NULL is the default told. */
+/* Options; begin with WEIR_CACHE_OPTS_INIT. 0 or NULL is the default. */
 struct weir_cache_opts {
 	size_t size;
 	struct weir_cache_backend backend; /* no default */
