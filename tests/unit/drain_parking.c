@@ -78,29 +78,14 @@ static struct weir_stat stat_now(void)
 	return stat;
 }
 
-int main(void)
+/* The first drain parks the set, whatever the deadline. */
+static void park(void)
 {
-	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	const uint64_t kept = stat_now().cached;
 	struct weir_drain_result r;
-	struct runner runner;
-	uint64_t before, kept;
+	uint64_t before;
 
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
-	pin(here);
-	opts.capacity = PAGES * 4096;
-	opts.quiet_cpus = "";
-	opts.wait_ns = 1000000; /* of changes of mode */
-	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
-	if (weir_set_mode(pool, NULL, WEIR_MODE_QUIET) == -EOPNOTSUPP)
-		SKIP("without sequences there are no quiet CPUs");
-	run_on(there, fill, NULL);
-	kept = stat_now().cached;
 	CHECK(kept > 0);
-
-	/* The first drain parks the set, whatever the deadline. */
-	start_on(&runner, there, owner, NULL);
 	tell(&go_in);
 	await(&in_burst, 1);
 	CHECK_EQ(drain(1000000, &r), -EAGAIN);
@@ -124,11 +109,17 @@ int main(void)
 	CHECK(r.pages >= kept - 1);
 	CHECK_EQ(r.pending, 0);
 	CHECK_EQ(unit()->parked, WI_SET_NULL);
+}
 
-	/* Again, with changes of the mode while a set is parked: active is not
-	 * exchanged before evidence has come, so no second set is parked and
-	 * one mode is in flight; what is wanted comes into force then, though
-	 * nobody operates there any more. */
+/* Changes of the mode while a set is parked: active is not exchanged before
+ * evidence has come, so no second set is parked and one mode is in flight. The
+ * last mode asked for comes into force then, though nobody operates there any
+ * more. */
+static void change_modes(void)
+{
+	struct weir_drain_result r;
+	uint64_t before, kept;
+
 	tell(&go_in);
 	await(&in_burst, 2);
 	CHECK_EQ(drain(1, &r), -EAGAIN);
@@ -153,8 +144,14 @@ int main(void)
 	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_OFF);
 	CHECK_EQ(stat_now().cached + stat_now().pending, 0);
 	CHECK_EQ(set_mode(WEIR_MODE_QUIET), 0);
+}
 
-	/* From off, lists are there again at once, with a set still parked. */
+/* From off, lists are there again at once, with a set still parked. */
+static void switch_on_again(void)
+{
+	struct weir_drain_result r;
+	uint64_t kept;
+
 	CHECK_EQ(set_mode(WEIR_MODE_POLLING), 0);
 	run_on(there, fill, NULL);
 	kept = stat_now().cached;
@@ -171,6 +168,28 @@ int main(void)
 	CHECK_EQ(drain(1000000000, &r), 0);
 	CHECK_EQ(r.pages, kept);
 	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_QUIET);
+}
+
+int main(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct runner runner;
+
+	need_two_cpus();
+	here = allowed_cpu(0);
+	there = allowed_cpu(1);
+	pin(here);
+	opts.capacity = PAGES * 4096;
+	opts.quiet_cpus = "";
+	opts.wait_ns = 1000000; /* of changes of mode */
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	if (weir_set_mode(pool, NULL, WEIR_MODE_QUIET) == -EOPNOTSUPP)
+		SKIP("without sequences there are no quiet CPUs");
+	run_on(there, fill, NULL);
+	start_on(&runner, there, owner, NULL);
+	park();
+	change_modes();
+	switch_on_again();
 	tell(&go_away);
 	finish(&runner);
 	run_on(there, fill, NULL);
