@@ -176,12 +176,16 @@ static size_t list_push(struct wi_cache *cache, unsigned zone, unsigned list,
 static void wake_here(struct wi_cache *cache)
 {
 	const unsigned cpu = cpu_here(cache);
+	int cancel;
 
-	if (wi_likely(wi_drain_has_woken(&cache->drain, cpu)) ||
-	    !wi_drain_trylock(&cache->drain))
+	if (wi_likely(wi_drain_has_woken(&cache->drain, cpu)))
 		return;
-	wi_drain_wake(&cache->drain, cpu);
-	wi_drain_unlock(&cache->drain);
+	cancel = wi_os_cancel_put_off(); /* it would keep the mutex */
+	if (wi_drain_trylock(&cache->drain)) {
+		wi_drain_wake(&cache->drain, cpu);
+		wi_drain_unlock(&cache->drain);
+	}
+	wi_os_cancel_allow(cancel);
 }
 
 /* Has this CPU a list of that kind now? A hint: the null set has none. */

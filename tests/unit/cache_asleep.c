@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, CPUs that do not exist yet cost memory or time of each drain,
- * or a CPU that comes online later gets no lists, or loses what is put there.
+ * or a CPU that comes online later gets no lists, or loses what is put there;
+ * or a thread that is cancelled while it gives them keeps the drain mutex.
  */
 #include <sys/mman.h>
 
@@ -9,6 +10,15 @@
 #include "helpers.h"
 
 #define NR_CPUS 1024
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNDER_SANITIZER 1
+#elif defined(__has_feature)
+#define UNDER_SANITIZER                                                        \
+	(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define UNDER_SANITIZER 0
+#endif
 
 static struct wi_cache cache;
 static char *areas;
@@ -191,12 +201,54 @@ static void sleeping_mode(enum wi_mode mode, bool off)
 	destroy();
 }
 
+/* --- cancelled while it wakes a CPU -------------------------------------- */
+
+/* The waker holds the mutex when it first touches the area. */
+static void on_touch(int signal)
+{
+	(void)signal;
+	CHECK_EQ(mprotect(areas, wi_cache_areas_bytes(NR_CPUS, 1),
+			  PROT_READ | PROT_WRITE),
+		 0);
+	CHECK_EQ(pthread_cancel(pthread_self()), 0);
+}
+
+static void *wake(void *unused)
+{
+	(void)unused;
+	pin(there);
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	put_one(NULL);
+	return NULL;
+}
+
+static void cancelled(void)
+{
+	struct sigaction before, action = { .sa_handler = on_touch };
+	pthread_t thread;
+	void *result;
+
+	create(WI_MODE_LOCKED);
+	CHECK_EQ(sigaction(SIGSEGV, &action, &before), 0);
+	CHECK_EQ(mprotect(areas, wi_cache_areas_bytes(NR_CPUS, 1), PROT_NONE),
+		 0);
+	CHECK_EQ(pthread_create(&thread, NULL, wake, NULL), 0);
+	CHECK_EQ(pthread_join(thread, &result), 0);
+	CHECK(result == PTHREAD_CANCELED);
+	CHECK_EQ(sigaction(SIGSEGV, &before, NULL), 0);
+	drain();
+	destroy();
+}
+
 int main(void)
 {
 	need_two_cpus();
 	here = allowed_cpu(0);
 	there = allowed_cpu(1);
 	pin(here);
+	/* gcc 12's sanitizers fault themselves when a thread is cancelled. */
+	if (!UNDER_SANITIZER)
+		cancelled();
 	see(WI_MODE_LOCKED, put_one);
 	see(WI_MODE_LOCKED, get_without_waiting);
 	if (!wi_grace_has_sequences())
