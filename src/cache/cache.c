@@ -213,7 +213,8 @@ static __attribute__((noinline)) void tick(struct wi_cache *cache,
 /*
  * An operation on one zone's area is no evidence for this CPU's areas of other
  * zones, of which a drain may wait for each: those whose active was exchanged
- * since their last tick get one. Quiet CPUs need none.
+ * since their last tick get one. Also where the CPU is quiet by now: it may be
+ * a polling one's set that the drain waits for.
  */
 static void tick_others(struct wi_cache *cache, unsigned zone)
 {
@@ -222,8 +223,7 @@ static void tick_others(struct wi_cache *cache, unsigned zone)
 		/* Relaxed, both: a hint; the tick itself is a sequence. */
 		uint64_t active = wi_load_relaxed(&area->active);
 
-		if (i != zone && !wi_active_is_quiet(active) &&
-		    wi_load_relaxed(&area->seen) != active)
+		if (i != zone && wi_load_relaxed(&area->seen) != active)
 			tick(cache, i);
 	}
 }

@@ -150,6 +150,33 @@ static void polled(unsigned kind)
 	wi_cache_fini(&cache);
 }
 
+/* It is told to be quiet, and makes no operation but those: what it was taken
+ * away as a polling CPU has progress as its only evidence, in either zone. */
+static void becomes_quiet(unsigned kind)
+{
+	uint64_t cpus[CPU_SETSIZE / 64] = { 0 };
+	struct wi_drain_request request = {
+		.nr_zones = 2,
+		.cpus = cpus,
+		.set_mode = true,
+		.mode = WI_MODE_QUIET,
+	};
+	struct wi_drain_outcome outcome;
+	struct runner runner;
+
+	create(WI_MODE_POLLING);
+	cpus[cpu[0] / 64] |= UINT64_C(1) << cpu[0] % 64;
+	started = over = 0;
+	start_on(&runner, cpu[0], poll, &kind);
+	await(&started, 1);
+	pin(cpu[1]);
+	request.deadline_ns = now_ns() + 5000000000u;
+	CHECK_EQ(wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 }), 0);
+	tell(&over);
+	finish(&runner);
+	wi_cache_fini(&cache);
+}
+
 int main(void)
 {
 	need_two_cpus();
@@ -161,5 +188,7 @@ int main(void)
 	moved(WI_MODE_QUIET);
 	polled(0);
 	polled(1);
+	becomes_quiet(0);
+	becomes_quiet(1);
 	return 0;
 }
