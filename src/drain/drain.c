@@ -775,15 +775,17 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 	if (wi_drain_has_woken(drain, cpu))
 		return;
 	for (unsigned zone = 0; zone < drain->nr_zones; zone++) {
-		struct wi_unit *unit = unit_of(drain, zone, cpu);
 		struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 		area->cpu = cpu;
 		wi_pcplist_init(area, drain->limits);
-		exchange(drain, unit, area, zone);
 	}
-	/* Relaxed: the next one to drain takes the mutex. */
+	/* Relaxed: the next one to drain takes the mutex. Before the exchanges
+	 * (DRAIN-F1): who has a burst there looks for it there. */
 	wi_store_relaxed(word, *word | UINT64_C(1) << cpu % 64);
+	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
+		exchange(drain, unit_of(drain, zone, cpu),
+			 wi_drain_area(drain, zone, cpu), zone);
 }
 
 int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes,

@@ -82,6 +82,8 @@ const struct scenario list_scenarios[] = {
 	    .thread = { "0 bg", "1 dD" }),
 	ROW("burst-drains", "burst", 2, .modes = "qo", FULL,
 	    .thread = { "0 bgdpe", "1 d" }),
+	ROW("burst-wakes", "burst", 2, .modes = "qo", .asleep = true,
+	    .fill = { 0, 2 }, .thread = { "0m g", "0 bgDe", "1 D" }),
 	ROW("burst-and-others", "burst", 2, .modes = "qo", FULL,
 	    .thread = { "0 bge", "0 gp", "1 dd" }),
 
