@@ -236,11 +236,19 @@ void wi_cache_tick(struct wi_cache *cache)
 
 void *wi_cache_burst_begin(struct wi_cache *cache)
 {
-	const struct weir_lists lists =
-		wi_cache_lists(cache, wi_cache_zone_here(cache));
+	const unsigned zone = wi_cache_zone_here(cache);
+	const struct weir_lists lists = wi_cache_lists(cache, zone);
+	struct wi_area *area;
 
 	wi_grace_thread_init();
-	return weir_seq_burst(&lists);
+	area = (struct wi_area *)(void *)weir_seq_burst(&lists);
+	/* Moved to another node meanwhile: drop_bursts() would not find it. */
+	if (area != NULL && cache->zone_of_cpu != NULL &&
+	    cache->zone_of_cpu[area->cpu] != zone) {
+		wi_cache_burst_end(area);
+		return NULL;
+	}
+	return area;
 }
 
 void wi_cache_burst_end(void *area)

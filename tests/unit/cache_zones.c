@@ -2,7 +2,8 @@
 /*
  * If this fails, a get of one zone drains or judges another one because its
  * thread was moved, or operations on one zone of a polling CPU are no evidence
- * for that CPU's lists of another.
+ * for that CPU's lists of another; or a burst of a thread that was moved is not
+ * found by that thread when it waits to drain.
  */
 #include <weir/cache.h>
 
@@ -177,6 +178,49 @@ static void becomes_quiet(unsigned kind)
 	wi_cache_fini(&cache);
 }
 
+/* --- bursts of a thread that is moved ------------------------------------ */
+
+#define MOVES 2000
+
+static void begin_often(void *unused)
+{
+	(void)unused;
+	tell(&started);
+	while (!happened(&over, 1)) {
+		struct wi_area *area = wi_cache_burst_begin(&cache);
+		unsigned at;
+
+		if (area == NULL)
+			continue;
+		at = area->cpu;
+		CHECK(area ==
+		      wi_drain_area(&cache.drain, cache.zone_of_cpu[at], at));
+		wi_cache_burst_end(area);
+	}
+}
+
+static void moved_in_bursts(void)
+{
+	struct runner runner;
+
+	create(WI_MODE_QUIET);
+	started = over = 0;
+	start_on(&runner, cpu[0], begin_often, NULL);
+	await(&started, 1);
+	for (unsigned i = 0; i < MOVES; i++) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET((size_t)cpu[i % 2], &set);
+		CHECK_EQ(pthread_setaffinity_np(runner.thread, sizeof(set),
+						&set),
+			 0);
+	}
+	tell(&over);
+	finish(&runner);
+	wi_cache_fini(&cache);
+}
+
 int main(void)
 {
 	need_two_cpus();
@@ -190,5 +234,6 @@ int main(void)
 	polled(1);
 	becomes_quiet(0);
 	becomes_quiet(1);
+	moved_in_bursts();
 	return 0;
 }
