@@ -179,16 +179,40 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 	return run(cache, &request, 0, NULL);
 }
 
-enum weir_mode wi_public_mode(const struct wi_unit *unit)
+static enum weir_mode public_mode(uint8_t mode, bool off)
 {
-	/* Relaxed reads by nature: bytes the drain mutex's holder stores, who
-	 * may be of another process, and store what it likes. */
-	uint8_t mode = wi_load_relaxed(&unit->in_force);
-
-	/* Off is in force when nothing can come back to a list any more. */
-	if (wi_load_relaxed((const uint8_t *)&unit->off) != 0 &&
-	    wi_load_relaxed(&unit->parked) == WI_SET_NULL)
+	if (off)
 		return WEIR_MODE_OFF;
 	return mode >= WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
 				      : (enum weir_mode)mode;
+}
+
+enum weir_mode wi_public_mode(const struct wi_unit *unit)
+{
+	/* Relaxed reads by nature: bytes the drain mutex's holder stores, who
+	 * may be of another process, and store what it likes. Off is in force
+	 * when nothing can come back to a list any more. */
+	return public_mode(wi_load_relaxed(&unit->in_force),
+			   wi_load_relaxed((const uint8_t *)&unit->off) != 0 &&
+				   wi_load_relaxed(&unit->parked) ==
+					   WI_SET_NULL);
+}
+
+enum weir_mode wi_public_mode_of_cpu(const struct wi_cache *cache, unsigned cpu)
+{
+	const struct wi_drain *drain = &cache->drain;
+	const struct wi_unit *unit = &drain->units[cpu];
+	enum weir_mode mode = wi_public_mode(unit);
+
+	for (unsigned zone = 0; zone < drain->nr_zones;
+	     zone++, unit += drain->nr_cpus) {
+		/* Relaxed, both: as in wi_public_mode(). */
+		uint8_t wanted = wi_load_relaxed(&unit->wanted);
+		bool off = wi_load_relaxed(&unit->wanted_off);
+
+		mode = wi_public_mode(unit);
+		if (mode != public_mode(wanted, off))
+			break;
+	}
+	return mode;
 }

@@ -335,13 +335,13 @@ static void fetch_tokens(const struct wi_drain *drain, struct wi_area *area,
 	}
 }
 
-/* Notes what is asked of a unit's mode. */
+/* Notes what is asked of a unit's mode. Relaxed, both: for statistics. */
 static void note_mode(const struct wi_drain_request *request,
 		      struct wi_unit *unit)
 {
-	unit->wanted_off = request->set_off;
+	wi_store_relaxed(&unit->wanted_off, request->set_off);
 	if (!request->set_off)
-		unit->wanted = (uint8_t)request->mode;
+		wi_store_relaxed(&unit->wanted, (uint8_t)request->mode);
 }
 
 /* CPUs that are asleep (I5) have nothing, and no operation in flight. */

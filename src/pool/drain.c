@@ -61,7 +61,7 @@ int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
 		wi_report_cpu(cpu, pool->cache.drain.nr_cpus - 1);
 		return -EINVAL;
 	}
-	return wi_public_mode(&pool->cache.drain.units[cpu]);
+	return wi_public_mode_of_cpu(&pool->cache, cpu);
 }
 
 int weir_pool_range(const struct weir_pool *handle, void **base, size_t *bytes,

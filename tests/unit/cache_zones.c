@@ -7,7 +7,7 @@
  */
 #include <weir/cache.h>
 
-#include "cache/cache.h"
+#include "cache/public.h"
 #include "helpers.h"
 
 #define NONE 1000 /* tokens of zone 1 begin there */
@@ -178,6 +178,40 @@ static void becomes_quiet(unsigned kind)
 	wi_cache_fini(&cache);
 }
 
+static void tick_zone(void *zone)
+{
+	const struct weir_lists lists =
+		wi_cache_lists(&cache, *(unsigned *)zone);
+
+	weir_seq_tick(&lists);
+}
+
+/* Evidence comes from one zone before the other. */
+static void in_force(unsigned first)
+{
+	struct wi_drain_request request = { .nr_zones = 2, .set_mode = true };
+	struct wi_drain_outcome outcome;
+
+	create(WI_MODE_POLLING);
+	run_on(cpu[0], put_both, NULL);
+	pin(cpu[1]);
+	request.mode = WI_MODE_QUIET;
+	CHECK_EQ(wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 }),
+		 -EAGAIN);
+	request.set_mode = false;
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned zone = i == 0 ? first : 1 - first;
+
+		CHECK_EQ(wi_public_mode_of_cpu(&cache, (unsigned)cpu[0]),
+			 WEIR_MODE_POLLING);
+		run_on(cpu[0], tick_zone, &zone);
+		(void)wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 });
+	}
+	CHECK_EQ(wi_public_mode_of_cpu(&cache, (unsigned)cpu[0]),
+		 WEIR_MODE_QUIET);
+	wi_cache_fini(&cache);
+}
+
 /* --- bursts of a thread that is moved ------------------------------------ */
 
 #define MOVES 2000
@@ -234,6 +268,8 @@ int main(void)
 	polled(1);
 	becomes_quiet(0);
 	becomes_quiet(1);
+	in_force(0);
+	in_force(1);
 	moved_in_bursts();
 	return 0;
 }
