@@ -393,6 +393,10 @@ static void survey(struct run *run)
 		}
 		if (unit->parked != WI_SET_NULL)
 			look_and_settle(run, zone, cpu);
+		/* The kernel is asked for that: it is as good as in use. */
+		if (run->request->may_interrupt && unit->parked != WI_SET_NULL)
+			unit->count +=
+				(uint32_t)pages_in(drain, area, unit->parked);
 		if (unit->count == 0 && unit->parked == WI_SET_NULL)
 			run->outcome->empty++;
 		else if (run->request->want_pages == 0)

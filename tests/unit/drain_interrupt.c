@@ -18,7 +18,7 @@ static void poll_once(void *unused)
 	weir_tick(pool);
 }
 
-static int drain(const char *cpus, unsigned flags,
+static int drain(const char *cpus, unsigned flags, uint64_t want_pages,
 		 struct weir_drain_result *result)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
@@ -26,6 +26,7 @@ static int drain(const char *cpus, unsigned flags,
 	*result = (struct weir_drain_result){ .size = sizeof(*result) };
 	opts.cpus = cpus;
 	opts.flags = flags;
+	opts.want_pages = want_pages;
 	opts.wait_ns = 5000000;
 	return weir_drain(pool, &opts, result);
 }
@@ -48,19 +49,22 @@ int main(void)
 	(void)weir_set_mode(pool, NULL, WEIR_MODE_POLLING);
 	CHECK_EQ(weir_get_mode(pool, (unsigned)allowed_cpu(1)),
 		 WEIR_MODE_POLLING);
-	run_on(allowed_cpu(1), poll_once, NULL);
-
 	snprintf(cpus, sizeof(cpus), "%d", allowed_cpu(1));
-	CHECK_EQ(drain(cpus, 0, &result), -EAGAIN);
-	CHECK(result.pending > 0);
-	CHECK_EQ(result.by_membarrier, 0);
-	/* CPUs must be named, and flags known. */
-	CHECK_EQ(drain(NULL, WEIR_DRAIN_INTERRUPT, &result), -EINVAL);
-	CHECK_EQ(drain(cpus, 0x80, &result), -EINVAL);
-	CHECK_EQ(drain(cpus, WEIR_DRAIN_INTERRUPT, &result), 0);
-	CHECK(result.pages > 0);
-	CHECK_EQ(result.pending, 0);
-	CHECK_EQ(result.by_membarrier, 1);
+	for (uint64_t want_pages = 0; want_pages <= 1; want_pages++) {
+		run_on(allowed_cpu(1), poll_once, NULL);
+		CHECK_EQ(drain(cpus, 0, 0, &result), -EAGAIN);
+		CHECK(result.pending > 0);
+		CHECK_EQ(result.by_membarrier, 0);
+		/* CPUs must be named, and flags known. */
+		CHECK_EQ(drain(NULL, WEIR_DRAIN_INTERRUPT, 0, &result),
+			 -EINVAL);
+		CHECK_EQ(drain(cpus, 0x80, 0, &result), -EINVAL);
+		CHECK_EQ(drain(cpus, WEIR_DRAIN_INTERRUPT, want_pages, &result),
+			 0);
+		CHECK(result.pages > 0);
+		CHECK_EQ(result.pending, 0);
+		CHECK_EQ(result.by_membarrier, 1);
+	}
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 	return 0;
 }
