@@ -12,6 +12,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Is this program built with a sanitizer? */
+#if defined(__has_feature)
+#define CHECK_FEATURE(f) __has_feature(f)
+#else
+#define CHECK_FEATURE(f) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || CHECK_FEATURE(address_sanitizer)
+#define CHECK_HAS_ASAN 1
+#else
+#define CHECK_HAS_ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__) || CHECK_FEATURE(thread_sanitizer)
+#define CHECK_HAS_TSAN 1
+#else
+#define CHECK_HAS_TSAN 0
+#endif
+
 #define CHECK(expr)                                                            \
 	do {                                                                   \
 		if (!(expr))                                                   \

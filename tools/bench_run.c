@@ -131,9 +131,21 @@ static bool is_known(const char *name)
 	return false;
 }
 
+/* Why a library cannot be measured under that name; NULL if it can. */
+static const char *refuse_malloc(const char *name, const char *path)
+{
+	if (name == NULL || is_known(name))
+		return "there are rows of that name already";
+	if (path == NULL || access(path, R_OK) != 0)
+		return "that file cannot be read";
+	if (strpbrk(path, " :\t") != NULL)
+		return "a path with a space or a colon cannot be preloaded";
+	return NULL;
+}
+
 const char *bench_add_malloc(const char *text)
 {
-	const char *equals = strchr(text, '=');
+	const char *equals = strchr(text, '='), *why;
 	char *name, *path;
 
 	know();
@@ -141,15 +153,15 @@ const char *bench_add_malloc(const char *text)
 	    strcspn(text, ", \t") < (size_t)(equals - text))
 		return "give NAME=PATH, a name of at most 15 letters";
 	if (nr_impls == NR_IMPLS)
-		return "that are too many";
+		return "there are too many of them";
 	name = strndup(text, (size_t)(equals - text));
 	path = realpath(equals + 1, NULL);
-	if (name == NULL || is_known(name))
-		return "there are rows of that name already";
-	if (path == NULL || access(path, R_OK) != 0)
-		return "that file cannot be read";
-	if (strpbrk(path, " :\t") != NULL)
-		return "a path with a space or a colon cannot be preloaded";
+	why = refuse_malloc(name, path);
+	if (why != NULL) {
+		free(name);
+		free(path);
+		return why;
+	}
 	impls[nr_impls++] = (struct impl){ .name = name,
 					   .program = "bench_malloc",
 					   .library = path,

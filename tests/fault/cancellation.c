@@ -234,7 +234,7 @@ int main(int argc, char **argv)
 	rounds = 0;
 #endif
 	need_two_cpus();
-	if (!FAULT_HAS_ASAN && rounds > 0)
+	if (!CHECK_HAS_ASAN && rounds > 0)
 		in_child(any_instruction, &rounds);
 	printf("figures: %u threads cancelled at any instruction\n", rounds);
 	return 0;

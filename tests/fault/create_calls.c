@@ -456,7 +456,7 @@ static unsigned try_kind(const struct kind *kind)
 	unsigned nr_calls;
 	int status;
 
-	if (kind->first && FAULT_HAS_ASAN) {
+	if (kind->first && CHECK_HAS_ASAN) {
 		printf("left out: %s (the sanitizer's threads need memory)\n",
 		       kind->name);
 		return 0;

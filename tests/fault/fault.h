@@ -18,14 +18,6 @@
 #include "child.h"
 #include "helpers.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define FAULT_HAS_ASAN 1
-#elif defined(__has_feature)
-#define FAULT_HAS_ASAN __has_feature(address_sanitizer)
-#else
-#define FAULT_HAS_ASAN 0
-#endif
-
 /* --- children ---------------------------------------------------------- */
 
 /* The child must end well; one that skipped (it said why) skips the test. */

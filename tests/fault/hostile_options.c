@@ -456,7 +456,7 @@ static void regions(void)
 		opts.flags = WEIR_POOL_PREFAULT;
 		CHECK(try_pool(&opts) != 0);
 		/* Memory for reading can be locked; a sanitizer locks none. */
-		if (way == 0 || FAULT_HAS_ASAN)
+		if (way == 0 || CHECK_HAS_ASAN)
 			continue;
 		opts.flags = WEIR_POOL_LOCK;
 		CHECK(try_pool(&opts) != 0);

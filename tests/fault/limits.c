@@ -370,7 +370,7 @@ int main(void)
 	warm_up();
 	for (unsigned old = 0; old < 2; old++)
 		in_child(read_only_region, &(bool){ old });
-	if (!FAULT_HAS_ASAN) { /* it needs address space, and locks none */
+	if (!CHECK_HAS_ASAN) { /* it needs address space, and locks none */
 		in_child(address_space, NULL);
 		in_child(refused_by_as, NULL);
 		in_child(refused_by_data, NULL);

@@ -177,7 +177,7 @@ static void *cancelled(void *id)
 {
 	pin(allowed_cpu(*(uint8_t *)id % 2 && allowed_cpu(1) >= 0));
 	/* gcc 12's sanitizer faults itself when a thread is cancelled. */
-	for (unsigned n = 0; !FAULT_HAS_ASAN || n < 50; n++) {
+	for (unsigned n = 0; !CHECK_HAS_ASAN || n < 50; n++) {
 		turn(*(uint8_t *)id, n);
 		(void)weir_drain(pool, NULL, NULL);
 		pthread_testcancel();
@@ -201,7 +201,7 @@ static void ends(enum weir_mode mode, unsigned rounds)
 				 0);
 		sched_yield();
 		for (unsigned t = 0; t < 2; t++)
-			CHECK(FAULT_HAS_ASAN || pthread_cancel(thread[t]) == 0);
+			CHECK(CHECK_HAS_ASAN || pthread_cancel(thread[t]) == 0);
 		for (unsigned t = 0; t < 2; t++)
 			CHECK_EQ(pthread_join(thread[t], NULL), 0);
 		CHECK_EQ(oracle_out(&oracle), 0);

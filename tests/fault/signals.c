@@ -145,7 +145,7 @@ int main(int argc, char **argv)
 			most = used;
 	}
 	CHECK(inside > 100);
-	if (!FAULT_HAS_ASAN)
+	if (!CHECK_HAS_ASAN)
 		CHECK_MSG(most <= PROMISED, "a handler took %zu bytes", most);
 	printf("figures: %" PRIu64 " signals inside of operations, %zu bytes "
 	       "of their stack at most\n",

@@ -366,7 +366,7 @@ int main(void)
 		random_bytes[i] = (char)check_random(&state);
 	for (unsigned which = 1; which <= 3; which++)
 		in_child(nothing, &which);
-	if (!FAULT_HAS_ASAN) /* it needs what is asked for to find out */
+	if (!CHECK_HAS_ASAN) /* it needs what is asked for to find out */
 		in_child(no_proc, NULL);
 	for (unsigned i = 0; i < 3; i++)
 		in_child(overcommit, (char[2]){ (char)('0' + i), '\n' });

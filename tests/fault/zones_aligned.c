@@ -107,7 +107,7 @@ int main(void)
 	CHECK(told != MAP_FAILED);
 	warm_up();
 	check_pool(44 * MIB, 4096, 1);
-	if (!FAULT_HAS_ASAN) { /* its shadow leaves no such addresses */
+	if (!CHECK_HAS_ASAN) { /* its shadow leaves no such addresses */
 		check_pool(4096 * MIB, 2 * MIB, 1);
 		check_pool(9000 * MIB, 2 * MIB, 1);
 		check_pool(24576 * MIB, 1024 * MIB, 1);

@@ -76,6 +76,13 @@ static void create(enum wi_mode mode)
 	CHECK_EQ(wi_cache_init(&cache, &config), 0);
 }
 
+static void destroy(void)
+{
+	wi_cache_fini(&cache);
+	free(cache.drain.areas);
+	free(cache.drain.total); /* the memory begins with them */
+}
+
 static void put_both(void *unused)
 {
 	uint64_t token = 1;
@@ -108,7 +115,7 @@ static void moved(enum wi_mode mode)
 	CHECK_EQ(wi_cache_get(&cache, &get, &error), 0);
 	CHECK_EQ(error, ENOMEM);
 	moves = false;
-	wi_cache_fini(&cache);
+	destroy();
 }
 
 static event started, over;
@@ -148,7 +155,7 @@ static void polled(unsigned kind)
 	CHECK(outcome.pages >= 1); /* one may be in its hand */
 	tell(&over);
 	finish(&runner);
-	wi_cache_fini(&cache);
+	destroy();
 }
 
 /* It is told to be quiet, and makes no operation but those: what it was taken

@@ -30,14 +30,9 @@ static inline void build_begin(void)
 	struct stat st;
 	ssize_t n;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	SKIP("programs that a compiler makes need no sanitizer's library");
-#endif
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-	SKIP("programs that a compiler makes need no sanitizer's library");
-#endif
-#endif
+	if (CHECK_HAS_ASAN || CHECK_HAS_TSAN)
+		SKIP("programs that a compiler makes need no sanitizer's "
+		     "library");
 	n = readlink("/proc/self/exe", library_dir, sizeof(library_dir) - 1);
 	CHECK(n > 0);
 	library_dir[n] = '\0';

@@ -116,14 +116,6 @@ static inline uint64_t system_interrupts_of_cpu1(void)
 	return sum;
 }
 
-#if defined(__SANITIZE_THREAD__)
-#define SYSTEM_HAS_TSAN 1
-#elif defined(__has_feature)
-#define SYSTEM_HAS_TSAN __has_feature(thread_sanitizer)
-#else
-#define SYSTEM_HAS_TSAN 0
-#endif
-
 /*
  * Does silent() interrupt CPU 1 less, by far, than loud() does? Each is run
  * beside a busy CPU 1. Other programs run there too and interrupt it, so one
@@ -139,7 +131,7 @@ static inline void system_compare(const char *name, void (*silent)(void),
 	unsigned heard = 0;
 	bool is_clear = false;
 
-	if (SYSTEM_HAS_TSAN) /* it maps and unmaps memory of its own */
+	if (CHECK_HAS_TSAN) /* it maps and unmaps memory of its own */
 		return;
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP("one CPU: nobody to interrupt");

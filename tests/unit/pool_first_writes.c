@@ -17,12 +17,6 @@
 #define RUN (UINT64_C(512) * 4096)
 #define RUNS_MAX 32768
 
-#if defined(__has_feature)
-#define HAS_FEATURE(f) __has_feature(f)
-#else
-#define HAS_FEATURE(f) 0
-#endif
-
 static void *run[RUNS_MAX];
 
 static long faults(void)
@@ -61,10 +55,8 @@ int main(void)
 {
 	struct rlimit limit;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||           \
-	HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer)
-	SKIP("a sanitizer's shadow has faults of its own");
-#endif
+	if (CHECK_HAS_ASAN || CHECK_HAS_TSAN)
+		SKIP("a sanitizer's shadow has faults of its own");
 	memset(run, 1, sizeof(run));
 	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
 	if (limit.rlim_cur != RLIM_INFINITY)

@@ -127,18 +127,6 @@ static void free_beside_claim(unsigned level, uint64_t word)
 	CHECK(wi_zone_is_valid(zone));
 }
 
-/* ThreadSanitizer holds a lock of its own where the write faults. */
-static void skip_under_tsan(void)
-{
-#if defined(__SANITIZE_THREAD__)
-	SKIP("ThreadSanitizer's atomics cannot be interrupted");
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-	SKIP("ThreadSanitizer's atomics cannot be interrupted");
-#endif
-#endif
-}
-
 int main(void)
 {
 	size_t bytes = wi_zone_bytes(NR_PAGES);
@@ -147,7 +135,9 @@ int main(void)
 	struct sigaction action = { .sa_sigaction = on_fault,
 				    .sa_flags = SA_SIGINFO };
 
-	skip_under_tsan();
+	/* It holds a lock of its own where the write faults. */
+	if (CHECK_HAS_TSAN)
+		SKIP("ThreadSanitizer's atomics cannot be interrupted");
 	page_size = (size_t)sysconf(_SC_PAGESIZE);
 	CHECK(memory != MAP_FAILED);
 	zone = wi_zone_init(memory, NR_PAGES);

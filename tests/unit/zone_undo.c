@@ -223,21 +223,11 @@ static void no_ticket_unseen(void)
 	CHECK_EQ(wi_zone_generation(zone), generation);
 }
 
-/* ThreadSanitizer holds a lock of its own where the write faults. */
-static void skip_under_tsan(void)
-{
-#if defined(__SANITIZE_THREAD__)
-	SKIP("ThreadSanitizer's atomics cannot be interrupted");
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-	SKIP("ThreadSanitizer's atomics cannot be interrupted");
-#endif
-#endif
-}
-
 int main(void)
 {
-	skip_under_tsan();
+	/* It holds a lock of its own where the write faults. */
+	if (CHECK_HAS_TSAN)
+		SKIP("ThreadSanitizer's atomics cannot be interrupted");
 	make();
 	for (unsigned order = 1; order <= 8; order++)
 		tickets(order);
