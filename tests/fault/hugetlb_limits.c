@@ -265,6 +265,11 @@ int main(void)
 		struct attempt *a = &attempts[i];
 		int status;
 
+		if (CHECK_HAS_ASAN && (a->flags & WEIR_POOL_LOCK)) {
+			printf("left out: %s (the sanitizer ignores mlock)\n",
+			       a->what);
+			continue;
+		}
 		CHECK(put_in_group("hugetlb.2MB.max", a->max));
 		CHECK(put_in_group("hugetlb.2MB.rsvd.max", a->rsvd_max));
 		status = end_child(start_child(try_it, a));

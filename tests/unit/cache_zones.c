@@ -182,7 +182,7 @@ static void becomes_quiet(unsigned kind)
 	CHECK_EQ(wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 }), 0);
 	tell(&over);
 	finish(&runner);
-	wi_cache_fini(&cache);
+	destroy();
 }
 
 static void tick_zone(void *zone)
@@ -216,7 +216,7 @@ static void in_force(unsigned first)
 	}
 	CHECK_EQ(wi_public_mode_of_cpu(&cache, (unsigned)cpu[0]),
 		 WEIR_MODE_QUIET);
-	wi_cache_fini(&cache);
+	destroy();
 }
 
 /* --- bursts of a thread that is moved ------------------------------------ */
@@ -259,7 +259,7 @@ static void moved_in_bursts(void)
 	}
 	tell(&over);
 	finish(&runner);
-	wi_cache_fini(&cache);
+	destroy();
 }
 
 int main(void)
