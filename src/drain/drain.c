@@ -533,8 +533,9 @@ static void membarrier_chosen(struct run *run)
 }
 
 /* Evidence for the CPU that the drainer is on. Not in locked mode: the holder
- * of the area may be preempted, so what runs on its CPU is no evidence. */
-static void tick(const struct run *run)
+ * of the area may be preempted, so what runs on its CPU is no evidence. Not
+ * inlined: one copy of the sequence, which tests can step through. */
+static __attribute__((noinline)) void tick(const struct run *run)
 {
 	const struct wi_drain *drain = run->drain;
 	const unsigned first = run->request->first_zone;
