@@ -123,11 +123,17 @@ const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number)
 	for (unsigned i = 0; i < NR_KNOWN; i++) {
 		struct wi_known *known = &table[i];
 
-		/* Relaxed: a number is given once, and hold() looks again. */
+		/* Relaxed: a number is given once, and looked at again. */
 		if (wi_load_relaxed(&known->number) != number ||
 		    wi_load_relaxed(&known->handle) != handle || number == 0)
 			continue;
-		return hold(known) ? wi_pool_of(known->handle) : NULL;
+		if (!hold(known))
+			return NULL;
+		/* Relaxed: of an entry that is held it does not change. */
+		if (wi_load_relaxed(&known->number) == number)
+			return wi_pool_of(known->handle);
+		wi_sub_full(&known->holders, 1); /* POOL-F3 */
+		return NULL;
 	}
 	return NULL;
 }
