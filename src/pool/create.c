@@ -171,6 +171,22 @@ static int find_huge_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return err;
 }
 
+/* The kernel's number of a zone's node, or WEIR_NODE_ANY. A pool of one zone is
+ * bound where this process may use other memory: that of nodes without CPUs. */
+static int node_of_zone(const struct wi_pool *pool,
+			const struct weir_pool_opts *o, unsigned zone)
+{
+	const struct wi_topology *topology = &pool->machine.topology;
+
+	if (o->node != WEIR_NODE_ANY || o->backing == WEIR_BACKING_REGION)
+		return o->node;
+	if (pool->nr_zones > 1 ||
+	    (topology->nr_nodes == 1 &&
+	     wi_cpuset_count(&topology->memory_nodes) > 1))
+		return topology->node_id[zone];
+	return WEIR_NODE_ANY;
+}
+
 /* What the options say, and how many zones of how many pages: about equal
  * shares. */
 static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
@@ -203,8 +219,7 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 			nr_pages, wi_round_up(share, zone_unit(share, least)));
 	pool->nr_zones = (unsigned)wi_div_round_up(nr_pages, pool->zone_pages);
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
-		pool->node[zone] =
-			pool->nr_zones > 1 ? topology->node_id[zone] : o->node;
+		pool->node[zone] = node_of_zone(pool, o, zone);
 	return 0;
 }
 

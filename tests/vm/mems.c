@@ -134,7 +134,11 @@ static void one_node(void)
 static void one_with_cpus(void)
 {
 	enter("cpuset.mems", "0,2");
-	expect_zones(64 * MIB, WEIR_NODE_ANY, ZONES(WEIR_NODE_ANY));
+	pin(1); /* whichever CPU touches the pages */
+	expect_zones(64 * MIB, WEIR_NODE_ANY, ZONES(0));
+	expect_pages(1 << 0);
+	pin(3);
+	expect_zones(64 * MIB, WEIR_NODE_ANY, ZONES(0));
 	expect_pages(1 << 0);
 	expect_zones(64 * MIB, 2, ZONES(2));
 	expect_pages(1 << 2);
