@@ -171,8 +171,8 @@ typedef uint64_t weir_pointer_pair
 
 #define WEIR_BULK_MAX 64 /* pages a bulk form converts at once */
 
-/* Offsets of n pages, at most WEIR_BULK_MAX; not 0 if one of them cannot be a
- * run of that order in this pool. */
+/* Offsets of n pages; not 0 if one of them cannot be a run of that order in
+ * this pool. */
 WEIR_INLINE int weir_pages_to_tokens(const struct weir_pool *pool,
 				     unsigned order, void *const *pages,
 				     size_t n, uint64_t *tokens)

@@ -8,12 +8,13 @@
  * (weir_drain, or an allocation in need) without interrupting that CPU.
  *
  * Conventions. A function that returns int returns 0 or a negative errno
- * value. A function that returns a pointer returns NULL with errno set. Sizes
- * are in bytes, times in nanoseconds. CPU sets are cpulist strings such as
- * "2-7,9"; the empty string is the empty set. Errors of the caller that would
- * corrupt memory (a page freed twice, a pointer from elsewhere) end the
- * process with one line on standard error that names the pool, the pointer
- * and the reason; nothing else is printed, but what WEIR_DESTROY_LIST asks for.
+ * value, unless its comment says more. A function that returns a pointer
+ * returns NULL with errno set. Sizes are in bytes, times in nanoseconds. CPU
+ * sets are cpulist strings such as "2-7,9"; the empty string is the empty set.
+ * Errors of the caller that would corrupt memory (a page freed twice, a pointer
+ * from elsewhere) end the process with one line on standard error that names
+ * the pool, the pointer and the reason; nothing else is printed, but what
+ * WEIR_DESTROY_LIST asks for.
  *
  * Option and result structs begin with their size, which their initialiser
  * sets; a size that this library does not know is -EINVAL. (Pool options of a

@@ -13,7 +13,7 @@
  *       |                      NOWAIT: EAGAIN
  *       |                      else: shortage
  *       v                         v
- *     token   <--- local zone, local drain, other zones, full drain (cache.c)
+ *     token   <--- all zones, local drain, all zones, full drain (cache.c)
  *
  * A kind is what a back end is asked for; kinds below nr_lists have lists, the
  * others go to the back end directly. A zone is one of several back ends of
@@ -144,7 +144,8 @@ void *wi_cache_burst_begin(struct wi_cache *cache);
 void wi_cache_burst_end(void *area);
 
 /* The deadline of the request is set by the caller. 0, -EAGAIN (pending),
- * -ETIMEDOUT or -EDEADLK (the mutex). *taken_over may be NULL. */
+ * -ETIMEDOUT or -EDEADLK (the mutex). *taken_over: the result is
+ * another drain's. */
 int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
 		   struct wi_drain_outcome *outcome, bool *taken_over);
 

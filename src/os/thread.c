@@ -156,8 +156,8 @@ extern const ptrdiff_t __rseq_offset __attribute__((weak));
 #define RSEQ_CPU_ID_AT 4
 
 /*
- * gcc's __builtin_thread_pointer() would do, but clang 14 lacks it. These are
- * the architectures that include/weir/arch/ has sequences for.
+ * gcc's __builtin_thread_pointer() would do, but clang 14 lacks it. x86-64
+ * has sequences (include/weir/arch/), aarch64 none yet.
  */
 static const char *thread_pointer(void)
 {

@@ -43,7 +43,7 @@ enum { WI_SET_NULL, WI_SET_0, WI_SET_1, WI_NR_SETS };
 struct wi_area_counters {
 	uint64_t refills; /* from the back end into a list */
 	uint64_t flushes; /* a full list gave half or more back */
-	uint64_t direct;  /* operations that passed the lists by */
+	uint64_t direct;  /* allocations that passed the lists by */
 	uint64_t aborts;  /* sequences that had to start over, where seen */
 	uint32_t cursor;  /* the back end's hint: where the last refill was */
 	/* Of each list, a hint: {drain number:24 | refills, or less than 0

@@ -3,7 +3,7 @@
  * The contract between weir and one architecture: where things stand in a
  * CPU's area, and what each restartable sequence does.
  *
- * A port implements the functions at the end of this page, each as one
+ * A port implements the functions named below (weir_seq_...), each as one
  * restartable sequence (rseq(2)): it runs from its first instruction to its
  * commit on one CPU without being preempted, migrated or interrupted by a
  * signal handler of its thread, or it has no effect. weir/fast.h includes the
