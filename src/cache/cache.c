@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Slow paths of the lists, and what happens in need: see cache.h. */
+/*
+ * Slow paths of the lists, and what happens in a shortage: see cache.h.
+ *
+ * Longer than 800 lines, of two parts that use each other's static functions:
+ * get and put with their refills and flushes, and from "get: in need" on the
+ * drains and waiters of a shortage. They are to become files of their own.
+ */
 #include "cache/cache.h"
 
 #include <errno.h>
