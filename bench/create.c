@@ -7,7 +7,7 @@
 #include <weir/fast.h>
 
 #include "loop.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 #include "workers.h"
 
 #define GIB (UINT64_C(1) << 30)

@@ -8,7 +8,8 @@
 
 #include "demo_way.h"
 #include "drain.h"
-#include "grace/grace.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
 #include "os/os.h"
 #include "workers.h"
 
@@ -87,8 +88,8 @@ static void *make(const struct demo_way *way, const struct bench_where *where)
 		.owner_cpu = (unsigned)where->other_cpu,
 		.rescuer_cpu = where->cpu,
 		.node = -1,
-		.has_sequences = wi_grace_has_sequences(),
-		.has_membarrier = wi_grace_has_membarrier(),
+		.has_sequences = wi_rseq_available(),
+		.has_membarrier = wi_rseq_has_membarrier(),
 	};
 	const char *why;
 	void *pool = way->setup(way, &machine, 0, &why);

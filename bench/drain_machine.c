@@ -8,9 +8,10 @@
  */
 #include <stdlib.h>
 
-#include "cache/public.h"
+#include "api/drains.h"
 #include "drain.h"
 #include "loop.h"
+#include "os/rseq.h"
 #include "report.h"
 #include "workers.h"
 #include "zone/zone.h"
@@ -145,7 +146,7 @@ static bool run(const struct bench_row *row, const struct bench_where *where,
 	unsigned nr = 0;
 
 	(void)where, (void)round;
-	if (!wi_grace_has_sequences())
+	if (!wi_rseq_available())
 		return bench_cannot("no restartable sequences here; 'weir "
 				    "doctor' tells why");
 	if (m == NULL)

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "os/os.h"
-#include "pcplist/pcplist.h"
+#include "percpu/area.h"
 
 #include "demo_way.h"
 

@@ -20,7 +20,7 @@
 #include "bench_run.h"
 #include "json.h"
 #include "tool.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 #include "workers.h"
 
 struct bench_options {

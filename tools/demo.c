@@ -16,10 +16,11 @@
 #include <unistd.h>
 
 #include "demo_report.h"
-#include "grace/grace.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
 #include "json.h"
 #include "tool.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 static const struct demo_way *const ways[] = {
 	&demo_none,	      &baseline_scheduled_work, &baseline_spinlock,
@@ -178,7 +179,7 @@ static int look_around(struct demo *demo)
 	machine->node =
 		topology->nr_nodes > 1 ? topology->node_id[0] : WEIR_NODE_ANY;
 	machine->has_sequences = sequences_work();
-	machine->has_membarrier = wi_grace_has_membarrier();
+	machine->has_membarrier = wi_rseq_has_membarrier();
 	if (demo->cpu >= 0 && !demo_go_to((unsigned)demo->cpu)) {
 		tool_error("--cpu %d: this CPU is not there, or not allowed",
 			   demo->cpu);

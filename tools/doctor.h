@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#include "cache/machine.h"
-#include "topology/topology.h"
+#include "api/machine.h"
+#include "os/topology.h"
 
 enum doctor_status {
 	DOCTOR_OK,

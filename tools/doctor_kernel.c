@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 #include "doctor.h"
-#include "grace/grace.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
 #include "os/os.h"
 
 static void check_versions(struct doctor *d)
@@ -178,7 +179,7 @@ static bool check_rseq(struct doctor *d)
 	ptrdiff_t offset;
 	int err = wi_os_rseq_offset(&offset);
 
-	if (err == 0 && wi_grace_has_sequences()) {
+	if (err == 0 && wi_rseq_available()) {
 		add_rseq(d, offset);
 		check_debugging(d);
 		return true;
@@ -200,7 +201,7 @@ static void check_abort(struct doctor *d)
 		doctor_add(d, "sequences_abort", "aborts", DOCTOR_NOTE,
 			   "Run weir doctor on a CPU that is not set aside.",
 			   "not tried: only quiet CPUs are allowed here");
-	else if (wi_grace_sequences_abort())
+	else if (wi_rseq_aborts())
 		doctor_add(d, "sequences_abort", "aborts", DOCTOR_OK, "",
 			   "a disturbed sequence is aborted, seen just now");
 	else
@@ -252,7 +253,7 @@ static bool check_membarrier(struct doctor *d)
 {
 	int cpu, err;
 
-	if (!wi_grace_has_membarrier()) {
+	if (!wi_rseq_has_membarrier()) {
 		add_no_membarrier(d);
 		return false;
 	}

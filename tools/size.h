@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "topology/topology.h"
+#include "os/topology.h"
 
 /* How the program allocates, which decides what is out of its reach. */
 enum size_need {

@@ -8,7 +8,7 @@
 
 #include <weir/weir.h>
 
-#include "pool/pool.h"
+#include "api/pool.h"
 #include "tool.h"
 
 /* Each round makes a larger pool; as a rule five do. */

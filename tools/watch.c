@@ -16,7 +16,7 @@
 #include "os/os.h"
 #include "table.h"
 #include "tool.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 #include "watch_pools.h"
 
 struct watch {

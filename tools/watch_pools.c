@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "watch/watch.h"
+#include "api/watch.h"
 
 static void read_pool(const struct watch_pools *pools, struct watch_pool *pool)
 {

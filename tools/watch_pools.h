@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "topology/topology.h"
+#include "os/topology.h"
 #include "watched.h"
 
 /* Of one CPU, in all zones. */

@@ -15,7 +15,7 @@
 #include "interval.h"
 #include "os/os.h"
 #include "tool.h"
-#include "watch/watch.h"
+#include "api/watch.h"
 
 void watched_harmless(char *out, size_t size, const char *text)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * grace-fork: marks in a child whose first thread has the mark of the thread
- * that made the child (src/grace/runtime.c, G1 to G3).
+ * that made the child (src/os/rseq.c, G1 to G3).
  *
  * Property.  No set is flushed while the first thread is about to commit to it,
  * else violation.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * pcplist-locked: lists without sequences: `busy` is a lock that is tried once
- * (docs/design.md, section 4, "Modes of a CPU"; src/pcplist/pcplist.c).
+ * (docs/design.md, section 4, "Modes of a CPU"; src/percpu/locked.c).
  *
  * Property.  A commit lands only in a set that the CPU has, on the header that its
  * holder loaded; the drainer finds in a slot below the count what was pushed

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "cache/public.h"
+#include "api/drains.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "cache/machine.h"
-#include "cache/report.h"
+#include "api/machine.h"
+#include "os/report.h"
+#include "os/rseq.h"
 
 static int check_result(const struct weir_drain_result *result)
 {
@@ -165,7 +166,7 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 			return -EOPNOTSUPP;
 		}
 		request.mode = WI_MODE_LOCKED;
-	} else if (mode == WEIR_MODE_ORDINARY && !wi_grace_has_membarrier()) {
+	} else if (mode == WEIR_MODE_ORDINARY && !wi_rseq_has_membarrier()) {
 		wi_report("mode: without membarrier CPUs are quiet, polling or "
 			  "off");
 		return -EOPNOTSUPP;

@@ -3,8 +3,8 @@
  * What the interfaces of pool and token cache have in common: drains and
  * modes asked for in the public types.
  */
-#ifndef WI_CACHE_PUBLIC_H
-#define WI_CACHE_PUBLIC_H
+#ifndef WI_API_DRAINS_H
+#define WI_API_DRAINS_H
 
 #include "cache/cache.h"
 

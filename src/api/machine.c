@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cache/machine.h"
+#include "api/machine.h"
 
 #include <errno.h>
 #if __has_include(<sys/single_threaded.h>)
@@ -8,7 +8,8 @@
 #define __libc_single_threaded 0 /* glibc before 2.32 does not tell */
 #endif
 
-#include "cache/report.h"
+#include "os/report.h"
+#include "os/rseq.h"
 
 int wi_machine_cpus(struct wi_cpuset *set, unsigned nr_cpus, const char *list,
 		    const char *field)
@@ -43,11 +44,11 @@ static bool sequences_work(const struct wi_machine *machine)
 	static uint8_t checked; /* 0: not yet, 1: they work, 2: they do not */
 	uint8_t known = wi_load_relaxed(&checked); /* a fact; any order does */
 
-	if (!wi_grace_has_sequences())
+	if (!wi_rseq_available())
 		return false;
 	if (known == 0 && __libc_single_threaded &&
 	    !wi_cpuset_test(&machine->quiet, (unsigned)wi_os_current_cpu())) {
-		known = wi_grace_sequences_abort() ? 1 : 2;
+		known = wi_rseq_aborts() ? 1 : 2;
 		wi_store_relaxed(&checked, known); /* as above */
 	}
 	return known != 2;
@@ -59,7 +60,7 @@ static enum wi_mode mode_of(const struct wi_machine *machine, unsigned cpu)
 		return WI_MODE_LOCKED;
 	if (wi_cpuset_test(&machine->polling, cpu))
 		return WI_MODE_POLLING;
-	if (wi_cpuset_test(&machine->quiet, cpu) || !wi_grace_has_membarrier())
+	if (wi_cpuset_test(&machine->quiet, cpu) || !wi_rseq_has_membarrier())
 		return WI_MODE_QUIET;
 	return WI_MODE_ORDINARY;
 }
@@ -68,13 +69,13 @@ int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,
 		    const char *polling_cpus, bool no_rseq)
 {
 	struct wi_topology *topology = &machine->topology;
-	int err = wi_grace_begin();
+	int err = wi_rseq_begin();
 
 	if (err != 0) {
 		wi_report("the system refused a page for the process");
 		return err;
 	}
-	machine->settled = wi_grace_is_settled();
+	machine->settled = wi_rseq_is_settled();
 	wi_topology_read(topology, NULL);
 	if (polling_cpus == NULL)
 		polling_cpus = "";

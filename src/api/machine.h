@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What creating a pool or a cache needs to know of the machine. */
-#ifndef WI_CACHE_MACHINE_H
-#define WI_CACHE_MACHINE_H
+#ifndef WI_API_MACHINE_H
+#define WI_API_MACHINE_H
 
 #include <stdbool.h>
 
-#include "drain/drain.h"
-#include "topology/topology.h"
+#include "os/rseq.h"
+#include "percpu/drain.h"
+#include "os/topology.h"
 
 /* Kept in the mapping of what is created: too large for a stack, and
  * unmapping it would interrupt CPUs. */
@@ -15,7 +16,7 @@ struct wi_machine {
 	struct wi_cpuset quiet, polling;
 	uint8_t mode[WI_CPUS_MAX]; /* enum wi_mode */
 	bool locked;		   /* no sequences, or none wanted */
-	bool settled;		   /* wi_grace_is_settled() */
+	bool settled;		   /* wi_rseq_is_settled() */
 };
 
 /*

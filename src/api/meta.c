@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "stat/live.h"
+#include "api/meta.h"
 
 #include <string.h>
 

@@ -12,13 +12,13 @@
  * the counts in the descriptor; a reader works that out by itself, and does not
  * read on unless the descriptor says the same.
  */
-#ifndef WI_STAT_LIVE_H
-#define WI_STAT_LIVE_H
+#ifndef WI_API_META_H
+#define WI_API_META_H
 
 #include <weir/stat.h>
 
 #include "cache/cache.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 #define WI_LIVE_MAGIC UINT64_C(0x6c6f6f7072696577) /* "weirpool" */
 #define WI_LIVE_VERSION 3 /* of all that is in this memory */

@@ -17,12 +17,12 @@
  * Kinds of the cache: 0 to 4 are the lists of orders 0 to 3 and 9; then come
  * the orders without a list.
  */
-#ifndef WI_POOL_POOL_H
-#define WI_POOL_POOL_H
+#ifndef WI_API_POOL_H
+#define WI_API_POOL_H
 
 #include "cache/cache.h"
-#include "cache/machine.h"
-#include "stat/stat.h"
+#include "api/machine.h"
+#include "api/stat.h"
 #include "zone/zone.h"
 
 #define WI_POOL_LISTS 5
@@ -45,7 +45,7 @@ struct wi_pool {
 	char name[32];
 	struct weir_pool *handle;
 	struct wi_known *known; /* NULL: there were too many */
-	char *meta; /* as stat/live.h pictures it: other processes may read it
+	char *meta; /* as api/meta.h pictures it: other processes may read it
 		     */
 	size_t meta_bytes;
 	struct wi_os_shared file; /* of meta; fd -1: this process' alone */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Pages out and back: between the caller, the cache and the zones. */
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/trace.h"
-#include "cache/report.h"
+#include "os/report.h"
 
 /* Tokens moved at once through the stack. */
 #define CHUNK WI_CHUNK

@@ -22,8 +22,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cache/report.h"
-#include "pool/pool.h"
+#include "os/report.h"
+#include "api/pool.h"
 
 #ifdef WI_HAVE_VALGRIND
 #include <valgrind/memcheck.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool's beginning and end: options, memory, zones. */
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/trace.h"
-#include "cache/report.h"
+#include "os/report.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)

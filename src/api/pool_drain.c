@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The public interface of drains, maintenance and modes of a pool. */
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #include <errno.h>
 
-#include "cache/public.h"
-#include "cache/report.h"
+#include "api/drains.h"
+#include "os/report.h"
 
 int weir_drain(struct weir_pool *handle, const struct weir_drain_opts *opts,
 	       struct weir_drain_result *result)

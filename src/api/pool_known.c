@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #define NR_KNOWN 256
 

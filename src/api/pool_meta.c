@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool's metadata: what it is laid out by, and the memory it lies in. */
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "cache/report.h"
+#include "os/report.h"
 
 /* Of the lists: what they hold at most, and pages of a run. */
 static void set_limits(const struct wi_pool *pool,

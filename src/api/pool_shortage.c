@@ -8,8 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "cache/report.h"
-#include "pool/pool.h"
+#include "os/report.h"
+#include "api/pool.h"
 
 struct shortage {
 	const struct wi_pool *pool; /* NULL: not known (any more) */

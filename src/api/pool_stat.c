@@ -4,8 +4,8 @@
 
 #include <weir/stat.h>
 
-#include "cache/report.h"
-#include "pool/pool.h"
+#include "os/report.h"
+#include "api/pool.h"
 
 int weir_stat_read(const struct weir_pool *handle, struct weir_stat *stat)
 {

@@ -3,11 +3,11 @@
  * Snapshots. Every word is read once, relaxed: it is somebody's counter or
  * header, and a snapshot promises no more than that the value was there.
  */
-#include "stat/stat.h"
+#include "api/stat.h"
 
 #include <errno.h>
 
-#include "cache/public.h"
+#include "api/drains.h"
 
 static uint64_t read_word(const uint64_t *word)
 {

@@ -5,12 +5,12 @@
  * Nothing is written or locked. Of what the memory says nothing is believed:
  * constants are those of the view.
  */
-#ifndef WI_STAT_STAT_H
-#define WI_STAT_STAT_H
+#ifndef WI_API_STAT_H
+#define WI_API_STAT_H
 
 #include <weir/stat.h>
 
-#include "stat/live.h"
+#include "api/meta.h"
 #include "zone/zone.h"
 
 struct wi_view {

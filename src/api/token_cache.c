@@ -7,9 +7,9 @@
 #include <weir/cache.h>
 
 #include "base/trace.h"
-#include "cache/machine.h"
-#include "cache/public.h"
-#include "cache/report.h"
+#include "api/machine.h"
+#include "api/drains.h"
+#include "os/report.h"
 
 #define DEFAULT_LIMIT 256
 #define DEFAULT_WAIT_NS 10000000

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cache/report.h"
-#include "watch/watch.h"
+#include "os/report.h"
+#include "api/watch.h"
 
 /* --- opening ------------------------------------------------------------ */
 

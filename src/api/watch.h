@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * watch: pools of other processes, found in /proc and read through a mapping
- * of the memfd that holds their metadata (src/stat/live.h).
+ * of the memfd that holds their metadata (src/api/meta.h).
  *
  * Such a file may have been made by anyone, to do harm. Therefore
  *
@@ -13,13 +13,13 @@
  *     read: what it does not have is zeros, and stays unbacked;
  *   - of the rest every word is read once and taken for a number.
  */
-#ifndef WI_WATCH_WATCH_H
-#define WI_WATCH_WATCH_H
+#ifndef WI_API_WATCH_H
+#define WI_API_WATCH_H
 
 #include <weir/watch.h>
 
 #include "os/os.h"
-#include "stat/stat.h"
+#include "api/stat.h"
 
 struct weir_watch {
 	struct wi_view view;

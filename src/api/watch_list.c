@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cache/report.h"
-#include "watch/watch.h"
+#include "os/report.h"
+#include "api/watch.h"
 
 /* --- of one process ----------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "base/trace.h"
+#include "os/rseq.h"
 
 /* Sequences that are aborted this many times in a row leave for the back end:
  * a debugger that steps through one never finishes it. */
@@ -246,7 +247,7 @@ void *wi_cache_burst_begin(struct wi_cache *cache)
 	const struct weir_lists lists = wi_cache_lists(cache, zone);
 	struct wi_area *area;
 
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	area = (struct wi_area *)(void *)weir_seq_burst(&lists);
 	/* Moved to another node meanwhile: drop_bursts() would not find it. */
 	if (area != NULL && cache->zone_of_cpu != NULL &&
@@ -337,7 +338,7 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 {
 	size_t done = 0;
 
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	wake_here(cache);
 	if (has_list(cache, zone, kind)) {
 		done = list_push(cache, zone, kind, tokens, n);
@@ -658,7 +659,7 @@ static int drain_holding(struct need *need, struct wi_drain_request *request,
 	struct wi_drain *drain = &need->cache->drain;
 	uint64_t asked = UINT64_MAX; /* it did not wait for any */
 
-	wi_grace_thread_init(); /* for drop_bursts() */
+	wi_rseq_thread_init(); /* for drop_bursts() */
 	*taken_over = false;
 	request->ctx = need;
 	if (!wi_drain_trylock(drain)) {
@@ -839,7 +840,7 @@ size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 		.here = wi_cache_zone_here(cache),
 	};
 
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	wake_here(cache);
 	if (!(get->flags & WI_GET_NOWAIT))
 		collect_here(cache);

@@ -33,7 +33,7 @@
 #ifndef WI_CACHE_CACHE_H
 #define WI_CACHE_CACHE_H
 
-#include "drain/drain.h"
+#include "percpu/drain.h"
 
 #define WI_BATCH_MAX 64 /* the first of several refills */
 #define WI_REFILL_MAX 256

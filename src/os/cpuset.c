@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 #define NR_WORDS (WI_CPUS_MAX / 64)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cache/report.h"
+#include "os/report.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -9,8 +9,8 @@
  * initial-exec model, as calls in a signal handler must not allocate it, and a
  * program that loads the library late has little of that.
  */
-#ifndef WI_CACHE_REPORT_H
-#define WI_CACHE_REPORT_H
+#ifndef WI_OS_REPORT_H
+#define WI_OS_REPORT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -56,11 +56,12 @@
  *   vfork() and clone(CLONE_VM) share the memory and this word. weir.h forbids
  *   calls there.
  */
-#include "grace/grace.h"
+#include "os/rseq.h"
 
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/assert.h"
 #include "os/os.h"
 
 /* A mark that no busy ever holds: 0 there must not pass for a burst. */
@@ -131,13 +132,13 @@ static WI_COLD void adopt(void)
 	} while (generation_now() != now);
 }
 
-void wi_grace_thread_init(void)
+void wi_rseq_thread_init(void)
 {
 	if (wi_unlikely(thread_generation != generation_now()))
 		adopt();
 }
 
-bool wi_grace_is_settled(void)
+bool wi_rseq_is_settled(void)
 {
 	uint64_t now = generation_now();
 
@@ -145,7 +146,7 @@ bool wi_grace_is_settled(void)
 	if (!wi_os_fork_wipes() &&
 	    wi_load_relaxed(&process->pid) != (uint32_t)wi_os_pid())
 		new_generation(now);
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	/* Relaxed: what matters is the first thread's own order. */
 	return wi_load_relaxed(&process->settled) == generation_now();
 }
@@ -181,19 +182,19 @@ static bool has(uint8_t what)
 	return (found != 0 ? found : ask()) & what;
 }
 
-bool wi_grace_has_sequences(void)
+bool wi_rseq_available(void)
 {
 	return has(SEQUENCES);
 }
 
-bool wi_grace_has_membarrier(void)
+bool wi_rseq_has_membarrier(void)
 {
 	return has(MEMBARRIER);
 }
 
 /* --- the beginning ------------------------------------------------------ */
 
-int wi_grace_begin(void)
+int wi_rseq_begin(void)
 {
 	struct process *none = NULL;
 	void *memory;
@@ -212,12 +213,12 @@ int wi_grace_begin(void)
 		return 0;
 	}
 	(void)generation_now();
-	return -pthread_atfork(NULL, NULL, wi_grace_thread_init);
+	return -pthread_atfork(NULL, NULL, wi_rseq_thread_init);
 }
 
 __attribute__((constructor)) static void runtime_init(void)
 {
-	(void)wi_grace_begin(); /* who creates a pool tries again */
+	(void)wi_rseq_begin(); /* who creates a pool tries again */
 }
 
 /* --- are sequences aborted? --------------------------------------------- */
@@ -278,7 +279,7 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-bool wi_grace_sequences_abort(void)
+bool wi_rseq_aborts(void)
 {
 	struct disturber d = { .cpu = (uint32_t)wi_os_current_cpu() };
 	pthread_t thread;
@@ -307,7 +308,7 @@ bool wi_grace_sequences_abort(void)
 
 #else
 
-bool wi_grace_sequences_abort(void)
+bool wi_rseq_aborts(void)
 {
 	return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A piece of memory for each thread, outside thread-local storage, which the
- * library keeps small (src/cache/report.h).
+ * library keeps small (src/os/report.h).
  *
  * The key's destructor is the C library's free(): a function of this library
  * could be gone when the thread ends, where libweir.a is part of a plugin.

@@ -26,7 +26,7 @@
 
 #include "base/bits.h"
 #include "os/os.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 #define PATH_BYTES 4096 /* the kernel's PATH_MAX: cgroups nest */
 #define LIST_BYTES 8192 /* the longest list of CPUs that is understood */

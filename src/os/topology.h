@@ -11,8 +11,8 @@
  * Functions here allocate nothing. A struct wi_cpuset is 1 KiB; a struct
  * wi_topology about 23 KiB, too much for a stack: keep it in mapped memory.
  */
-#ifndef WI_TOPOLOGY_TOPOLOGY_H
-#define WI_TOPOLOGY_TOPOLOGY_H
+#ifndef WI_OS_TOPOLOGY_H
+#define WI_OS_TOPOLOGY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -24,8 +24,8 @@
  *
  * Freestanding.
  */
-#ifndef WI_PCPLIST_PCPLIST_H
-#define WI_PCPLIST_PCPLIST_H
+#ifndef WI_PERCPU_AREA_H
+#define WI_PERCPU_AREA_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +36,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "os/rseq.h"
 
 enum { WI_SET_NULL, WI_SET_0, WI_SET_1, WI_NR_SETS };
 
@@ -132,43 +133,10 @@ WI_INLINE uint64_t *wi_area_headers(struct wi_area *area, unsigned set)
 	return set == WI_SET_NULL ? area->null_set : area->header[set - 1];
 }
 
-/* --- marks ------------------------------------------------------------- */
-
-WI_INLINE bool wi_mark_is_burst(uint64_t mark)
-{
-	return mark >> WEIR_MARK_BURST_BIT & 1;
-}
-
-WI_INLINE uint32_t wi_mark_thread(uint64_t mark)
-{
-	return (uint32_t)(mark >> WEIR_MARK_THREAD_SHIFT);
-}
-
-WI_INLINE unsigned wi_mark_list(uint64_t mark)
-{
-	return (unsigned)(mark >> WEIR_MARK_LIST_SHIFT) & 0x1ff;
-}
-
 /* The set whose header the operation will change (no burst's mark). */
 WI_INLINE unsigned wi_mark_set(uint64_t mark)
 {
 	return mark & 1 ? WI_SET_1 : WI_SET_0;
-}
-
-WI_INLINE uint64_t wi_thread_mark(uint32_t tid)
-{
-	return (uint64_t)tid << WEIR_MARK_THREAD_SHIFT;
-}
-
-WI_INLINE uint64_t wi_burst_mark(uint64_t thread_mark)
-{
-	return thread_mark | UINT64_C(1) << WEIR_MARK_BURST_BIT;
-}
-
-/* As the operations of the calling thread mark: without list and header. */
-WI_INLINE uint64_t wi_own_mark(void)
-{
-	return wi_thread_mark(wi_mark_thread(weir_thread_burst));
 }
 
 /* --- sets that nobody may write ---------------------------------------- */

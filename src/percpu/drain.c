@@ -5,9 +5,10 @@
  * Longer than 800 lines: a drain's steps share struct run and the unit's words,
  * which would become an interface if they stood in several files.
  */
-#include "drain/drain.h"
+#include "percpu/drain.h"
 
 #include "base/trace.h"
+#include "os/rseq.h"
 
 /* How long progress is watched for before a membarrier: half of what one costs
  * that finds the CPU busy, so that an owner that is in its slow path or misses
@@ -507,7 +508,7 @@ static void membarrier_chosen(struct run *run)
 	struct wi_drain *drain = run->drain;
 	uint64_t until = 0;
 
-	if (!wi_grace_has_membarrier())
+	if (!wi_rseq_has_membarrier())
 		return;
 	FOR_EACH_UNIT(run, zone, cpu)
 	{
@@ -651,7 +652,7 @@ void wi_drain_run(struct wi_drain *drain,
 	struct run run = { drain, request, outcome, false };
 
 	*outcome = (struct wi_drain_outcome){ 0 };
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	/* DRAIN-F3 (partner DRAIN-F2): the number before the survey's loads.
 	 * Who still reads the old one after this has its pages surveyed. */
 	wi_add_full(&drain->begun, 1);
@@ -705,7 +706,7 @@ void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
 			   .outcome = &outcome };
 
 	request.ctx = ctx;
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	/* Twice if a change of mode waited for the first evidence. */
 	while (unit->parked != WI_SET_NULL) {
 		unit->chosen = true;

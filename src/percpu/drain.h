@@ -50,14 +50,14 @@
  *
  * Freestanding but for the os module.
  */
-#ifndef WI_DRAIN_DRAIN_H
-#define WI_DRAIN_DRAIN_H
+#ifndef WI_PERCPU_DRAIN_H
+#define WI_PERCPU_DRAIN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "grace/grace.h"
+#include "percpu/evidence.h"
 #include "os/os.h"
 
 enum wi_mode {
@@ -128,7 +128,7 @@ struct wi_totals {
 	uint64_t membarriers;
 	_Alignas(64) uint64_t failures[WI_NR_FAILURES]; /* any thread */
 	/* Pages that left the zones and did not come back, and the most there
-	 * were at once; any thread, once a batch (src/pool/alloc.c). */
+	 * were at once; any thread, once a batch (src/api/pool_alloc.c). */
 	_Alignas(64) uint64_t outside;
 	uint64_t peak;
 };

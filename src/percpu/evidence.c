@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Evidence from an area's words: see grace.h. */
-#include "grace/grace.h"
+#include "percpu/evidence.h"
 
 #include "os/os.h"
 

@@ -44,13 +44,13 @@
  * Who calls: the holder of the drain mutex. Progress: no function waits, but
  * membarrier for the kernel.
  */
-#ifndef WI_GRACE_GRACE_H
-#define WI_GRACE_GRACE_H
+#ifndef WI_PERCPU_EVIDENCE_H
+#define WI_PERCPU_EVIDENCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pcplist/pcplist.h"
+#include "percpu/area.h"
 
 enum wi_evidence {
 	WI_EVIDENCE_NONE,
@@ -83,39 +83,5 @@ bool wi_grace_is_orphan(const struct wi_grace *grace);
 
 /* 0 is evidence for that CPU, anything else is none. */
 int wi_grace_membarrier(unsigned cpu);
-
-/* --- what this process has (runtime.c) --------------------------------- */
-
-/*
- * Does what need be done once in a process: the library's constructor calls it,
- * and whoever creates something, for that constructor may not have run. 0, or a
- * negative errno: nothing may be created.
- */
-int wi_grace_begin(void);
-
-/* Are there restartable sequences; is there a membarrier for them? Asked once
- * in a process, which registers with membarrier then. */
-bool wi_grace_has_sequences(void);
-bool wi_grace_has_membarrier(void);
-
-/*
- * Gives this thread its mark, if it has none of this process yet. To be called
- * by each slow path before it uses weir_thread_burst. After wi_grace_begin().
- */
-void wi_grace_thread_init(void);
-
-/*
- * May a pool that is made now have a fast path? Not where a thread of this
- * process may still have a mark of the process that forked it. Gives this
- * thread its mark, too.
- */
-bool wi_grace_is_settled(void);
-
-/*
- * Is a sequence really aborted when its thread is preempted or membarrier
- * asks? Runs one that lasts, beside a thread that disturbs this CPU. False
- * only when it was disturbed again and again and never aborted.
- */
-bool wi_grace_sequences_abort(void);
 
 #endif

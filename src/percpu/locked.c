@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The slow side of a CPU's lists: see pcplist.h. */
-#include "pcplist/pcplist.h"
+#include "percpu/area.h"
 
 /* The header of an empty list. */
 static uint64_t empty_header(unsigned set, unsigned list, unsigned limit,

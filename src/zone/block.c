@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* 512 pages in one cache line; see block.h for the picture and the rules. */
-#include "block/block.h"
+#include "zone/block.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"

@@ -28,8 +28,8 @@
  * Sources: LLFree (Wrenger et al., USENIX ATC 2023) keeps 512 bits a block
  * likewise and claims them one by one; here one instruction moves up to 64.
  */
-#ifndef WI_BLOCK_BLOCK_H
-#define WI_BLOCK_BLOCK_H
+#ifndef WI_ZONE_BLOCK_H
+#define WI_ZONE_BLOCK_H
 
 #include <stdbool.h>
 #include <stddef.h>

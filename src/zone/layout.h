@@ -25,7 +25,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "block/block.h"
+#include "zone/block.h"
 #include "zone/tree.h"
 #include "zone/zone.h"
 

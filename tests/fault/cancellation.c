@@ -11,7 +11,7 @@
 
 #include "base/atomic.h"
 #include "fault.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #define PAGES 256
 

@@ -14,7 +14,7 @@
 
 #include "fault.h"
 #include "os/os.h"
-#include "stat/live.h"
+#include "api/meta.h"
 
 #define NUMBER 4711 /* of the copy */
 #define NO_SEAL 0x40000000

@@ -11,7 +11,8 @@
 
 #include "base/atomic.h"
 #include "fault.h"
-#include "grace/grace.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
 #include "os/os.h"
 #include "seccomp.h"
 
@@ -98,7 +99,7 @@ static void child(void *unused)
 		check_stale(pool[i]);
 	check_stale_cache();
 	mine = make();
-	CHECK(mine->lists.nr_cpus != 0 || !wi_grace_has_sequences());
+	CHECK(mine->lists.nr_cpus != 0 || !wi_rseq_available());
 	use_up(mine);
 	in_child(grandchild, mine);
 	CHECK_EQ(weir_pool_destroy(mine, 0), 0);
@@ -161,7 +162,7 @@ static pid_t child_without_handlers(bool by_clone)
 
 static void check_without_handlers(void)
 {
-	if (allowed_cpu(1) < 0 || !wi_grace_has_sequences())
+	if (allowed_cpu(1) < 0 || !wi_rseq_available())
 		return;
 	for (unsigned i = 0; i < 4; i++) {
 		pid_t pid;

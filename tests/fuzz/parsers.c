@@ -22,7 +22,7 @@
 #include "os/internal.h"
 #include "os/os.h"
 #include "tool.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 #define TEXT 4096
 

@@ -17,7 +17,7 @@
 #include <weir/watch.h>
 
 #include "os/os.h"
-#include "stat/live.h"
+#include "api/meta.h"
 #include "zone/zone.h"
 
 #define BYTES_MAX (1 << 20)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Doors of src/os, and what src/grace/runtime.c and src/cache/machine.c tell
+ * Doors of src/os, and what src/os/rseq.c and src/api/machine.c tell
  * of the machine, for the virtual one.
  */
 #include "interleave/os.h"
@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/machine.h"
-#include "grace/grace.h"
+#include "api/machine.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
 #include "interleave/sched.h"
 
 struct interleave_machine interleave_machine;
@@ -281,18 +282,18 @@ void wi_os_mutex_unlock(struct wi_os_mutex *m)
 
 /* --- the machine -------------------------------------------------------- */
 
-bool wi_grace_has_sequences(void)
+bool wi_rseq_available(void)
 {
 	return true;
 }
 
-bool wi_grace_has_membarrier(void)
+bool wi_rseq_has_membarrier(void)
 {
 	return true;
 }
 
-/* As in src/grace/runtime.c. */
-void wi_grace_thread_init(void)
+/* As in src/os/rseq.c. */
+void wi_rseq_thread_init(void)
 {
 	if (weir_thread_burst == UINT64_C(1) << WEIR_MARK_BURST_BIT)
 		weir_thread_burst = wi_burst_mark(wi_thread_mark(wi_os_tid()));

@@ -12,8 +12,8 @@
 
 #include "cache/cache.h"
 #include "interleave/os.h"
-#include "pool/pool.h"
-#include "stat/stat.h"
+#include "api/pool.h"
+#include "api/stat.h"
 
 #define TOKENS_MAX 16
 #define BURSTS_MAX 4

@@ -11,7 +11,8 @@ endif()
 
 set(interleave_sources ${lib_sources})
 list(FILTER interleave_sources EXCLUDE REGEX
-  "/src/(os/|watch/|grace/runtime|cache/machine|topology/topology)")
+  "/src/(os/|api/(watch|machine))")
+list(APPEND interleave_sources ${root}/src/os/cpuset.c ${root}/src/os/report.c)
 file(GLOB interleave_own CONFIGURE_DEPENDS ${root}/tests/interleave/*.c)
 add_executable(interleave ${interleave_sources} ${interleave_own})
 target_include_directories(interleave PRIVATE

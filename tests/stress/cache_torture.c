@@ -18,6 +18,7 @@
 #include "cache/cache.h"
 #include "oracle.h"
 #include "os/os.h"
+#include "os/rseq.h"
 
 #define LISTS 3
 #define KINDS (LISTS + 1) /* in two zones, one without a list */
@@ -404,7 +405,7 @@ static void create_internal(void)
 		.nr_cpus = wi_os_nr_cpus(),
 		.nr_zones = 2,
 		.nr_lists = LISTS,
-		.locked = variant->flags != 0 || !wi_grace_has_sequences(),
+		.locked = variant->flags != 0 || !wi_rseq_available(),
 		.limits = { 60, 100, 5 },
 		.weight = { 1, 1, 1 },
 		.batch = 16,

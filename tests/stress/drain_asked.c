@@ -11,7 +11,7 @@
 #include <weir/fast.h>
 
 #include "helpers.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 
 static struct weir_pool *pool;
 static struct wi_cache *cache;

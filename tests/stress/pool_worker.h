@@ -13,7 +13,7 @@
 #include <weir/stat.h>
 
 #include "oracle.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #define HOLD_MAX 640 /* runs a thread holds at most */
 #define FREE_MAX 64  /* pages it gives back at once */

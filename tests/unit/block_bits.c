@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "block/block.h"
+#include "zone/block.h"
 #include "check.h"
 
 #define BASE UINT64_C(5120)

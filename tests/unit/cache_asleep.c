@@ -8,6 +8,7 @@
 
 #include "cache/cache.h"
 #include "helpers.h"
+#include "os/rseq.h"
 
 #define NR_CPUS 1024
 
@@ -251,7 +252,7 @@ int main(void)
 		cancelled();
 	see(WI_MODE_LOCKED, put_one);
 	see(WI_MODE_LOCKED, get_without_waiting);
-	if (!wi_grace_has_sequences())
+	if (!wi_rseq_available())
 		return 0;
 	see(WI_MODE_QUIET, put_one);
 	see(WI_MODE_QUIET, get_without_waiting);

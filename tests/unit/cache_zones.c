@@ -7,8 +7,9 @@
  */
 #include <weir/cache.h>
 
-#include "cache/public.h"
+#include "api/drains.h"
 #include "helpers.h"
+#include "os/rseq.h"
 
 #define NONE 1000 /* tokens of zone 1 begin there */
 
@@ -268,7 +269,7 @@ int main(void)
 	cpu[0] = allowed_cpu(0);
 	cpu[1] = allowed_cpu(1);
 	moved(WI_MODE_LOCKED);
-	if (!wi_grace_has_sequences())
+	if (!wi_rseq_available())
 		return 0;
 	moved(WI_MODE_QUIET);
 	polled(0);

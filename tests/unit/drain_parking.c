@@ -6,7 +6,7 @@
 #include <weir/stat.h>
 
 #include "helpers.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #define PAGES 4096
 

@@ -7,7 +7,7 @@
 #include <weir/stat.h>
 
 #include "helpers.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 
 #define PAGES 2000
 #define BATCH 64

@@ -4,7 +4,7 @@
  * hasty one, and says that pages are pending while it could have had them.
  */
 #include "helpers.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 
 static struct weir_pool *pool;
 static int here, there;

@@ -11,7 +11,8 @@
 #include <weir/fast.h>
 #include <weir/stat.h>
 
-#include "pool/pool.h"
+#include "api/pool.h"
+#include "os/rseq.h"
 
 static struct weir_pool *pool;
 static int here, there;
@@ -30,7 +31,7 @@ static void linger(void *unused)
 	void *page;
 
 	(void)unused;
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	__atomic_store_n(&tid, wi_os_tid(), __ATOMIC_RELEASE);
 	while (!happened(&may_go, 1)) {
 		page = weir_fast_alloc(pool, 0, WEIR_NOWAIT);
@@ -195,7 +196,7 @@ static void not_its_own(void)
 	unsigned caught = 0;
 
 	begin(&runner);
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	for (uint32_t i = 1; i <= 40; i++) {
 		const uint64_t mark = weir_thread_burst;
 		uint32_t before;

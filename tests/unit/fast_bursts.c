@@ -8,7 +8,7 @@
 #include <weir/stat.h>
 
 #include "helpers.h"
-#include "pool/pool.h"
+#include "api/pool.h"
 
 static struct weir_pool *pool;
 static int here, there;

@@ -9,7 +9,7 @@
 
 #include "helpers.h"
 
-#include "grace/grace.h"
+#include "percpu/evidence.h"
 
 static struct weir_pool *early;
 static struct weir_cache *early_cache;

@@ -6,7 +6,8 @@
  */
 #include "helpers.h"
 
-#include "grace/grace.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
 
 static struct wi_area *area;
 static struct wi_grace grace;
@@ -60,7 +61,7 @@ static uint64_t other;
 static void live(void *unused)
 {
 	(void)unused;
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	other = wi_own_mark();
 	tell(&has_mark);
 	await(&may_go, 1);
@@ -71,7 +72,7 @@ static uint64_t gone;
 static void die(void *unused)
 {
 	(void)unused;
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	gone = wi_own_mark();
 }
 
@@ -220,7 +221,7 @@ static void tick_is_seen(void)
 		(char *)area - (size_t)cpu * WEIR_AREA_BYTES, cpu + 1
 	};
 
-	if (!wi_grace_has_sequences())
+	if (!wi_rseq_available())
 		return;
 	pin((int)cpu);
 	begin(0);
@@ -233,7 +234,7 @@ static void tick_is_seen(void)
 
 static void membarrier(void)
 {
-	if (!wi_grace_has_membarrier())
+	if (!wi_rseq_has_membarrier())
 		return;
 	CHECK_EQ(wi_grace_membarrier((unsigned)allowed_cpu(0)), 0);
 }
@@ -244,7 +245,7 @@ int main(void)
 
 	area = aligned_alloc(64, sizeof(*area));
 	CHECK(area != NULL);
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	start_on(&living, allowed_cpu(0), live, NULL);
 	run_on(allowed_cpu(0), die, NULL);
 	await(&has_mark, 1);

@@ -14,8 +14,9 @@
 #include "child.h"
 #include "helpers.h"
 
-#include "grace/grace.h"
-#include "pcplist/pcplist.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
+#include "percpu/area.h"
 
 /* This program's own, which the library calls too: what is to happen beside a
  * thread that asks for its number. */
@@ -205,7 +206,7 @@ static event has_number, may_end;
 
 static void have_number(void *number)
 {
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	*(uint32_t *)number = wi_mark_thread(weir_thread_burst);
 	tell(&has_number);
 	await(&may_end, 1);
@@ -293,10 +294,10 @@ static void get_number(void *unused)
 {
 	(void)unused;
 	beside_gettid = fork_here;
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	check_own_mark();
 	if (is_child) {
-		CHECK(wi_grace_is_settled());
+		CHECK(wi_rseq_is_settled());
 		if (!creates_there)
 			create(NULL);
 		in_burst();
@@ -316,7 +317,7 @@ int main(void)
 #ifdef WI_TSAN
 	SKIP("this sanitizer needs to know of each child");
 #endif
-	if (!wi_grace_has_sequences())
+	if (!wi_rseq_available())
 		SKIP("there are no sequences");
 	opts.capacity = 1 << 20;
 	CHECK_EQ(weir_pool_create(&mine, &opts), 0);

@@ -6,8 +6,9 @@
  */
 #include "helpers.h"
 
-#include "grace/grace.h"
-#include "pcplist/pcplist.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
+#include "percpu/area.h"
 
 #define LIST 2 /* any, constant */
 
@@ -265,10 +266,10 @@ int main(void)
 	area = aligned_alloc(64, sizeof(*area));
 	CHECK(area != NULL);
 	pin(allowed_cpu(0));
-	wi_grace_thread_init();
+	wi_rseq_thread_init();
 	lists.areas = (char *)area - (size_t)allowed_cpu(0) * WEIR_AREA_BYTES;
 	lists.nr_cpus = (uint32_t)allowed_cpu(0) + 1;
-	sequences = wi_grace_has_sequences();
+	sequences = wi_rseq_available();
 
 	words();
 	for (unsigned i = 0; i < 3; i++) {

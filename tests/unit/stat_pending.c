@@ -8,7 +8,8 @@
 #include <weir/fast.h>
 #include <weir/stat.h>
 
-#include "grace/grace.h"
+#include "os/rseq.h"
+#include "percpu/evidence.h"
 #include "helpers.h"
 
 #define PAUSES 20000
@@ -79,7 +80,7 @@ int main(void)
 	need_two_cpus();
 	pin(allowed_cpu(0));
 	snprintf(there_list, sizeof(there_list), "%d", allowed_cpu(1));
-	if (!wi_grace_has_sequences())
+	if (!wi_rseq_available())
 		SKIP("without sequences nothing can be slow within one");
 	for (runs = 0; runs < RUNS && nr_late < ENOUGH; runs++)
 		nr_late += late(there_list, allowed_cpu(1), runs);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 static struct wi_cpuset a, b;
 

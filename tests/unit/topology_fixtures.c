@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 #define NO_SUCH_CPU 9999
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "topology/topology.h"
+#include "os/topology.h"
 
 static const struct {
 	const char *list, *means;
