@@ -59,6 +59,14 @@ static inline void need_two_cpus(void)
 		SKIP("this needs two CPUs");
 }
 
+/* The first two of them. */
+static inline void two_cpus(int *here, int *there)
+{
+	need_two_cpus();
+	*here = allowed_cpu(0);
+	*there = allowed_cpu(1);
+}
+
 /* The calling thread runs on that CPU from now on. */
 static inline void pin(int cpu)
 {

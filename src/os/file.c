@@ -30,12 +30,17 @@ static long read_up_to(int fd, char *buf, size_t len)
 	return (long)done;
 }
 
+static int open_to_read(const char *path)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
 long wi_os_count_lines(const char *path)
 {
 	int saved = errno;
 	long lines = 0, got;
 	char part[4096];
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	int fd = open_to_read(path);
 
 	if (fd < 0)
 		return wi_os_failure(saved);
@@ -103,7 +108,7 @@ int wi_os_read_line(const char *path, const char *prefix, char *buf, size_t len)
 	if (len == 0)
 		return -EINVAL;
 	buf[0] = '\0';
-	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	fd = open_to_read(path);
 	if (fd < 0)
 		return wi_os_failure(saved);
 	if (search_file(fd, &s) < 0)
@@ -128,7 +133,7 @@ int wi_os_read_file(const char *path, char *buf, size_t len)
 	if (len == 0)
 		return -EINVAL;
 	buf[0] = '\0';
-	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	fd = open_to_read(path);
 	if (fd < 0)
 		return wi_os_failure(saved);
 

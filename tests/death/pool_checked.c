@@ -37,14 +37,20 @@ __attribute__((no_sanitize("address"))) static void scribble(char *page,
 	*(volatile char *)(page + at) = 0x41;
 }
 
-static void written_and_allocated(void)
+/* A page that is free, written at that offset. */
+static void write_after_free(size_t at)
 {
 	char *page;
 
 	create(WEIR_POOL_CHECKED, NULL, 0);
 	page = weir_alloc(pool, 0, 0);
 	weir_free(pool, page, 0);
-	scribble(page, 4095);
+	scribble(page, at);
+}
+
+static void written_and_allocated(void)
+{
+	write_after_free(4095);
 	for (unsigned i = 0; i < PAGES; i++)
 		(void)weir_alloc(pool, 0, 0);
 }
@@ -63,12 +69,7 @@ static void written_in_a_run(void)
 
 static void written_and_destroyed(void)
 {
-	char *page;
-
-	create(WEIR_POOL_CHECKED, NULL, 0);
-	page = weir_alloc(pool, 0, 0);
-	weir_free(pool, page, 0);
-	scribble(page, 0);
+	write_after_free(0);
 	weir_pool_destroy(pool, 0);
 }
 

@@ -74,106 +74,32 @@ static bool put_in_group(const char *file, const char *text)
 
 /* --- children ---------------------------------------------------------- */
 
+#define SMALL "8388608" /* bytes: four huge pages */
+
 static struct attempt {
 	const char *what;
-	enum weir_backing backing;
-	unsigned flags;
-	bool hidden; /* the child does not see the cgroups above it */
-	const char *max, *rsvd_max;
 	uint64_t bytes;
-	int error;
-	const char *why[2];
+	unsigned flags;
+	bool is_file; /* of the caller's; else mapped by the pool */
+	bool hidden;  /* the child does not see the cgroups above it */
+	const char *max, *rsvd_max; /* NULL: no limit */
+	const char *why[2];	    /* words of the refusal */
+	bool served;
 } attempts[] = {
-	{ "no limit",
-	  WEIR_BACKING_HUGETLB,
-	  0,
-	  false,
-	  "max",
-	  "max",
-	  64 * MIB,
-	  0,
-	  { NULL } },
-	{ "limited",
-	  WEIR_BACKING_HUGETLB,
-	  0,
-	  false,
-	  "8388608",
-	  "max",
-	  64 * MIB,
-	  -ENOMEM,
-	  { GROUP, "8388608" } },
-	{ "within the limit",
-	  WEIR_BACKING_HUGETLB,
-	  0,
-	  false,
-	  "8388608",
-	  "max",
-	  8 * MIB,
-	  0,
-	  { NULL } },
-	{ "limited, prefault",
-	  WEIR_BACKING_HUGETLB,
-	  WEIR_POOL_PREFAULT,
-	  false,
-	  "8388608",
-	  "max",
-	  64 * MIB,
-	  -ENOMEM,
-	  { GROUP, "8388608" } },
-	{ "limited, lock",
-	  WEIR_BACKING_HUGETLB,
-	  WEIR_POOL_LOCK,
-	  false,
-	  "8388608",
-	  "max",
-	  64 * MIB,
-	  -ENOMEM,
-	  { NULL } },
-	{ "limited, a file",
-	  WEIR_BACKING_MEMFD,
-	  0,
-	  false,
-	  "8388608",
-	  "max",
-	  64 * MIB,
-	  -ENOMEM,
-	  { GROUP, "8388608" } },
-	{ "limited out of sight",
-	  WEIR_BACKING_HUGETLB,
-	  0,
-	  true,
-	  "8388608",
-	  "max",
-	  64 * MIB,
-	  -ENOMEM,
-	  { "limit" } },
-	{ "unlimited out of sight",
-	  WEIR_BACKING_HUGETLB,
-	  0,
-	  true,
-	  "max",
-	  "max",
-	  64 * MIB,
-	  0,
-	  { NULL } },
-	{ "reservations limited",
-	  WEIR_BACKING_HUGETLB,
-	  0,
-	  false,
-	  "max",
-	  "8388608",
-	  64 * MIB,
-	  -ENOMEM,
-	  { "rsvd.max", GROUP } },
-	{ "more than there are",
-	  WEIR_BACKING_HUGETLB,
-	  0,
-	  false,
-	  "max",
-	  "max",
-	  1024 * MIB,
-	  -ENOMEM,
-	  { "vm.nr_hugepages" } },
+	{ "no limit", 64 * MIB, .served = true },
+	{ "limited", 64 * MIB, .max = SMALL, .why = { GROUP, SMALL } },
+	{ "within the limit", 8 * MIB, .max = SMALL, .served = true },
+	{ "limited, prefault", 64 * MIB, .flags = WEIR_POOL_PREFAULT,
+	  .max = SMALL, .why = { GROUP, SMALL } },
+	{ "limited, lock", 64 * MIB, .flags = WEIR_POOL_LOCK, .max = SMALL },
+	{ "limited, a file", 64 * MIB, .is_file = true, .max = SMALL,
+	  .why = { GROUP, SMALL } },
+	{ "limited out of sight", 64 * MIB, .hidden = true, .max = SMALL,
+	  .why = { "limit" } },
+	{ "unlimited out of sight", 64 * MIB, .hidden = true, .served = true },
+	{ "reservations limited", 64 * MIB, .rsvd_max = SMALL,
+	  .why = { "rsvd.max", GROUP } },
+	{ "more than there are", 1024 * MIB, .why = { "vm.nr_hugepages" } },
 };
 
 /* Makes the pool, and touches each page of it. */
@@ -193,15 +119,15 @@ static void try_it(void *arg)
 		CHECK_EQ(mount("none", mount_point, "tmpfs", 0, NULL), 0);
 	}
 	opts.capacity = a->bytes;
-	opts.backing = a->backing;
+	opts.backing = a->is_file ? WEIR_BACKING_MEMFD : WEIR_BACKING_HUGETLB;
 	opts.flags = a->flags;
-	if (a->backing == WEIR_BACKING_MEMFD) {
+	if (a->is_file) {
 		opts.fd = memfd_create("huge", MFD_HUGETLB);
 		CHECK(opts.fd >= 0);
 		CHECK_EQ(ftruncate(opts.fd, (off_t)a->bytes), 0);
 	}
 	err = weir_pool_create(&pool, &opts);
-	CHECK_MSG(err == a->error, "%s: %d (%s)", a->what, err,
+	CHECK_MSG(err == (a->served ? 0 : -ENOMEM), "%s: %d (%s)", a->what, err,
 		  weir_last_error());
 	for (unsigned i = 0; i < 2 && a->why[i] != NULL; i++)
 		CHECK_MSG(strstr(weir_last_error(), a->why[i]) != NULL,
@@ -255,6 +181,11 @@ static void set_up(void)
 	}
 }
 
+static void limit(const char *file, const char *bytes)
+{
+	CHECK(put_in_group(file, bytes == NULL ? "max" : bytes));
+}
+
 int main(void)
 {
 	int failed = 0;
@@ -270,15 +201,15 @@ int main(void)
 			       a->what);
 			continue;
 		}
-		CHECK(put_in_group("hugetlb.2MB.max", a->max));
-		CHECK(put_in_group("hugetlb.2MB.rsvd.max", a->rsvd_max));
+		limit("hugetlb.2MB.max", a->max);
+		limit("hugetlb.2MB.rsvd.max", a->rsvd_max);
 		status = end_child(start_child(try_it, a));
 		if (status != 0)
 			printf("%s: ended with %d (1000 + n: by signal n)\n",
 			       a->what, status);
 		failed += status != 0;
-		nr_pools += a->error == 0;
-		nr_refused += a->error != 0;
+		nr_pools += a->served;
+		nr_refused += !a->served;
 	}
 	clean_up();
 	CHECK_EQ(failed, 0);

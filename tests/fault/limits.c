@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "fault.h"
+#include "os/os.h"
 #include "seccomp.h"
 
 #define NOBODY 65534
@@ -220,16 +221,11 @@ static void become_nobody(void)
 
 static uint64_t locked_kib(void)
 {
-	FILE *file = fopen("/proc/self/status", "r");
-	unsigned long long kib = 0;
-	char line[256];
+	char kib[64];
 
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (sscanf(line, "VmLck: %llu", &kib) == 1)
-			break;
-	if (file != NULL)
-		fclose(file);
-	return kib;
+	CHECK(wi_os_read_line("/proc/self/status", "VmLck:", kib, sizeof(kib)) >
+	      0);
+	return strtoull(kib, NULL, 10);
 }
 
 static void locked_memory(void *unused)

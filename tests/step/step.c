@@ -535,9 +535,7 @@ int main(int argc, char **argv)
 	struct trace t;
 	uint64_t seconds = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
 
-	need_two_cpus();
-	cpu_owner = allowed_cpu(0);
-	cpu_other = allowed_cpu(1);
+	two_cpus(&cpu_owner, &cpu_other);
 	pin(cpu_other);
 #ifndef WEIR_HAVE_SEQUENCES
 	SKIP("no sequences in this build");

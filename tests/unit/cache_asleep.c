@@ -243,9 +243,7 @@ static void cancelled(void)
 
 int main(void)
 {
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	pin(here);
 	/* gcc 12's sanitizers fault themselves when a thread is cancelled. */
 	if (!UNDER_SANITIZER)

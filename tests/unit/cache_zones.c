@@ -140,9 +140,9 @@ static void poll(void *kind)
 			wi_cache_put(&cache, 0, get.kind, &token, 1);
 }
 
-static void polled(unsigned kind)
+/* Pages that a drain of the poller takes, which succeeds. */
+static uint64_t drain_poller(unsigned kind, struct wi_drain_request *request)
 {
-	struct wi_drain_request request = { .nr_zones = 2 };
 	struct wi_drain_outcome outcome;
 	struct runner runner;
 
@@ -151,12 +151,19 @@ static void polled(unsigned kind)
 	start_on(&runner, cpu[0], poll, &kind);
 	await(&started, 1);
 	pin(cpu[1]);
-	request.deadline_ns = now_ns() + 5000000000u;
-	CHECK_EQ(wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 }), 0);
-	CHECK(outcome.pages >= 1); /* one may be in its hand */
+	request->nr_zones = 2;
+	request->deadline_ns = now_ns() + 5000000000u;
+	CHECK_EQ(wi_cache_drain(&cache, request, &outcome, &(bool){ 0 }), 0);
 	tell(&over);
 	finish(&runner);
 	destroy();
+	return outcome.pages;
+}
+
+static void polled(unsigned kind)
+{
+	/* One may be in its hand. */
+	CHECK(drain_poller(kind, &(struct wi_drain_request){ 0 }) >= 1);
 }
 
 /* It is told to be quiet, and makes no operation but those: what it was taken
@@ -165,25 +172,13 @@ static void becomes_quiet(unsigned kind)
 {
 	uint64_t cpus[CPU_SETSIZE / 64] = { 0 };
 	struct wi_drain_request request = {
-		.nr_zones = 2,
 		.cpus = cpus,
 		.set_mode = true,
 		.mode = WI_MODE_QUIET,
 	};
-	struct wi_drain_outcome outcome;
-	struct runner runner;
 
-	create(WI_MODE_POLLING);
 	cpus[cpu[0] / 64] |= UINT64_C(1) << cpu[0] % 64;
-	started = over = 0;
-	start_on(&runner, cpu[0], poll, &kind);
-	await(&started, 1);
-	pin(cpu[1]);
-	request.deadline_ns = now_ns() + 5000000000u;
-	CHECK_EQ(wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 }), 0);
-	tell(&over);
-	finish(&runner);
-	destroy();
+	drain_poller(kind, &request);
 }
 
 static void tick_zone(void *zone)
@@ -265,9 +260,7 @@ static void moved_in_bursts(void)
 
 int main(void)
 {
-	need_two_cpus();
-	cpu[0] = allowed_cpu(0);
-	cpu[1] = allowed_cpu(1);
+	two_cpus(&cpu[0], &cpu[1]);
 	moved(WI_MODE_LOCKED);
 	if (!wi_rseq_available())
 		return 0;

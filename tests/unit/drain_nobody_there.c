@@ -147,9 +147,7 @@ int main(void)
 		{ WEIR_MODE_OFF, WEIR_MODE_POLLING },
 	};
 
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	snprintf(there_list, sizeof(there_list), "%d", there);
 	pin(here);
 	create();

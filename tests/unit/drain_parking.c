@@ -175,9 +175,7 @@ int main(void)
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	struct runner runner;
 
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	pin(here);
 	opts.capacity = PAGES * 4096;
 	opts.quiet_cpus = "";

@@ -147,9 +147,7 @@ static void see_free(void)
 
 int main(void)
 {
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	snprintf(there_list, sizeof(there_list), "%d", there);
 	pin(here);
 	if (!create(1 << 20))

@@ -318,9 +318,7 @@ static void idle_cpus(void)
 
 int main(void)
 {
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	snprintf(here_list, sizeof(here_list), "%d", here);
 	snprintf(there_list, sizeof(there_list), "%d", there);
 	pin(here);

@@ -90,9 +90,7 @@ int main(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	pin(here);
 	opts.capacity = 16 << 20;
 	opts.quiet_cpus = "";

@@ -223,9 +223,7 @@ static void not_its_own(void)
 
 int main(void)
 {
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	pin(here);
 #ifndef WEIR_HAVE_SEQUENCES
 	SKIP("no sequences in this build");

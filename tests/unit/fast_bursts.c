@@ -142,9 +142,7 @@ int main(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	pin(here);
 	opts.capacity = 1024 * 4096;
 	opts.quiet_cpus = "";

@@ -113,9 +113,7 @@ int main(void)
 	};
 	int here, there;
 
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	pin(here);
 	signal(SIGUSR1, freeze);
 	alarm(60); /* should a call wait for ever */

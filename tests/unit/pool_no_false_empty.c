@@ -340,9 +340,7 @@ static void runs(void)
 
 int main(void)
 {
-	need_two_cpus();
-	here = allowed_cpu(0);
-	there = allowed_cpu(1);
+	two_cpus(&here, &there);
 	pin(here);
 	every_mode();
 	pending();
