@@ -377,7 +377,9 @@ WEIR_API int weir_drain(struct weir_pool *pool,
  * Housekeeping, for a thread of the caller's: collects pending sets, drains
  * CPUs that made no operation since the last call, and keeps `reserve_pages`
  * free in the zones if draining can. `result` may be NULL.
- * Returns as weir_drain(). The rest as weir_drain().
+ * Returns 0 when nothing is pending any more, whether or not the reserve was
+ * had; -EAGAIN when pages are pending, also if the reserve was had. The rest
+ * as weir_drain().
  */
 WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 			   struct weir_drain_result *result);

@@ -56,6 +56,14 @@ void wi_public_report_pending(const struct wi_drain_outcome *outcome)
 				 outcome->pending, outcome->nr_pending });
 }
 
+int wi_public_pending(const struct weir_drain_result *result)
+{
+	wi_public_report_pending(&(struct wi_drain_outcome){
+		.pending = result->pending,
+		.nr_pending = result->cpus_pending });
+	return -EAGAIN;
+}
+
 static int run(struct wi_cache *cache, struct wi_drain_request *request,
 	       uint64_t wait_ns, struct weir_drain_result *result)
 {

@@ -14,6 +14,9 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 /* weir_last_error() says what a drain left pending. */
 void wi_public_report_pending(const struct wi_drain_outcome *outcome);
 
+/* The same of a result; -EAGAIN. */
+int wi_public_pending(const struct weir_drain_result *result);
+
 /* CPUs without an operation since the last call, and what is parked. */
 int wi_public_drain_idle(struct wi_cache *cache,
 			 struct weir_drain_result *result);

@@ -24,7 +24,7 @@ int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
 	struct weir_drain_opts more = WEIR_DRAIN_OPTS_INIT;
 	struct weir_drain_result idle = { .size = sizeof(idle) }, rest = idle;
 	uint64_t free;
-	int err;
+	int err, err_rest;
 
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
@@ -35,7 +35,12 @@ int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
 	free = wi_pool_nr_free(pool);
 	if (free < reserve_pages) {
 		more.want_pages = reserve_pages - free;
-		err = wi_public_drain(&pool->cache, &more, &rest);
+		err_rest = wi_public_drain(&pool->cache, &more, &rest);
+		/* With the reserve a drain succeeds, whatever is pending. */
+		if (err_rest == 0 && rest.cpus_pending != 0)
+			err_rest = wi_public_pending(&rest);
+		if (err_rest != 0 || err == -EAGAIN)
+			err = err_rest;
 	}
 	return wi_public_add(result, &idle, &rest) != 0 ? -EINVAL : err;
 }

@@ -316,6 +316,31 @@ static void idle_cpus(void)
 	destroy();
 }
 
+/* The reserve comes from one CPU while another's pages stay pending, and are
+ * not forgotten for it. */
+static void reserve_beside_pending(void)
+{
+	struct weir_drain_result r = { .size = sizeof(r) };
+	const uint64_t free = PAGES - 2 * BATCH;
+	struct runner runner;
+
+	in_burst = go_on = 0;
+	start_on(&runner, there, stand_in_burst, NULL);
+	await(&in_burst, 1);
+	CHECK_EQ(drain(NULL, 0, 100000, -EAGAIN).pending, BATCH);
+	run_on(here, fill, NULL);
+	CHECK_EQ(weir_maintain(pool, free + 1, &r), -EAGAIN);
+	CHECK_EQ(r.pages, BATCH);
+	CHECK_EQ(r.pending, BATCH);
+	CHECK(strstr(weir_last_error(), "pending") != NULL);
+	tell(&go_on);
+	finish(&runner);
+	/* And what was pending before is not by now. */
+	CHECK_EQ(weir_maintain(pool, PAGES, &r), 0);
+	CHECK_EQ(r.pending, 0);
+	CHECK_EQ(cached_on(here) + cached_on(there), 0);
+}
+
 int main(void)
 {
 	two_cpus(&here, &there);
@@ -333,6 +358,7 @@ int main(void)
 		wanted_pages();
 		deadlines();
 		takeover();
+		reserve_beside_pending();
 		modes();
 		CHECK_EQ(weir_set_mode(pool, NULL, WEIR_MODE_QUIET), 0);
 		mode_is_pending();
