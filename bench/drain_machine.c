@@ -152,7 +152,7 @@ static bool run(const struct bench_row *row, const struct bench_where *where,
 	if (m == NULL)
 		return bench_cannot("no memory");
 	while (nr < DRAINS_MAX && (nr == 0 || bench_now_ns() < end)) {
-		struct weir_drain_result drained = { .size = sizeof(drained) };
+		struct weir_drain_result drained = WEIR_DRAIN_RESULT_INIT;
 		double start;
 
 		fill(m, pages);

@@ -68,7 +68,7 @@ static void pairs(void *context, unsigned n)
 
 static bool drain(void *context, struct bench_drained *drained)
 {
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 
 	(void)weir_drain(((struct drained_pool *)context)->pool, NULL, &result);
 	*drained = (struct bench_drained){

@@ -9,7 +9,7 @@
 int main(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
-	struct weir_drain_result drained = { .size = sizeof(drained) };
+	struct weir_drain_result drained = WEIR_DRAIN_RESULT_INIT;
 	struct weir_pool *pool;
 
 	opts.capacity = 64 << 20; /* 16384 pages of 4 KiB */

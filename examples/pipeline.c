@@ -90,7 +90,7 @@ static void *consume(void *unused)
 int main(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	struct weir_stat stat = WEIR_STAT_INIT;
 	pthread_t producer, consumer;
 

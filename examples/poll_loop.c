@@ -65,7 +65,7 @@ int main(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	struct weir_drain_opts drain = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	unsigned long n, late = 0, ns = 0, pages = 0, by[3] = { 0 };
 	char cpu_list[16];
 	cpu_set_t allowed;

@@ -56,6 +56,9 @@ struct weir_cache_opts {
 
 #define WEIR_CACHE_OPTS_INIT WEIR_SIZED(weir_cache_opts)
 
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_cache_opts_init(struct weir_cache_opts *opts, size_t size);
+
 /*
  * Returns 0, -EINVAL (weir_last_error() names the field), -ENOMEM. Threads:
  * yes. Signals: no. Calls and interrupts: as weir_pool_create().

@@ -72,11 +72,15 @@ struct weir_stat_cpu {
 #define WEIR_STAT_ZONE_INIT WEIR_SIZED(weir_stat_zone)
 #define WEIR_STAT_CPU_INIT WEIR_SIZED(weir_stat_cpu)
 
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_stat_init(struct weir_stat *stat, size_t size);
+WEIR_API void weir_stat_zone_init(struct weir_stat_zone *stat, size_t size);
+WEIR_API void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size);
+
 /*
  * Fill *stat, whose size the caller has set. weir_stat_read() sums over the
  * pool; the others tell of one zone, or of one CPU's lists in one zone.
- * Return 0, -EINVAL (no such zone or CPU, or the size is not one this library
- * knows), -ESTALE.
+ * Return 0, -EINVAL (no such zone or CPU, or no such size), -ESTALE.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_stat_read(const struct weir_pool *pool,

@@ -46,17 +46,20 @@ enum weir_watch_state {
 struct weir_watch_info {
 	size_t size; /* set by the caller, WEIR_WATCH_INFO_INIT */
 	int pid;
+	enum weir_watch_state state;
 	uint64_t number;
 	char name[32];
-	enum weir_watch_state state;
-	uint64_t bytes, page_size;
 	unsigned nr_cpus, nr_zones;
 	unsigned batch; /* pages moved from zone to list at first */
 	unsigned flags; /* WEIR_POOL_... */
 	bool locked;	/* locked mode: no restartable sequences */
+	uint64_t bytes, page_size;
 };
 
 #define WEIR_WATCH_INFO_INIT WEIR_SIZED(weir_watch_info)
+
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_watch_info_init(struct weir_watch_info *info, size_t size);
 
 /*
  * Calls each() for every pool of that process that can be watched, or, with
@@ -95,7 +98,7 @@ WEIR_API void weir_watch_close(struct weir_watch *watch);
 
 /*
  * What is known of the pool, and whether it still exists.
- * Returns 0, or -EINVAL (the size is not one this library knows).
+ * Returns 0, or -EINVAL (no such size).
  * Threads: yes. Signals: yes. Calls: poll; without pidfd_open: openat, pread,
  * close. Interrupts: none.
  */

@@ -17,9 +17,13 @@
  * WEIR_DESTROY_LIST asks for.
  *
  * Option and result structs begin with their size, which their initialiser
- * sets; a size that this library does not know is -EINVAL. (Pool options of a
- * later version, of up to 4096 bytes, are understood as long as what is new in
- * them is 0.)
+ * sets: WEIR_..._INIT, or for other languages weir_..._init(). Later versions
+ * add fields at the end, and a program may run with an older or a later library
+ * than it was compiled for. Options that the program's header lacks have their
+ * default; options that the library lacks must be 0, else -EINVAL. Of a result,
+ * the library stores the fields that the program's header has, and sets those
+ * to 0 that it does not know itself. A size below 16 or above 4096, or not a
+ * multiple of 8, is -EINVAL.
  *
  * Four things are said of each function: may several threads call it at once
  * (threads), may a signal handler call it (signals), which system calls it may
@@ -186,6 +190,14 @@ WEIR_CONSTEXPR weir_pool_opts weir_sized_pool_opts()
 	}
 #endif
 
+/*
+ * What the initialiser macros do, for languages that have no use of them: sets
+ * `size` bytes at *opts to the defaults. `size` is that of the struct as the
+ * caller declares it.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size);
+
 /* Flags of allocations. */
 #define WEIR_NOWAIT 0x1u   /* lists and zones only; fails with EAGAIN */
 #define WEIR_ZERO 0x2u	   /* the pages are filled with zeros */
@@ -328,18 +340,21 @@ WEIR_API void weir_tick(struct weir_pool *pool);
 /* Options of weir_drain(); begin with WEIR_DRAIN_OPTS_INIT. */
 struct weir_drain_opts {
 	size_t size;
+	unsigned flags;	     /* WEIR_DRAIN_...; none */
 	const char *cpus;    /* a cpulist; NULL: every CPU */
 	uint64_t want_pages; /* stop when as many were drained; 0: all */
 	uint64_t wait_ns;    /* for evidence; 0: the pool's wait_ns */
-	unsigned flags;	     /* WEIR_DRAIN_...; none */
 };
 
 #define WEIR_DRAIN_OPTS_INIT WEIR_SIZED(weir_drain_opts)
 
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size);
+
 /* What a drain did. Evidence: how it was known that a CPU was done with a set
  * of its lists. In a pool of several zones a CPU counts once a zone. */
 struct weir_drain_result {
-	size_t size;	  /* set by the caller */
+	size_t size;	  /* set by the caller, WEIR_DRAIN_RESULT_INIT */
 	uint64_t pages;	  /* given back */
 	uint64_t pending; /* pages in sets still waiting for evidence */
 	uint64_t ns;	  /* how long it took */
@@ -353,6 +368,12 @@ struct weir_drain_result {
 	uint32_t membarriers_failed;
 	uint32_t taken_over; /* 1: another thread's drain covered this one */
 };
+
+#define WEIR_DRAIN_RESULT_INIT WEIR_SIZED(weir_drain_result)
+
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_drain_result_init(struct weir_drain_result *result,
+				     size_t size);
 
 /*
  * Takes back the pages that CPUs keep. `opts` and `result` may be NULL.

@@ -6,27 +6,21 @@
 #include <stdio.h>
 
 #include "api/machine.h"
+#include "api/sized.h"
 #include "os/report.h"
 #include "os/rseq.h"
 
 static int check_result(const struct weir_drain_result *result)
 {
-	if (result == NULL || result->size == sizeof(*result))
-		return 0;
-	wi_report("result: size is %zu; set it to sizeof(struct "
-		  "weir_drain_result)",
-		  result->size);
-	return -EINVAL;
+	return result == NULL ? 0
+			      : wi_sized_check(WI_SIZED_DRAIN_RESULT, result);
 }
 
 static void store_result(struct weir_drain_result *result,
 			 const struct wi_drain_outcome *outcome, uint64_t ns,
 			 bool taken_over)
 {
-	if (result == NULL)
-		return;
-	*result = (struct weir_drain_result){
-		.size = sizeof(*result),
+	const struct weir_drain_result ours = {
 		.pages = outcome->pages,
 		.pending = outcome->pending,
 		.ns = ns,
@@ -39,6 +33,9 @@ static void store_result(struct weir_drain_result *result,
 		.membarriers_failed = (uint32_t)outcome->membarriers_failed,
 		.taken_over = taken_over,
 	};
+
+	if (result != NULL)
+		wi_sized_out(WI_SIZED_DRAIN_RESULT, result, &ours);
 }
 
 static void say_pending(char *to, size_t len, const uint64_t *arg)
@@ -85,7 +82,7 @@ static int run(struct wi_cache *cache, struct wi_drain_request *request,
 int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 		    struct weir_drain_result *result)
 {
-	const struct weir_drain_opts defaults = WEIR_DRAIN_OPTS_INIT;
+	struct weir_drain_opts o = WEIR_DRAIN_OPTS_INIT;
 	struct wi_drain_request request = { 0 };
 	struct wi_cpuset cpus;
 	int err;
@@ -94,32 +91,29 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 	err = check_result(result);
 	if (err != 0)
 		return err;
-	if (opts == NULL)
-		opts = &defaults;
-	if (opts->size != sizeof(*opts)) {
-		wi_report("size: %zu; set it with WEIR_DRAIN_OPTS_INIT",
-			  opts->size);
+	if (opts != NULL)
+		err = wi_sized_in(WI_SIZED_DRAIN_OPTS, &o, opts);
+	if (err != 0)
+		return err;
+	if (o.flags & ~WEIR_DRAIN_INTERRUPT) {
+		wi_report_flags(o.flags);
 		return -EINVAL;
 	}
-	if (opts->flags & ~WEIR_DRAIN_INTERRUPT) {
-		wi_report_flags(opts->flags);
-		return -EINVAL;
-	}
-	request.may_interrupt = opts->flags & WEIR_DRAIN_INTERRUPT;
-	if (request.may_interrupt && opts->cpus == NULL) {
+	request.may_interrupt = o.flags & WEIR_DRAIN_INTERRUPT;
+	if (request.may_interrupt && o.cpus == NULL) {
 		wi_report("flags: WEIR_DRAIN_INTERRUPT is for CPUs that `cpus` "
 			  "names");
 		return -EINVAL;
 	}
-	if (opts->cpus != NULL) {
-		err = wi_machine_cpus(&cpus, cache->drain.nr_cpus, opts->cpus,
+	if (o.cpus != NULL) {
+		err = wi_machine_cpus(&cpus, cache->drain.nr_cpus, o.cpus,
 				      "cpus");
 		if (err != 0)
 			return err;
 		request.cpus = cpus.word;
 	}
-	request.want_pages = opts->want_pages;
-	return run(cache, &request, opts->wait_ns, result);
+	request.want_pages = o.want_pages;
+	return run(cache, &request, o.wait_ns, result);
 }
 
 int wi_public_drain_idle(struct wi_cache *cache,
@@ -134,23 +128,24 @@ int wi_public_add(struct weir_drain_result *sum,
 		  const struct weir_drain_result *a,
 		  const struct weir_drain_result *b)
 {
+	struct weir_drain_result both = *a;
 	int err = check_result(sum);
 
 	if (err != 0 || sum == NULL)
 		return err;
-	*sum = *a;
-	sum->pages += b->pages;
-	sum->ns += b->ns;
-	sum->cpus_drained += b->cpus_drained;
-	sum->by_progress += b->by_progress;
-	sum->by_not_busy += b->by_not_busy;
-	sum->by_membarrier += b->by_membarrier;
-	sum->membarriers_failed += b->membarriers_failed;
+	both.pages += b->pages;
+	both.ns += b->ns;
+	both.cpus_drained += b->cpus_drained;
+	both.by_progress += b->by_progress;
+	both.by_not_busy += b->by_not_busy;
+	both.by_membarrier += b->by_membarrier;
+	both.membarriers_failed += b->membarriers_failed;
 	if (b->ns != 0) { /* the later one knows what is left */
-		sum->pending = b->pending;
-		sum->cpus_pending = b->cpus_pending;
-		sum->cpus_empty = b->cpus_empty;
+		both.pending = b->pending;
+		both.cpus_pending = b->cpus_pending;
+		both.cpus_empty = b->cpus_empty;
 	}
+	wi_sized_out(WI_SIZED_DRAIN_RESULT, sum, &both);
 	return 0;
 }
 

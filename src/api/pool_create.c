@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/sized.h"
 #include "base/trace.h"
 #include "os/report.h"
 
@@ -18,7 +19,6 @@
 #define DEFAULT_BATCH 64
 #define DEFAULT_WAIT_NS 10000000
 #define LISTED_MAX 16  /* pages that WEIR_DESTROY_LIST prints */
-#define OPTS_MAX 4096  /* bytes of options, of whatever version */
 #define NODES_MAX 1024 /* what the kernel can number */
 
 #define ALL_POOL_FLAGS                                                         \
@@ -73,28 +73,16 @@ static int check_backing(const struct weir_pool_opts *o)
 	return 0;
 }
 
-/* Copies the caller's options, of whatever size its header had, over the
- * defaults, and refuses what makes no sense. */
+/* Copies the caller's options over the defaults, and refuses what makes no
+ * sense. */
 static int read_opts(struct weir_pool_opts *o,
 		     const struct weir_pool_opts *given)
 {
-	const size_t oldest =
-		offsetof(struct weir_pool_opts, name) + sizeof(given->name);
-
+	*o = (struct weir_pool_opts)WEIR_POOL_OPTS_INIT;
 	if (given == NULL)
 		REFUSE("opts: NULL; a pool needs a capacity");
-	if (given->size < oldest)
-		REFUSE("size: %zu; set it with WEIR_POOL_OPTS_INIT",
-		       given->size);
-	if (given->size > OPTS_MAX) /* garbage, not a later version */
-		REFUSE("size: %zu; set it with WEIR_POOL_OPTS_INIT",
-		       given->size);
-	for (size_t i = sizeof(*o); i < given->size; i++)
-		if (((const char *)given)[i] != 0)
-			REFUSE("size: %zu; byte %zu is set, which this library "
-			       "does not know",
-			       given->size, i);
-	*o = *given;
+	if (wi_sized_in(WI_SIZED_POOL_OPTS, o, given) != 0)
+		return -EINVAL;
 	if (o->page_size == 0)
 		o->page_size = DEFAULT_PAGE;
 	if (o->batch == 0)

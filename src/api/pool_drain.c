@@ -22,7 +22,7 @@ int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 	struct weir_drain_opts more = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result idle = { .size = sizeof(idle) }, rest = idle;
+	struct weir_drain_result idle = WEIR_DRAIN_RESULT_INIT, rest = idle;
 	uint64_t free;
 	int err, err_rest;
 

@@ -11,8 +11,8 @@ int weir_stat_read(const struct weir_pool *handle, struct weir_stat *stat)
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return wi_plain_error(pool == NULL ? -ESTALE
-					   : wi_view_read(&pool->view, stat));
+	return pool == NULL ? wi_plain_error(-ESTALE)
+			    : wi_view_read(&pool->view, stat);
 }
 
 int weir_stat_read_zone(const struct weir_pool *handle, unsigned zone,
@@ -20,9 +20,8 @@ int weir_stat_read_zone(const struct weir_pool *handle, unsigned zone,
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return wi_plain_error(
-		pool == NULL ? -ESTALE
-			     : wi_view_read_zone(&pool->view, zone, stat));
+	return pool == NULL ? wi_plain_error(-ESTALE)
+			    : wi_view_read_zone(&pool->view, zone, stat);
 }
 
 int weir_stat_read_cpu(const struct weir_pool *handle, unsigned zone,
@@ -30,7 +29,6 @@ int weir_stat_read_cpu(const struct weir_pool *handle, unsigned zone,
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return wi_plain_error(
-		pool == NULL ? -ESTALE
-			     : wi_view_read_cpu(&pool->view, zone, cpu, stat));
+	return pool == NULL ? wi_plain_error(-ESTALE)
+			    : wi_view_read_cpu(&pool->view, zone, cpu, stat);
 }

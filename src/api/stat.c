@@ -8,6 +8,8 @@
 #include <errno.h>
 
 #include "api/drains.h"
+#include "api/sized.h"
+#include "os/report.h"
 
 static uint64_t read_word(const uint64_t *word)
 {
@@ -122,18 +124,13 @@ static struct wi_stat_cpu cpu_of(const struct wi_view *view, unsigned zone,
 	return its;
 }
 
-int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
+static void fill_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 		     struct weir_stat_cpu *stat)
 {
 	const struct wi_live *live = view->live;
-	struct wi_stat_cpu its;
+	const struct wi_stat_cpu its = cpu_of(view, zone, cpu);
 
-	if (stat->size != sizeof(*stat) || zone >= live->nr_zones ||
-	    cpu >= live->nr_cpus)
-		return -EINVAL;
-	its = cpu_of(view, zone, cpu);
 	*stat = (struct weir_stat_cpu){
-		.size = sizeof(*stat),
 		.mode = wi_public_mode(wi_view_unit(view, zone, cpu)),
 		.cached = its.cached,
 		.pending = its.pending,
@@ -157,6 +154,30 @@ int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 			.operations = its.operations[list],
 		};
 	}
+}
+
+static int check_zone(const struct wi_view *view, unsigned zone)
+{
+	if (zone < view->live->nr_zones)
+		return 0;
+	wi_report_zone(zone, view->live->nr_zones - 1);
+	return -EINVAL;
+}
+
+int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
+		     struct weir_stat_cpu *stat)
+{
+	struct weir_stat_cpu ours;
+
+	if (wi_sized_check(WI_SIZED_STAT_CPU, stat) != 0 ||
+	    check_zone(view, zone) != 0)
+		return -EINVAL;
+	if (cpu >= view->live->nr_cpus) {
+		wi_report_cpu(cpu, view->live->nr_cpus - 1);
+		return -EINVAL;
+	}
+	fill_cpu(view, zone, cpu, &ours);
+	wi_sized_out(WI_SIZED_STAT_CPU, stat, &ours);
 	return 0;
 }
 
@@ -165,18 +186,21 @@ int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 		      struct weir_stat_zone *stat)
 {
+	struct weir_stat_zone ours = { 0 };
 	struct wi_zone_view its;
 
-	if (stat->size != sizeof(*stat) || zone >= view->live->nr_zones)
+	if (wi_sized_check(WI_SIZED_STAT_ZONE, stat) != 0 ||
+	    check_zone(view, zone) != 0)
 		return -EINVAL;
 	its = zone_of(view, zone);
-	stat->pages = its.nr_pages;
-	stat->free = wi_zone_view_nr_free(&its);
-	stat->node = view->live->node[zone];
-	wi_zone_view_runs(&its, stat->free_runs);
+	ours.pages = its.nr_pages;
+	ours.free = wi_zone_view_nr_free(&its);
+	ours.node = view->live->node[zone];
+	wi_zone_view_runs(&its, ours.free_runs);
 	for (unsigned order = wi_live_zone_order(view->live, zone) + 1;
 	     order <= WEIR_ORDER_MAX; order++)
-		stat->free_runs[order] = 0; /* of no use: not aligned */
+		ours.free_runs[order] = 0; /* of no use: not aligned */
+	wi_sized_out(WI_SIZED_STAT_ZONE, stat, &ours);
 	return 0;
 }
 
@@ -197,16 +221,13 @@ static void add_cpus(const struct wi_view *view, struct weir_stat *stat)
 		}
 }
 
-int wi_view_read(const struct wi_view *view, struct weir_stat *stat)
+static void fill(const struct wi_view *view, struct weir_stat *stat)
 {
 	const struct wi_live *live = view->live;
 	const struct wi_totals *t = totals_of(view);
 	uint64_t in;
 
-	if (stat->size != sizeof(*stat))
-		return -EINVAL;
 	*stat = (struct weir_stat){
-		.size = sizeof(*stat),
 		.pages = live->bytes / live->page_size,
 		.peak = read_word(&t->peak),
 		.drains = read_word(&t->drains.drained),
@@ -233,5 +254,15 @@ int wi_view_read(const struct wi_view *view, struct weir_stat *stat)
 	add_cpus(view, stat);
 	in = stat->free + stat->cached + stat->pending;
 	stat->out = in < stat->pages ? stat->pages - in : 0;
+}
+
+int wi_view_read(const struct wi_view *view, struct weir_stat *stat)
+{
+	struct weir_stat ours;
+
+	if (wi_sized_check(WI_SIZED_STAT, stat) != 0)
+		return -EINVAL;
+	fill(view, &ours);
+	wi_sized_out(WI_SIZED_STAT, stat, &ours);
 	return 0;
 }

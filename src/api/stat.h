@@ -34,7 +34,7 @@ void wi_stat_cpu(struct wi_area *area, const struct wi_unit *unit,
 		 unsigned nr_lists, const uint32_t *weight,
 		 struct wi_stat_cpu *stat);
 
-/* As weir_stat_read() and its kin: 0 or -EINVAL. */
+/* As weir_stat_read() and its kin: 0, or -EINVAL with a reason. */
 int wi_view_read(const struct wi_view *view, struct weir_stat *stat);
 int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 		      struct weir_stat_zone *stat);

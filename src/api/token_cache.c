@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "api/machine.h"
 #include "api/drains.h"
+#include "api/sized.h"
 #include "os/report.h"
 
 #define DEFAULT_LIMIT 256
@@ -72,10 +73,9 @@ static int read_opts(struct weir_cache_opts *o,
 {
 	if (given == NULL)
 		REFUSE("opts: NULL; a cache needs a back end");
-	if (given->size != sizeof(*given))
-		REFUSE("size: %zu; set it with WEIR_CACHE_OPTS_INIT",
-		       given->size);
-	*o = *given;
+	*o = (struct weir_cache_opts)WEIR_CACHE_OPTS_INIT;
+	if (wi_sized_in(WI_SIZED_CACHE_OPTS, o, given) != 0)
+		return -EINVAL;
 	if (o->backend.get == NULL || o->backend.put == NULL)
 		REFUSE("backend: get and put must be set");
 	if (o->nr_lists == 0)

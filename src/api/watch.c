@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "api/sized.h"
 #include "os/report.h"
 #include "api/watch.h"
 
@@ -181,11 +182,7 @@ int weir_watch_info(const struct weir_watch *watch,
 		    struct weir_watch_info *info)
 {
 	const struct wi_live *live = &watch->live;
-
-	if (info->size != sizeof(*info))
-		return wi_plain_error(-EINVAL);
-	*info = (struct weir_watch_info){
-		.size = sizeof(*info),
+	struct weir_watch_info ours = {
 		.pid = watch->id.pid,
 		.number = watch->id.number,
 		.state = state_of(watch),
@@ -197,23 +194,27 @@ int weir_watch_info(const struct weir_watch *watch,
 		.flags = live->flags,
 		.locked = live->locked != 0,
 	};
-	memcpy(info->name, watch->id.name, sizeof(info->name));
+
+	if (wi_sized_check(WI_SIZED_WATCH_INFO, info) != 0)
+		return -EINVAL;
+	memcpy(ours.name, watch->id.name, sizeof(ours.name));
+	wi_sized_out(WI_SIZED_WATCH_INFO, info, &ours);
 	return 0;
 }
 
 int weir_watch_read(const struct weir_watch *watch, struct weir_stat *stat)
 {
-	return wi_plain_error(wi_view_read(&watch->view, stat));
+	return wi_view_read(&watch->view, stat);
 }
 
 int weir_watch_read_zone(const struct weir_watch *watch, unsigned zone,
 			 struct weir_stat_zone *stat)
 {
-	return wi_plain_error(wi_view_read_zone(&watch->view, zone, stat));
+	return wi_view_read_zone(&watch->view, zone, stat);
 }
 
 int weir_watch_read_cpu(const struct weir_watch *watch, unsigned zone,
 			unsigned cpu, struct weir_stat_cpu *stat)
 {
-	return wi_plain_error(wi_view_read_cpu(&watch->view, zone, cpu, stat));
+	return wi_view_read_cpu(&watch->view, zone, cpu, stat);
 }

@@ -57,6 +57,12 @@ static void say_cpu(char *to, size_t len, const uint64_t *arg)
 		 (unsigned)arg[0], (unsigned)arg[1]);
 }
 
+static void say_zone(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len, "zone: there is no %u, the last is %u",
+		 (unsigned)arg[0], (unsigned)arg[1]);
+}
+
 void wi_report_flags(unsigned flags)
 {
 	report_two(say_flags, flags, 0);
@@ -75,6 +81,11 @@ void wi_report_list(unsigned list, unsigned nr_lists)
 void wi_report_cpu(unsigned cpu, unsigned last)
 {
 	report_two(say_cpu, cpu, last);
+}
+
+void wi_report_zone(unsigned zone, unsigned last)
+{
+	report_two(say_zone, zone, last);
 }
 
 /* The text is there already. */

@@ -41,6 +41,7 @@ void wi_report_flags(unsigned flags);
 void wi_report_order(unsigned order, unsigned largest);
 void wi_report_list(unsigned list, unsigned nr_lists);
 void wi_report_cpu(unsigned cpu, unsigned last);
+void wi_report_zone(unsigned zone, unsigned last);
 
 /* One line "weir: ..." on standard error, then abort(). Signal-safe enough:
  * formats on the stack. */

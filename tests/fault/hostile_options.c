@@ -203,8 +203,9 @@ static void sizes_of_options(void)
 	const size_t known = sizeof(struct weir_pool_opts);
 	struct weir_pool_opts opts = good();
 
-	for (size_t size = 0; size < known; size += 8)
-		CHECK_EQ(try_pool(shortened(size)), -EINVAL);
+	for (size_t size = 0; size < known; size++)
+		CHECK_EQ(try_pool(shortened(size)),
+			 size >= 16 && size % 8 == 0 ? 0 : -EINVAL);
 	for (size_t size = known; size <= 4096; size += 8) {
 		struct weir_pool_opts *longer = shortened(size);
 
@@ -225,15 +226,25 @@ static void sizes_of_options(void)
 	}
 }
 
-/* A struct that begins with its size, of any but the one that is known. */
-#define OTHER_SIZES(type, initial, call)                                       \
+/* A struct that begins with its size, of every size, up to the guard. Below
+ * `least` the call fails for what is missing. */
+#define OTHER_SIZES(type, initial, least, call)                                \
 	do {                                                                   \
-		type x = initial;                                              \
-		for (size_t size = 0; size < 3 * sizeof(x); size++) {          \
-			x.size = size;                                         \
-			CHECK_EQ(call, size == sizeof(x) ? 0 : -EINVAL);       \
+		const type right = initial;                                    \
+		for (size_t size = 0; size <= 4104; size++) {                  \
+			const bool is_right = size >= (least) &&               \
+					      size <= 4096 && !(size % 8);     \
+			type *x =                                              \
+				(void *)(guard -                               \
+					 (size < 8 ? 8 : (size + 7) / 8 * 8)); \
+			memset(x, 0, size);                                    \
+			memcpy(x, &right,                                      \
+			       size < sizeof(right) ? size : sizeof(right));   \
+			memcpy(x, &size, sizeof(size));                        \
+			CHECK_EQ(call, is_right ? 0 : -EINVAL);                \
 		}                                                              \
-		x.size = SIZE_MAX;                                             \
+		type all = initial, *x = &all;                                 \
+		all.size = SIZE_MAX;                                           \
 		CHECK_EQ(call, -EINVAL);                                       \
 	} while (0)
 
@@ -241,7 +252,7 @@ static void sizes_of_others(void)
 {
 	const struct weir_pool_opts opts = good();
 	struct weir_drain_opts drain = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	struct weir_stat stat = WEIR_STAT_INIT;
 	struct weir_stat_zone zone = WEIR_STAT_ZONE_INIT;
 	struct weir_stat_cpu cpu = WEIR_STAT_CPU_INIT;
@@ -249,17 +260,20 @@ static void sizes_of_others(void)
 	struct weir_pool *pool;
 
 	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
-	OTHER_SIZES(struct weir_drain_opts, drain, weir_drain(pool, &x, NULL));
-	OTHER_SIZES(struct weir_drain_result, result,
-		    weir_drain(pool, NULL, &x));
-	OTHER_SIZES(struct weir_drain_result, result,
-		    weir_maintain(pool, 0, &x));
-	OTHER_SIZES(struct weir_stat, stat, weir_stat_read(pool, &x));
-	OTHER_SIZES(struct weir_stat_zone, zone,
-		    weir_stat_read_zone(pool, 0, &x));
-	OTHER_SIZES(struct weir_stat_cpu, cpu,
-		    weir_stat_read_cpu(pool, 0, 0, &x));
-	OTHER_SIZES(struct weir_cache_opts, cache, try_cache(&x));
+	OTHER_SIZES(struct weir_drain_opts, drain, 16,
+		    weir_drain(pool, x, NULL));
+	OTHER_SIZES(struct weir_drain_result, result, 16,
+		    weir_drain(pool, NULL, x));
+	OTHER_SIZES(struct weir_drain_result, result, 16,
+		    weir_maintain(pool, 0, x));
+	OTHER_SIZES(struct weir_stat, stat, 16, weir_stat_read(pool, x));
+	OTHER_SIZES(struct weir_stat_zone, zone, 16,
+		    weir_stat_read_zone(pool, 0, x));
+	OTHER_SIZES(struct weir_stat_cpu, cpu, 16,
+		    weir_stat_read_cpu(pool, 0, 0, x));
+	OTHER_SIZES(struct weir_cache_opts, cache,
+		    offsetof(struct weir_cache_opts, backend.context),
+		    try_cache(x));
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 }
 

@@ -53,7 +53,7 @@ static void owner(void *unused)
 
 static struct weir_drain_result drain(int expected)
 {
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	int err = weir_drain(pool, NULL, &result);
 
 	CHECK_MSG(err == expected, "a drain says %d, not %d", err, expected);

@@ -199,7 +199,7 @@ static void drain(struct bytes *b)
 {
 	static const char *const lists[] = { NULL, "0", "1-3", "9999" };
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	const unsigned before = height();
 	const uint8_t how = take_u8(b);
 	int err;

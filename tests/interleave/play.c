@@ -243,7 +243,7 @@ static void put(unsigned t, unsigned n)
 static int drain(uint64_t want_pages, uint64_t wait_ns)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 
 	opts.want_pages = want_pages;
 	opts.wait_ns = wait_ns;
@@ -253,7 +253,7 @@ static int drain(uint64_t want_pages, uint64_t wait_ns)
 
 static int maintain(void)
 {
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 
 	EXPECT(w.row->door == POOL);
 	return weir_maintain(w.pool, 0, &result);

@@ -181,7 +181,7 @@ static bool mutex_may_be_held(int err)
 
 static int drain(uint64_t want, uint64_t wait_ns, uint64_t *pending)
 {
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	const struct weir_drain_opts opts = { .size = sizeof(opts),
 					      .want_pages = want,
 					      .wait_ns = wait_ns };

@@ -225,7 +225,7 @@ static void add(uint64_t *total, uint64_t n)
 static int drain_public(uint64_t want, uint64_t wait_ns)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	int err;
 
 	opts.want_pages = want;

@@ -178,7 +178,7 @@ static void look_for_all(void)
 static void drain_here(const char *cpus)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	int err;
 
 	opts.cpus = cpus;

@@ -279,7 +279,7 @@ static void drain_some(struct torturer *self)
 	static const uint64_t waits[] = { 1, 1000, 20000, 200000, 0 };
 	const uint64_t r = check_random(&self->random);
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	char cpu[16];
 	int err;
 

@@ -46,10 +46,10 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("ready\n");
 	while (scanf("%u", &n) == 1) {
-		struct weir_drain_result sum = { .size = sizeof(sum) };
+		struct weir_drain_result sum = WEIR_DRAIN_RESULT_INIT;
 
 		while (n-- > 0) {
-			struct weir_drain_result one = { .size = sizeof(one) };
+			struct weir_drain_result one = WEIR_DRAIN_RESULT_INIT;
 
 			tell(&asked);
 			await(&filled, ++turns);

@@ -23,7 +23,7 @@ static int drain(const char *cpus, unsigned flags, uint64_t want_pages,
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
 
-	*result = (struct weir_drain_result){ .size = sizeof(*result) };
+	*result = (struct weir_drain_result)WEIR_DRAIN_RESULT_INIT;
 	opts.cpus = cpus;
 	opts.flags = flags;
 	opts.want_pages = want_pages;

@@ -58,7 +58,7 @@ static int drain(uint64_t wait_ns, struct weir_drain_result *result)
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
 
 	opts.wait_ns = wait_ns;
-	*result = (struct weir_drain_result){ .size = sizeof(*result) };
+	*result = (struct weir_drain_result)WEIR_DRAIN_RESULT_INIT;
 	return weir_drain(pool, &opts, result);
 }
 

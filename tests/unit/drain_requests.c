@@ -52,7 +52,7 @@ static void fill(void *unused)
 static struct weir_drain_result drain(const char *cpus, uint64_t want,
 				      uint64_t wait_ns, int expected)
 {
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	const struct weir_drain_opts opts = { .size = sizeof(opts),
 					      .cpus = cpus,
 					      .want_pages = want,
@@ -301,7 +301,7 @@ static void failing_is_progress(void)
 
 static void idle_cpus(void)
 {
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 
 	create(WEIR_MODE_ORDINARY, 0);
 	run_on(there, fill, NULL);

@@ -31,7 +31,7 @@ static void ask(void *unused)
 
 	(void)unused;
 	opts.wait_ns = wait_ns;
-	result = (struct weir_drain_result){ .size = sizeof(result) };
+	result = (struct weir_drain_result)WEIR_DRAIN_RESULT_INIT;
 	tell(&asked);
 	answer = weir_drain(pool, &opts, &result);
 	tell(&answered);

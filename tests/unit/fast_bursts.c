@@ -80,7 +80,7 @@ static void end_inside(void *unused)
 
 static void orphan(void)
 {
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 
 	run_on(there, end_inside, NULL);
 	CHECK(wi_mark_is_burst(busy(there)));
@@ -99,7 +99,7 @@ static event in_burst;
 static void drain_all(void)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 
 	opts.wait_ns = 5000000000;
 	CHECK_EQ(weir_drain(pool, &opts, &r), 0);

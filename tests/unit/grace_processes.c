@@ -135,7 +135,7 @@ static void drain(void *unused)
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
 
 	(void)unused;
-	result = (struct weir_drain_result){ .size = sizeof(result) };
+	result = (struct weir_drain_result)WEIR_DRAIN_RESULT_INIT;
 	opts.wait_ns = 5000000;
 	drained = weir_drain(pool, &opts, &result);
 }

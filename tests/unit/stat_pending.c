@@ -42,7 +42,7 @@ static bool late(const char *there_list, int there, unsigned n)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	struct weir_drain_opts drain = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	struct weir_stat stat = WEIR_STAT_INIT;
 	struct weir_stat_cpu cpu = WEIR_STAT_CPU_INIT;
 	struct runner runner;

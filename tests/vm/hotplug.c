@@ -71,7 +71,7 @@ static void fill(void *unused)
 static void drain_of(unsigned cpu)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	const uint64_t before = cached(cpu);
 	char list[8];
 	int err;
@@ -180,7 +180,7 @@ static void burst_through(void *arg)
 static void burst_goes(int cpu)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	struct guest_thread t = { .cpu = cpu };
 	struct runner runner;
 	char list[8];

@@ -221,7 +221,7 @@ static void allocate_here(void *arg)
 /* Allocated by a CPU of one node, freed by one of the other. */
 static void come_home(int from, int to)
 {
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	struct visitor v = { .nr = 200,
 			     .zone = (unsigned)node_of_cpu((unsigned)from) };
 	const unsigned far = !v.zone;
@@ -249,7 +249,7 @@ static void come_home(int from, int to)
 /* Every CPU keeps pages of both zones: a drain finds them all. */
 static void both_zones(void)
 {
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	struct visitor v[2] = { { 100, 0 }, { 100, 1 } };
 	uint64_t kept = 0;
 

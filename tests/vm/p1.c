@@ -167,7 +167,7 @@ static void drain(struct test *test)
 {
 	struct result *result = test->result;
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result done = { .size = sizeof(done) };
+	struct weir_drain_result done = WEIR_DRAIN_RESULT_INIT;
 	int err;
 
 	if (test->row->action == DRAIN)
@@ -253,7 +253,7 @@ static void others(struct test *test)
 	struct weir_stat stat = WEIR_STAT_INIT;
 	struct weir_stat_zone zone = WEIR_STAT_ZONE_INIT;
 	struct weir_stat_cpu cpu = WEIR_STAT_CPU_INIT;
-	struct weir_drain_result done = { .size = sizeof(done) };
+	struct weir_drain_result done = WEIR_DRAIN_RESULT_INIT;
 	const unsigned nr = test->result->tries;
 
 	CHECK_EQ(weir_stat_read(test->pool, &stat), 0);
@@ -497,7 +497,7 @@ static void judge_pending(struct test *test)
 {
 	const struct result *result = test->result;
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result done = { .size = sizeof(done) };
+	struct weir_drain_result done = WEIR_DRAIN_RESULT_INIT;
 
 	EXPECT(test, result->pending == result->tries,
 	       "%u of %u drains left pages pending", result->pending,

@@ -64,7 +64,7 @@ static void unmake(void)
 static int drain_of(unsigned cpu, uint64_t wait_ns, uint64_t *pending)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result r = { .size = sizeof(r) };
+	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 	char list[8];
 	int err;
 
@@ -372,7 +372,7 @@ static uint64_t interrupts_of(unsigned n)
 	CHECK_EQ(interrupts_read(&in, &before), 0);
 	for (unsigned i = 0; i < n; i++) {
 		struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-		struct weir_drain_result r = { .size = sizeof(r) };
+		struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 
 		await(&ready, i + 1);
 		opts.cpus = "3";

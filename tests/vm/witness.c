@@ -140,7 +140,7 @@ static uint64_t drained; /* pages */
 static void drain(void)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	int err;
 
 	opts.cpus = "2";

@@ -305,7 +305,7 @@ static inline void crowd_in_handler(int number)
 static inline void crowd_look(void)
 {
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result result = { .size = sizeof(result) };
+	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	struct weir_stat stat = WEIR_STAT_INIT;
 	int err;
 

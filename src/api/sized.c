@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/sized.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/cache.h>
+#include <weir/watch.h>
+
+#include "base/bits.h"
+#include "os/report.h"
+
+/* What is shorter or longer is garbage, not a struct of any version. */
+#define SIZE_LEAST (2 * sizeof(size_t))
+#define SIZE_MOST 4096
+
+/* A field added at the end must not lie in what was padding, whose bytes an
+ * older program leaves undefined. */
+#define ENDS_WITH(name, field)                                                 \
+	_Static_assert(sizeof(struct name) ==                                  \
+			       offsetof(struct name, field) +                  \
+				       sizeof(((struct name *)0)->field),      \
+		       #name " ends in padding")
+
+ENDS_WITH(weir_pool_opts, name);
+ENDS_WITH(weir_cache_opts, wait_ns);
+ENDS_WITH(weir_drain_opts, wait_ns);
+ENDS_WITH(weir_drain_result, taken_over);
+ENDS_WITH(weir_stat, nr_cpus);
+ENDS_WITH(weir_stat_zone, free_runs);
+ENDS_WITH(weir_stat_cpu, list);
+ENDS_WITH(weir_watch_info, page_size);
+
+static const struct {
+	size_t bytes;
+	const char *initialiser;
+} structs[WI_NR_SIZED] = {
+	[WI_SIZED_POOL_OPTS] = { sizeof(struct weir_pool_opts), "POOL_OPTS" },
+	[WI_SIZED_CACHE_OPTS] = { sizeof(struct weir_cache_opts),
+				  "CACHE_OPTS" },
+	[WI_SIZED_DRAIN_OPTS] = { sizeof(struct weir_drain_opts),
+				  "DRAIN_OPTS" },
+	[WI_SIZED_DRAIN_RESULT] = { sizeof(struct weir_drain_result),
+				    "DRAIN_RESULT" },
+	[WI_SIZED_STAT] = { sizeof(struct weir_stat), "STAT" },
+	[WI_SIZED_STAT_ZONE] = { sizeof(struct weir_stat_zone), "STAT_ZONE" },
+	[WI_SIZED_STAT_CPU] = { sizeof(struct weir_stat_cpu), "STAT_CPU" },
+	[WI_SIZED_WATCH_INFO] = { sizeof(struct weir_watch_info),
+				  "WATCH_INFO" },
+};
+
+/* --- copies ------------------------------------------------------------- */
+
+/* The caller's struct need not be aligned as ours would be. */
+static size_t size_of(const void *theirs)
+{
+	size_t size;
+
+	memcpy(&size, theirs, sizeof(size));
+	return size;
+}
+
+static void say_size(char *to, size_t len, const uint64_t *arg)
+{
+	const char *initialiser = "..";
+
+	if (arg[0] < WI_NR_SIZED)
+		initialiser = structs[arg[0]].initialiser;
+	snprintf(to, len, "size: %" PRIu64 "; set it with WEIR_%s_INIT", arg[1],
+		 initialiser);
+}
+
+static void say_byte(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len,
+		 "size: %" PRIu64 "; byte %" PRIu64 " is set, which this "
+		 "library does not know",
+		 arg[1], arg[2]);
+}
+
+int wi_sized_check(enum wi_sized which, const void *theirs)
+{
+	const size_t size = size_of(theirs);
+
+	if (size >= SIZE_LEAST && size <= SIZE_MOST &&
+	    size % sizeof(size_t) == 0)
+		return 0;
+	wi_report_reason(say_size,
+			 (const uint64_t[WI_REASON_ARGS]){ which, size });
+	return -EINVAL;
+}
+
+int wi_sized_in(enum wi_sized which, void *ours, const void *theirs)
+{
+	const size_t known = structs[which].bytes, size = size_of(theirs);
+	const char *bytes = theirs;
+
+	if (wi_sized_check(which, theirs) != 0)
+		return -EINVAL;
+	for (size_t i = known; i < size; i++)
+		if (bytes[i] != 0) {
+			wi_report_reason(say_byte,
+					 (const uint64_t[WI_REASON_ARGS]){
+						 which, size, i });
+			return -EINVAL;
+		}
+	memcpy(ours, theirs, wi_min_u64(size, known));
+	return 0;
+}
+
+void wi_sized_out(enum wi_sized which, void *theirs, const void *ours)
+{
+	const size_t known = structs[which].bytes, size = size_of(theirs);
+	const size_t first = sizeof(size_t); /* the caller's */
+	char *to = theirs;
+
+	memcpy(to + first, (const char *)ours + first,
+	       wi_min_u64(size, known) - first);
+	if (size > known)
+		memset(to + known, 0, size - known);
+}
+
+/* --- initialisers for other languages ----------------------------------- */
+
+static void init(void *theirs, size_t size)
+{
+	memset(theirs, 0, size);
+	memcpy(theirs, &size, sizeof(size));
+}
+
+void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size)
+{
+	const int node = WEIR_NODE_ANY;
+
+	init(opts, size);
+	if (size >= offsetof(struct weir_pool_opts, node) + sizeof(node))
+		memcpy(&opts->node, &node, sizeof(node));
+}
+
+void weir_cache_opts_init(struct weir_cache_opts *opts, size_t size)
+{
+	init(opts, size);
+}
+
+void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
+{
+	init(opts, size);
+}
+
+void weir_drain_result_init(struct weir_drain_result *result, size_t size)
+{
+	init(result, size);
+}
+
+void weir_stat_init(struct weir_stat *stat, size_t size)
+{
+	init(stat, size);
+}
+
+void weir_stat_zone_init(struct weir_stat_zone *stat, size_t size)
+{
+	init(stat, size);
+}
+
+void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size)
+{
+	init(stat, size);
+}
+
+void weir_watch_info_init(struct weir_watch_info *info, size_t size)
+{
+	init(info, size);
+}
