@@ -6,8 +6,8 @@
  */
 #include <weir/fast.h>
 
-#include "loop.h"
 #include "api/pool.h"
+#include "loop.h"
 #include "workers.h"
 
 #define GIB (UINT64_C(1) << 30)

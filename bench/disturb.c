@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "common/interrupts.h"
+#include "common/measure.h"
 #include "drain.h"
-#include "interrupts.h"
 #include "loop.h"
-#include "report.h"
 
 #define SAMPLE_NS 300e6
 #define QUICK_SAMPLE_NS 100e6
@@ -126,7 +126,7 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 
-	if (!bench_pin(w->cpu))
+	if (!measure_pin(w->cpu))
 		w->failed = !bench_cannot("the other CPU is not for this "
 					  "process");
 	else

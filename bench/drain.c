@@ -12,8 +12,8 @@
  */
 #include "drain.h"
 
+#include "common/measure.h"
 #include "loop.h"
-#include "report.h"
 
 #define DRAINS_MAX 1200
 #define QUICK_DRAINS 300
@@ -105,8 +105,8 @@ bool bench_drain_run(const struct bench_row *row,
 	if (!owner.way->is_whole(owner.context))
 		return bench_cannot("pages were lost, or given twice");
 	result->operations = d->nr;
-	result->ns = bench_quantile(d->ns, d->nr, 0.5);
-	bench_extra(result, "p99_ns", bench_quantile(d->ns, d->nr, 0.99));
+	result->ns = measure_quantile(d->ns, d->nr, 0.5);
+	bench_extra(result, "p99_ns", measure_quantile(d->ns, d->nr, 0.99));
 	bench_extra(result, "pages", (double)d->pages / d->nr);
 	bench_extra(result, "ns_per_page",
 		    result->ns * d->nr / (double)d->pages);

@@ -6,11 +6,11 @@
  */
 #include <stdlib.h>
 
-#include "demo_way.h"
+#include "common/way.h"
 #include "drain.h"
+#include "os/os.h"
 #include "os/rseq.h"
 #include "percpu/evidence.h"
-#include "os/os.h"
 #include "workers.h"
 
 #define WAYS_MAX 4

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 
 #include "api/drains.h"
+#include "common/measure.h"
 #include "drain.h"
 #include "loop.h"
 #include "os/rseq.h"
-#include "report.h"
 #include "workers.h"
 #include "zone/zone.h"
 
@@ -164,8 +164,8 @@ static bool run(const struct bench_row *row, const struct bench_where *where,
 					    (unsigned long long)drained.pages);
 	}
 	result->operations = nr;
-	result->ns = bench_quantile(ns, nr, 0.5);
-	bench_extra(result, "p99_ns", bench_quantile(ns, nr, 0.99));
+	result->ns = measure_quantile(ns, nr, 0.5);
+	bench_extra(result, "p99_ns", measure_quantile(ns, nr, 0.99));
 	bench_extra(result, "ns_per_cpu", result->ns / cpus);
 	if (pages > 0)
 		bench_extra(result, "ns_per_page", result->ns / pages / cpus);

@@ -5,9 +5,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/measure.h"
 #include "drain.h"
 #include "loop.h"
-#include "report.h"
 
 #define PATIENCE_NS 10e9 /* others may use that CPU */
 #define RARELY_NS 1e6	 /* between two operations of one that computes */
@@ -55,7 +55,7 @@ static void *own(void *arg)
 	uint32_t done = o->done;
 	unsigned pages;
 
-	if (!bench_pin(o->cpu))
+	if (!measure_pin(o->cpu))
 		o->failed = !bench_cannot("the other CPU is not for this "
 					  "process");
 	else

@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "common/measure.h"
 #include "loop.h"
-#include "report.h"
 #include "workers.h"
 
 #define THROWS 1000 /* of the ball, a round */
@@ -21,7 +21,7 @@ static bool failed, at_end;
 static void *partner(void *arg)
 {
 	(void)arg;
-	if (!bench_pin(partner_cpu)) {
+	if (!measure_pin(partner_cpu)) {
 		__atomic_store_n(&failed, true, __ATOMIC_RELAXED);
 		return NULL;
 	}
@@ -69,7 +69,7 @@ bool bench_line(const struct bench_row *row, const struct bench_where *where,
 	pthread_join(thread, NULL);
 	if (!done)
 		return bench_cannot("the other CPU is not for this process");
-	result->ns = bench_quantile(ns, THROWS, 0.5);
+	result->ns = measure_quantile(ns, THROWS, 0.5);
 	result->operations = THROWS;
 	return true;
 }

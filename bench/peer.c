@@ -6,7 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#include "report.h"
+#include "common/measure.h"
 
 #define PAIRS 200000	    /* a round: a millisecond, or a few */
 #define RETURNED 262144	    /* pages out and back */
@@ -97,7 +97,7 @@ static void *receive(void *arg)
 {
 	struct crossing *c = arg;
 
-	c->failed = !bench_pin(c->cpu) ||
+	c->failed = !measure_pin(c->cpu) ||
 		    (c->peer->enter && !c->peer->enter(c->context));
 	for (unsigned i = 0; i < c->nr; i++) {
 		struct slot *slot = &slots[i % SLOTS];
@@ -192,7 +192,7 @@ static void *work(void *arg)
 {
 	struct scaling *s = arg;
 
-	s->failed = !bench_pin(s->cpu) ||
+	s->failed = !measure_pin(s->cpu) ||
 		    (s->peer->enter && !s->peer->enter(s->context));
 	pthread_barrier_wait(s->barrier);
 	if (!s->failed) {

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/measure.h"
 #include "peer.h"
-#include "report.h"
 
 #define PAGE_BYTES 4096
 #define GIB_PAGES 262144
@@ -172,7 +172,7 @@ static void *sleeper(void *arg)
 	struct sleeper *s = arg;
 	void *pages[FILLED];
 
-	s->failed = !bench_pin(s->cpu) ||
+	s->failed = !measure_pin(s->cpu) ||
 		    (s->peer->enter && !s->peer->enter(s->context));
 	for (;;) {
 		while (sem_wait(&s->go) != 0) {

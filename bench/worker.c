@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "common/measure.h"
 
 static char reason[256];
 
@@ -60,7 +60,7 @@ static int serve(const struct bench_row *rows, unsigned nr_rows,
 	char line[64];
 	unsigned row, round;
 
-	if (!bench_pin(where->cpu)) {
+	if (!measure_pin(where->cpu)) {
 		fprintf(stderr, "bench: this process may not run on CPU %u\n",
 			where->cpu);
 		return 1;

@@ -34,6 +34,11 @@ function(weir_add_programs label timeout)
 endfunction()
 
 weir_add_programs(unit 120)
+if(TARGET unit_bench_report)
+  target_sources(unit_bench_report PRIVATE ${root}/tools/bench/print.c
+    ${root}/tools/bench/report.c ${root}/tools/common/measure.c)
+  target_include_directories(unit_bench_report PRIVATE ${root}/tools)
+endif()
 weir_add_programs(death 120)
 weir_add_programs(stress 240)
 weir_add_programs(fault 120)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weir: one program, several commands. */
-#include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +8,7 @@
 
 #include <weir/version.h>
 
-#include "tool.h"
+#include "common/tool.h"
 
 static const struct command {
 	const char *name;
@@ -34,135 +32,6 @@ static const struct command {
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-int tool_error(const char *format, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	fputs("weir: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return TOOL_FAILED;
-}
-
-int tool_flush(void)
-{
-	static bool told;
-
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return TOOL_OK;
-	if (!told && errno != 0)
-		tool_error("cannot write the output: %s", strerror(errno));
-	else if (!told)
-		tool_error("cannot write the output");
-	told = true;
-	return TOOL_FAILED;
-}
-
-uint64_t tool_number(struct argp_state *state, const char *option,
-		     const char *arg, uint64_t min, uint64_t max)
-{
-	unsigned long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoull(arg, &end, 10);
-	if (errno != 0 || end == arg || *end != '\0' || arg[0] == '-' ||
-	    value < min || value > max)
-		argp_error(state,
-			   "--%s takes a number from %llu to %llu, not '%s'",
-			   option, (unsigned long long)min,
-			   (unsigned long long)max, arg);
-	return value;
-}
-
-/* ---- what all commands share -------------------------------------------- */
-
-/* --help and its kin come from argp; it has no -h. */
-static error_t parse_common(int key, char *arg, struct argp_state *state)
-{
-	(void)arg;
-	if (key != 'h')
-		return ARGP_ERR_UNKNOWN;
-	argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-	return 0;
-}
-
-static const struct argp_option common_options[] = {
-	{ NULL, 'h', NULL, 0, "The same as --help", -1 },
-	{ NULL, 0, NULL, 0, NULL, 0 },
-};
-
-static const struct argp common = {
-	.options = common_options,
-	.parser = parse_common,
-};
-
-error_t tool_parse(const struct argp *argp, int argc, char **argv, void *input)
-{
-	const struct argp_child children[] = {
-		{ &common, 0, NULL, 0 },
-		{ NULL, 0, NULL, 0 },
-	};
-	struct argp all = *argp;
-
-	all.children = children;
-	return argp_parse(&all, argc, argv, 0, NULL, input);
-}
-
-bool tool_no_colour(void)
-{
-	const char *wish = getenv("NO_COLOR");
-
-	return wish && *wish;
-}
-
-bool tool_colours(void)
-{
-	const char *terminal = getenv("TERM");
-
-	return isatty(STDOUT_FILENO) && !tool_no_colour() && terminal &&
-	       *terminal && strcmp(terminal, "dumb") != 0;
-}
-
-const char *tool_tuning(char path[TOOL_PATH])
-{
-	static const char *const places[] = {
-		"/../share/doc/weir/tuning.md",
-		"/../share/doc/weir/tuning.md.gz",
-		"/../docs/tuning.md", /* of a build tree */
-	};
-	char folder[4096];
-	ssize_t len = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
-	char *slash;
-
-	path[0] = '\0';
-	if (len <= 0)
-		return path;
-	folder[len] = '\0';
-	slash = strrchr(folder, '/');
-	if (!slash)
-		return path;
-	*slash = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		char whole[TOOL_PATH], *real;
-
-		snprintf(whole, sizeof(whole), "%s%s", folder, places[i]);
-		real = realpath(whole, NULL);
-		if (real)
-			snprintf(path, TOOL_PATH, "%s", real);
-		free(real);
-		if (path[0])
-			break;
-	}
-	return path;
-}
-
-/* ---- commands ------------------------------------------------------------ */
 
 static const struct command *find(const char *name)
 {
@@ -200,7 +69,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'h':
-		return parse_common(key, arg, state);
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
 	case ARGP_KEY_ARG:
 		request->argv = state->argv + state->next - 1;
 		request->argc = state->argc - state->next + 1;
@@ -275,7 +145,7 @@ static void check_output(void)
 int main(int argc, char **argv)
 {
 	const struct argp argp = {
-		.options = common_options,
+		.options = tool_options,
 		.parser = parse,
 		.args_doc = "COMMAND [OPTION...]",
 		.doc = "A page allocator whose per-CPU lists any thread can "

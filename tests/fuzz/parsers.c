@@ -17,11 +17,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "doctor.h"
-#include "interrupts.h"
+#include "common/interrupts.h"
+#include "common/tool.h"
+#include "doctor/doctor.h"
 #include "os/internal.h"
 #include "os/os.h"
-#include "tool.h"
 #include "os/topology.h"
 
 #define TEXT 4096

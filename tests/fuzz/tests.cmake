@@ -61,7 +61,7 @@ if(WEIR_WERROR)
 endif()
 set(fuzz_defines -D_GNU_SOURCE -DWI_DEBUG=3 -DWEIR_STAYS_LOADED
   -I${root}/include -I${root}/src -I${root}/tests -I${root}/tools
-  -I${root}/bench -I${root})
+  -I${root})
 set(fuzz_wrapped wi_os_read_file wi_os_read_line wi_os_membarrier_cpu wi_os_current_cpu
   wi_os_bind wi_os_now_ns wi_os_sleep_ns)
 list(TRANSFORM fuzz_wrapped PREPEND -Wl,--wrap=)

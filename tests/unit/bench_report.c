@@ -3,9 +3,11 @@
  * If this fails, weir bench prints noise as if it were a figure, or a goal of
  * its authors that is not met as if something were broken.
  */
-#include "../bench/print.c"
-#include "../bench/report.c"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "bench/report.h"
 #include "check.h"
 
 static char *text_of(const struct bench_report *report)

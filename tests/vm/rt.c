@@ -8,7 +8,7 @@
  */
 #include "shared/crowd.h"
 
-#include "interrupts.h"
+#include "common/interrupts.h"
 #include "shared/sender.h"
 #include "shared/still.h"
 

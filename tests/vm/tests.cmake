@@ -15,14 +15,14 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE
     set_target_properties(vm_${name} PROPERTIES
       OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${vm_bin})
     target_include_directories(vm_${name} PRIVATE
-      ${vm} ${root}/tests ${root}/tools ${root}/src ${root}/bench ${root})
+      ${vm} ${root}/tests ${root}/tools ${root}/src ${root})
     target_link_libraries(vm_${name} PRIVATE weir_flags weir_static m)
     target_link_options(vm_${name} PRIVATE -static)
   endfunction()
 
   # What several programs use; and the sources of tools/ they borrow.
   file(GLOB vm_shared CONFIGURE_DEPENDS ${vm}/shared/*.c)
-  add_library(vm_shared OBJECT ${vm_shared} ${root}/tools/interrupts.c)
+  add_library(vm_shared OBJECT ${vm_shared} ${root}/tools/common/interrupts.c)
   target_include_directories(vm_shared PRIVATE
     ${vm} ${root}/tests ${root}/tools ${root}/src)
   target_link_libraries(vm_shared PRIVATE weir_flags weir_static)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "interrupts.h"
+#include "common/interrupts.h"
 
 #define COUNTS_ROWS 64
 

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "watch/metrics.h"
+
+#include <weir/watch.h>
+
+#define POOL METRICS_POOL, false, offsetof(struct weir_watch_info,
+#define STAT METRICS_STAT, false, offsetof(struct weir_stat,
+#define STAT_PAGES METRICS_STAT, true, offsetof(struct weir_stat,
+#define ZONE_PAGES METRICS_ZONE, true, offsetof(struct weir_stat_zone,
+#define CPU METRICS_CPU, false, offsetof(struct weir_stat_cpu,
+#define CPU_PAGES METRICS_CPU, true, offsetof(struct weir_stat_cpu,
+#define LIST METRICS_LIST, false, offsetof(struct weir_stat_list,
+
+#define NO_LABEL NULL, NULL
+#define GAUGE "gauge", ""
+#define GAUGE_BYTES "gauge", "bytes"
+#define COUNTER "counter", ""
+#define COUNTER_BYTES "counter", "bytes"
+
+/* clang-format off */
+const struct metrics_row metrics_rows[] = {
+	{ "weir_pool_info", GAUGE, "A pool and its process: 1", NO_LABEL,
+	  METRICS_INFO, false, 0 },
+	{ "weir_pool_size_bytes", GAUGE_BYTES, "What the pool has", NO_LABEL,
+	  POOL bytes) },
+	{ "weir_pool_page_size_bytes", GAUGE_BYTES, "One page of the pool",
+	  NO_LABEL, POOL page_size) },
+	{ "weir_pool_state_bytes", GAUGE_BYTES, "Its pages, by where they are",
+	  "state", "out", STAT_PAGES out) },
+	{ "weir_pool_state_bytes", GAUGE_BYTES, NULL,
+	  "state", "cached", STAT_PAGES cached) },
+	{ "weir_pool_state_bytes", GAUGE_BYTES, NULL,
+	  "state", "pending", STAT_PAGES pending) },
+	{ "weir_pool_state_bytes", GAUGE_BYTES, NULL,
+	  "state", "free", STAT_PAGES free) },
+	{ "weir_pool_peak_bytes", GAUGE_BYTES,
+	  "Most outside the zones at once: allocated, cached or pending",
+	  NO_LABEL, STAT_PAGES peak) },
+	{ "weir_pool_drained_bytes", COUNTER_BYTES,
+	  "What drains took back from lists", NO_LABEL,
+	  STAT_PAGES drained_pages) },
+	{ "weir_pool_membarriers", COUNTER,
+	  "Calls of membarrier, at most one interrupt each", NO_LABEL,
+	  STAT membarriers) },
+	{ "weir_pool_failed_membarriers", COUNTER,
+	  "Calls of membarrier that the kernel refused", NO_LABEL,
+	  STAT membarriers_failed) },
+	{ "weir_pool_failed_allocations", COUNTER,
+	  "Allocations that failed, by why",
+	  "reason", "nowait", STAT failed_nowait) },
+	{ "weir_pool_failed_allocations", COUNTER, NULL,
+	  "reason", "empty", STAT failed_empty) },
+	{ "weir_pool_failed_allocations", COUNTER, NULL,
+	  "reason", "pending", STAT failed_pending) },
+	{ "weir_pool_failed_allocations", COUNTER, NULL,
+	  "reason", "lost", STAT failed_lost) },
+	{ "weir_zone_size_bytes", GAUGE_BYTES, "What a zone has", NO_LABEL,
+	  ZONE_PAGES pages) },
+	{ "weir_zone_free_bytes", GAUGE_BYTES, "What is free in a zone",
+	  NO_LABEL, ZONE_PAGES free) },
+	{ "weir_zone_free_runs", GAUGE,
+	  "Free aligned runs of 2^order pages, each order counted by itself",
+	  NO_LABEL, METRICS_RUNS, false, 0 },
+	{ "weir_cpu_mode", GAUGE, "How a CPU is treated: 1", NO_LABEL,
+	  METRICS_MODE, false, 0 },
+	{ "weir_cpu_cached_bytes", GAUGE_BYTES, "What a CPU's lists keep",
+	  NO_LABEL, CPU_PAGES cached) },
+	{ "weir_cpu_pending_bytes", GAUGE_BYTES,
+	  "What waits for evidence of a CPU", NO_LABEL, CPU_PAGES pending) },
+	{ "weir_cpu_operations", COUNTER, "Operations on a CPU's lists",
+	  NO_LABEL, CPU operations) },
+	{ "weir_cpu_refills", COUNTER, "Batches from a zone into a list",
+	  NO_LABEL, CPU refills) },
+	{ "weir_cpu_flushes", COUNTER, "Times a full list gave half back",
+	  NO_LABEL, CPU flushes) },
+	{ "weir_cpu_direct_allocations", COUNTER,
+	  "Allocations that a zone served past the lists", NO_LABEL,
+	  CPU direct) },
+	{ "weir_cpu_aborts", COUNTER,
+	  "Sequences started over, where a slow path saw it", NO_LABEL,
+	  CPU aborts) },
+	{ "weir_cpu_drains", COUNTER, "Drains of a CPU, by evidence",
+	  "evidence", "progress", CPU by_progress) },
+	{ "weir_cpu_drains", COUNTER, NULL,
+	  "evidence", "not_busy", CPU by_not_busy) },
+	{ "weir_cpu_drains", COUNTER, NULL,
+	  "evidence", "membarrier", CPU by_membarrier) },
+	{ "weir_cpu_parked_drains", COUNTER,
+	  "Drains whose evidence did not come in time", NO_LABEL,
+	  CPU parked) },
+	{ "weir_list_runs", GAUGE, "Runs that a list holds", NO_LABEL,
+	  LIST count) },
+	{ "weir_list_limit_runs", GAUGE, "Runs that a list may hold", NO_LABEL,
+	  LIST high) },
+};
+/* clang-format on */
+
+const unsigned metrics_nr_rows = sizeof(metrics_rows) / sizeof(metrics_rows[0]);
