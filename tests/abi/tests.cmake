@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# Programs built with the last release must run with this library: abi/ says
-# what that was.
+# Programs built with the last release must run with this library: the .abi file
+# and constants-*.txt, here, say what that was.
 
 if(NOT WEIR_SANITIZE)
   add_test(NAME tree_abi COMMAND ${root}/scripts/check-abi
