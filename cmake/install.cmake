@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Installation: public headers, both libraries, the command with its completion
-# and docs/tuning.md, manual pages, a pkg-config file and a CMake package.
+# docs/tuning.md and docs/glossary.md, manual pages, a pkg-config file and a CMake package.
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
@@ -19,7 +19,8 @@ if(TARGET weir_tool)
   install(FILES tools/completion.bash RENAME weir
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
   # Where the command finds what its hints name (tool_tuning()).
-  install(FILES docs/tuning.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/weir)
+  install(FILES docs/tuning.md docs/glossary.md
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/weir)
 endif()
 
 # A page of section 3 tells of several functions: each other one gets a page
