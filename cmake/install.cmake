@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# Installation: public headers, both libraries, the command with its completion
-# docs/tuning.md and docs/glossary.md, manual pages, a pkg-config file and a CMake package.
+# Installation: public headers, both libraries, the command with its completion,
+# docs/tuning.md and docs/glossary.md, manual pages, a pkg-config file and a
+# CMake package.
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
