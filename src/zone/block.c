@@ -8,9 +8,9 @@
 #define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
 
 /*
- * Byte i of the result: how many bits are set in bytes 0 to i of x. By
- * arithmetic, as the instruction is not in every x86-64, and what compilers
- * call in its stead is slower and not in a kernel.
+ * Byte i of the result: how many bits are set in bytes 0 to i of x. Computed
+ * by arithmetic: not every x86-64 has the instruction, and the function that
+ * compilers call instead is slower and not available in a kernel.
  */
 static uint64_t count_by_byte(uint64_t x)
 {
@@ -36,7 +36,8 @@ static uint64_t lowest_bits(uint64_t x, size_t n)
 	if (x == UINT64_MAX)
 		return wi_low_mask((unsigned)n);
 	if (n > 4) {
-		/* Bytes that are wanted whole: those whose sum is at most n. */
+		/* Bytes of which all bits are wanted: those whose sum is at
+		 * most n. */
 		sums = count_by_byte(x);
 		low = ((EACH_BYTE(n) | EACH_BYTE(0x80)) - sums) >> 7 &
 		      EACH_BYTE(1);
@@ -52,8 +53,8 @@ static uint64_t lowest_bits(uint64_t x, size_t n)
 	return x & ~rest;
 }
 
-/* Writes n consecutive numbers. By fours: the loop is a good part of what a
- * claim of a whole word costs. */
+/* Writes n consecutive numbers, four at a time: this loop is a large part of
+ * the cost of claiming a whole word. */
 static size_t emit_range(uint64_t first, size_t n, uint64_t *pages)
 {
 	size_t i = 0;
@@ -91,7 +92,7 @@ void wi_block_claim(struct wi_block *block, size_t nr, uint64_t base,
 {
 	for (unsigned i = 0; nr > 0; i = (i + 1) % WI_BLOCK_WORDS) {
 		uint64_t *word = &block->word[i];
-		/* Relaxed: a guess, the fetch-or tells what was got. */
+		/* Relaxed: a guess; the fetch-or shows what was taken. */
 		uint64_t mask = ~wi_load_relaxed(word);
 		size_t n;
 
@@ -114,7 +115,7 @@ void wi_block_claim(struct wi_block *block, size_t nr, uint64_t base,
 static bool words_are_free(const struct wi_block *block, unsigned first,
 			   unsigned nr_words)
 {
-	/* Relaxed: a look; the claim finds out. */
+	/* Relaxed: a hint; the claim verifies it. */
 	for (unsigned i = first; i < first + nr_words; i++)
 		if (wi_load_relaxed(&block->word[i]) != 0)
 			return false;
@@ -139,15 +140,15 @@ size_t wi_block_nr_runs(const struct wi_block *block, unsigned order)
 	return nr;
 }
 
-/* Takes back what a claim of words had before it met a word in use. */
+/* Undoes a claim of words that met a word in use. */
 static void undo_words(struct wi_block *block, unsigned first, unsigned nr)
 {
 	while (nr-- > 0) {
 		/*
-		 * BLOCK-R2, with BLOCK-A1, BLOCK-A2 and BLOCK-A3: hands on what
-		 * BLOCK-A3 made visible here; nothing of our own is in these
-		 * pages. Without it an owner before us and one after us would
-		 * have no order between them.
+		 * BLOCK-R2, with BLOCK-A1, BLOCK-A2 and BLOCK-A3: passes on
+		 * what BLOCK-A3 made visible here; this thread wrote nothing to
+		 * these pages. Without it an earlier owner and a later one
+		 * would not be ordered.
 		 */
 		if (wi_and_release(&block->word[first + nr], 0) != UINT64_MAX)
 			wi_panic("block: bits changed under their claim");
@@ -224,7 +225,7 @@ size_t wi_block_claim_runs(struct wi_block *block, struct wi_block_want *want)
 bool wi_block_release(struct wi_block *block, unsigned word, uint64_t mask)
 {
 	uint64_t *p = &block->word[word];
-	/* Relaxed: what it is used for, the compare-and-swap verifies. */
+	/* Relaxed: the compare-and-swap verifies what follows from it. */
 	uint64_t old = wi_load_relaxed(p);
 
 	do {
@@ -233,18 +234,18 @@ bool wi_block_release(struct wi_block *block, unsigned word, uint64_t mask)
 		/*
 		 * BLOCK-R1, with BLOCK-A1, BLOCK-A2 and BLOCK-A3: everything
 		 * this owner did to the pages is visible to the next. Without
-		 * it, a late write of ours could land in a page that is
-		 * somebody else's. (A fetch-and would not look before it
-		 * clears; x86-64 has to build it from the same loop.)
+		 * it, a late write of this owner could reach a page of the
+		 * next. (A fetch-and would clear without testing; on x86-64
+		 * it compiles to the same loop.)
 		 */
 	} while (!wi_cas_release(p, &old, old & ~mask));
 	return true;
 }
 
-/* Sets the words again that a refused release cleared. */
+/* Sets the words again that a refused release had cleared. */
 static void undo_release(struct wi_block *block, unsigned first, unsigned nr)
 {
-	/* Relaxed: the pages stay with their owner, who has no news of this. */
+	/* Relaxed: the pages keep their owner, so nothing is handed over. */
 	for (unsigned i = first; i < first + nr; i++)
 		if (wi_or_relaxed(&block->word[i], UINT64_MAX) != 0)
 			wi_panic("double free: a page was claimed meanwhile");
@@ -264,7 +265,7 @@ bool wi_block_release_words(struct wi_block *block, unsigned first,
 
 bool wi_block_is_used(const struct wi_block *block, unsigned page)
 {
-	/* Relaxed: a question whose answer may be old when it arrives. */
+	/* Relaxed: the answer may be outdated when it is returned. */
 	return wi_load_relaxed(&block->word[page / 64]) >> (page % 64) & 1;
 }
 

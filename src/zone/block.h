@@ -7,8 +7,8 @@
  *	     |0     63|64   127|         |448  511|	bit 1: used, 0: free
  *	     +--------+--------+-- ... --+--------+
  *
- * This module works on the bits of one block and knows nothing of how many are
- * set: the zone counts. Who claims single pages must hold tickets for them:
+ * This file works on the bits of one block and does not count them: the zone
+ * does. A claim of pages must hold tickets for them:
  *
  *	I1  bits set + tickets held <= used count <= 512,
  *
@@ -18,12 +18,12 @@
  * Ordering: a claim that finds a bit clear happens after the release that
  * cleared it (BLOCK-R1 and BLOCK-R2 with BLOCK-A1, A2, A3), page contents
  * included. Every write to a word is a read-modify-write, so a release stays
- * visible to whoever claims later, whatever other bits changed in between.
+ * visible to later claims, whatever other bits changed in between.
  *
- * Progress: lock-free; a function repeats itself only where another thread
- * changed the same word.
+ * Progress: lock-free; a function retries only when another thread changed the
+ * same word.
  *
- * Concurrency: any function beside any other, on the same block.
+ * Concurrency: any function may run beside any other, on the same block.
  *
  * Sources: LLFree (Wrenger et al., USENIX ATC 2023) keeps 512 bits a block
  * likewise and claims them one by one; here one instruction moves up to 64.
@@ -61,12 +61,13 @@ struct wi_block_want {
 
 /*
  * Claims nr pages, for which the caller holds tickets (I1), into pages[].
- * Ascending, except for those won after another claim took a bit first.
+ * Ascending, except for those taken after another claim took a bit first.
  */
 void wi_block_claim(struct wi_block *block, size_t nr, uint64_t base,
 		    uint64_t *pages);
 
-/* Free aligned runs of 2^order pages, order 0 to 8. Racy while others run. */
+/* Free aligned runs of 2^order pages, order 0 to 8. Inexact while others run.
+ */
 size_t wi_block_nr_runs(const struct wi_block *block, unsigned order);
 
 /*
@@ -90,9 +91,9 @@ bool wi_block_claim_words(struct wi_block *block, unsigned first,
 bool wi_block_release(struct wi_block *block, unsigned word, uint64_t mask);
 
 /*
- * Clears whole words, in ascending order; false, and the words as they were,
- * if a bit is not set. (Ends in wi_panic() if another claim took one of the
- * words in between: then pages have two owners.)
+ * Clears whole words, in ascending order; false, with the words unchanged, if a
+ * bit is not set. (Calls wi_panic() if another claim took one of the words in
+ * between: then pages have two owners.)
  */
 bool wi_block_release_words(struct wi_block *block, unsigned first,
 			    unsigned nr_words);

@@ -11,18 +11,18 @@
  *	4. and, only if nothing was found, in every block.
  *
  * Fuller blocks come first, so that whole blocks stay free. Orders 9 and up
- * look for runs in the words of the "free" summary (64 blocks a look), then in
- * every block.
+ * look for runs in the words of the "free" summary (64 blocks at a time), then
+ * in every block.
  *
- * Steps 1 to 3 believe hints; a hint that is wrong sends them to a block that
- * has nothing, and on to the next, or hides one, which step 4 finds. Step 4
- * mends the hints of what it finds.
+ * Steps 1 to 3 rely on hints. A wrong hint leads to a block without free pages,
+ * and then to the next one; or it hides a block, which step 4 finds. Step 4
+ * corrects the hints of the blocks it finds.
  *
  * Step 2 empties many blocks when they have a page or two each, as in a pool
- * long in use; the summary word of them all is settled once.
+ * long in use; the summary word of all these blocks is updated once.
  *
- * A claim that had to give back what it took says so by wi_zone_advance(), so
- * that a search that met its traces does not conclude "empty".
+ * A claim that had to give back what it took calls wi_zone_advance(), so that a
+ * search that saw its temporary changes does not conclude "empty".
  */
 #include "zone/layout.h"
 
@@ -49,7 +49,7 @@ struct claim {
 
 static uint32_t state_of(const struct wi_zone *zone, uint64_t block)
 {
-	/* Relaxed: a look; the compare-and-swap that follows finds out. */
+	/* Relaxed: a hint; the compare-and-swap that follows verifies it. */
 	return wi_load_relaxed(wi_zone_state(zone, block));
 }
 
@@ -68,8 +68,8 @@ static size_t take_tickets(struct claim *c, uint64_t block, size_t nr)
 			return 0;
 		next = old + ((uint32_t)nr << c->order);
 		/*
-		 * ZONE-A1, with ZONE-R1 and ZONE-R2: the bits of these pages
-		 * are clear for us. Without it we could find none for our
+		 * ZONE-A1, with ZONE-R1 and ZONE-R2: this thread sees the bits
+		 * of these pages clear. Without it, it could find none for its
 		 * tickets. Full, because a class may change (ZONE-F1).
 		 */
 	} while (!wi_cas_full(state, &old, next));
@@ -108,8 +108,8 @@ static size_t take_pages(struct claim *c, uint64_t block)
 }
 
 /*
- * Looks first: a ticket held for a run that is not there could let a claim of
- * single pages miss them.
+ * Looks before it takes tickets: tickets held for a run that is not there could
+ * make a claim of single pages miss those pages.
  */
 static size_t take_runs(struct claim *c, uint64_t block)
 {
@@ -153,8 +153,8 @@ static size_t take_blocks(struct claim *c, uint64_t first)
 
 		/*
 		 * ZONE-A2, with ZONE-R1 and ZONE-R2: everything earlier owners
-		 * of these pages did is visible. Without it, our writes could
-		 * be overwritten by theirs. Full, as the class changes
+		 * of these pages did is visible. Without it, their writes could
+		 * overwrite those of this owner. Full, as the class changes
 		 * (ZONE-F1).
 		 */
 		if (!wi_cas_full(wi_zone_state(zone, first + i), &none,
@@ -170,7 +170,7 @@ static size_t take_blocks(struct claim *c, uint64_t first)
 	return 1;
 }
 
-/* Takes what there is for the claim at `block`; false if nothing. */
+/* Takes what `block` has for the claim; false if nothing. */
 static bool take(struct claim *c, uint64_t block)
 {
 	size_t nr;
@@ -204,8 +204,9 @@ static void try_cursor(struct claim *c)
 }
 
 /*
- * From some blocks of one summary word: all of those that have no more than is
- * wanted, as they come, and the rest from the fullest of the others.
+ * Takes from blocks of one summary word: everything from blocks that have no
+ * more than is wanted, in their order, and the rest from the fullest of the
+ * others.
  */
 static void take_from_blocks(struct claim *c, uint64_t word)
 {
@@ -232,8 +233,8 @@ static void take_from_blocks(struct claim *c, uint64_t word)
 		take(c, fullest);
 }
 
-/* The same; many of these blocks are full then, which the summary is told at
- * once. */
+/* The same; many of these blocks are full afterwards, so their summary word is
+ * updated once for all. */
 static void take_from_word(struct claim *c, uint64_t word)
 {
 	c->settles_later = true;
@@ -254,7 +255,8 @@ static void search_partial_for_pages(struct claim *c)
 		take_from_word(c, at / 64);
 }
 
-/* From the cursor on and then around: not always the same blocks. */
+/* From the cursor on and around, so that not always the same blocks are used.
+ */
 static void search_partial_for_runs(struct claim *c)
 {
 	const struct wi_tree *partial = &c->zone->partial;
@@ -286,7 +288,7 @@ static void search_free_block(struct claim *c)
 		take(c, at);
 }
 
-/* Whether the summary says that nr whole words, from `word` on, are free. */
+/* Does the summary say that nr whole words, from `word` on, are free? */
 static bool words_look_free(const struct wi_zone *zone, uint64_t word,
 			    uint64_t nr)
 {
@@ -329,7 +331,8 @@ static void search_free_run(struct claim *c)
 	}
 }
 
-/* Every state word: nothing is nowhere until this has said so. */
+/* Fallback: scan every block state. Only this function may report exhaustion.
+ */
 static void walk(struct claim *c)
 {
 	uint64_t step = c->order < WI_BLOCK_ORDER
@@ -351,7 +354,8 @@ static void walk(struct claim *c)
 size_t wi_zone_claim(struct wi_zone *zone, unsigned order, size_t n,
 		     uint64_t *pages, uint32_t *cursor)
 {
-	/* Relaxed, here and below: the cursor is a hint, whoever writes it. */
+	/* Relaxed, here and below: the cursor is a hint, which any thread may
+	 * write. */
 	struct claim c = {
 		.zone = zone,
 		.pages = pages,

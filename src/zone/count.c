@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counts of free pages and runs, also of a zone in the memory of another
- * process, of which nothing is believed: where words lie follows from the
- * number of pages, every word is read once, and what it says is only added up.
+ * Counts free pages and runs, also of a zone in the memory of another process.
+ * That memory is not trusted: the place of words is computed from the number of
+ * pages, every word is read once, and its value is only added up.
  *
- * A wholly free block has no bit set (Z1), so its bits are not read: in memory
- * that has never been used they are not even there.
+ * A wholly free block has no bit set (Z1), so its bits are not read: if the
+ * memory was never used they are not even backed.
  */
 #include "zone/layout.h"
 
-/* A part of the memory that is alike: backed, or zeros. */
+/* A part of the memory that is uniformly backed, or zeros. */
 struct piece {
 	const struct wi_zone_view *view;
 	const char *from, *end;
@@ -42,7 +42,7 @@ static const uint32_t *states_of(const struct wi_zone_view *view,
 	return (const uint32_t *)(const void *)(bits_of(view) + nr_blocks);
 }
 
-/* How many states from `state` on, n at most, lie in the piece it is in. */
+/* How many states from `state` on, at most n, lie in the same part. */
 static uint64_t nr_alike(const struct piece *piece, const uint32_t *state,
 			 uint64_t n)
 {
@@ -68,7 +68,8 @@ uint64_t wi_zone_view_nr_free(const struct wi_zone_view *view)
 		n = nr_alike(&piece, &states[i], nr_blocks - i);
 		if (!backed)
 			nr += n * WI_BLOCK_PAGES;
-		/* Relaxed, here and below: a sum, old when it is ready. */
+		/* Relaxed, here and below: a sum, outdated when it is returned.
+		 */
 		for (uint64_t k = i; backed && k < i + n; k++)
 			nr += wi_state_nr_free(wi_load_relaxed(&states[k]));
 	}

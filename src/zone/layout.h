@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a zone lies in memory, and its state words. Internal to the zone module
- * (and its tests); zone.c explains the protocol.
+ * The layout of a zone in memory, and its state words. Internal to the zone
+ *module (and its tests); zone.c explains the protocol.
  *
  *	+---------+----------------+---------------+---------+--------+
- *	| struct  | bits: a line a | states: a     | partial | wholly |
- *	| wi_zone | block          | word a block  | tree    | free   |
+ *	| struct  | bits: a line   | states: a     | partial | wholly |
+ *	| wi_zone | for each block | word for each | tree    | free   |
  *	+---------+----------------+---------------+---------+--------+
  *
  * A state word:
@@ -94,22 +94,23 @@ static inline enum wi_class wi_state_class(uint32_t state)
 	return count == WI_BLOCK_PAGES ? WI_FULL : WI_PARTIAL;
 }
 
-/* Brings the summaries to what the states of nr blocks say; of those in the
- * mask of one summary word; of one. */
+/* Updates the summaries from the states of nr blocks; of those in the mask of
+ * one summary word; of one block. */
 void wi_zone_settle(struct wi_zone *zone, uint64_t first, uint64_t nr);
 void wi_zone_settle_word(struct wi_zone *zone, uint64_t word, uint64_t mask);
 static inline void wi_zone_settle_one(struct wi_zone *zone, uint64_t block)
 {
 	wi_zone_settle_word(zone, block / 64, UINT64_C(1) << (block % 64));
 }
-/* The same for one block, on every level, whoever should have done it. */
+/* The same for one block, on every level, even if another thread should have
+ * done it. */
 void wi_zone_repair(struct wi_zone *zone, uint64_t block);
 
-/* Gives back tickets whose bits are clear, of one block. */
+/* Returns tickets of one block whose bits are clear. */
 void wi_zone_put_tickets(struct wi_zone *zone, uint64_t block, unsigned nr);
 /* Makes a claimed run of blocks from first on free again. */
 void wi_zone_put_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr);
-/* To be called after anything came back. */
+/* Call after anything came back. */
 void wi_zone_advance(struct wi_zone *zone);
 
 #endif

@@ -40,7 +40,7 @@ void wi_tree_init(struct wi_tree *tree, uint64_t nr_bits, uint64_t flip,
 		wi_assert(level < WI_TREE_LEVELS);
 		tree->level[level] = offset;
 		nr = words_of(nr);
-		/* Relaxed: nobody else knows the tree yet. */
+		/* Relaxed: no other thread knows the tree yet. */
 		if (flip != 0 && last != 0)
 			wi_store_relaxed(wi_tree_word(tree, level, nr - 1),
 					 ~wi_low_mask(last));
@@ -68,8 +68,8 @@ static bool put_word(struct wi_tree *tree, unsigned level, uint64_t word,
 	uint64_t *p = wi_tree_word(tree, level, word);
 	/*
 	 * ZONE-F4, with ZONE-F1 (level 0) or ZONE-F3 (above): the load and the
-	 * changes are full, so that they come after the change of what they
-	 * tell about, and before it is read again. Without it two threads
+	 * changes are full, so that they come after the change that they
+	 * report, and before it is read again. Without it two threads
 	 * could each miss the other's change, and a wrong bit stay.
 	 */
 	uint64_t old = wi_load_full(p), set, clear;

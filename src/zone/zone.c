@@ -2,39 +2,39 @@
 /*
  * Zones: layout, releases, summaries. Claims are in claim.c, counts in count.c.
  *
- *	partial  |..0 1 0 0..|	one bit a block: some used, some free
- *	free     |..0 0 1 0..|	one bit a block: none used	   (hints)
+ *	partial  |..0 1 0 0..|	a bit per block: some used, some free
+ *	free     |..0 0 1 0..|	a bit per block: none used	   (hints)
  *	state    | 512| 37| 0|512 WHOLE, order 10|512 WHOLE INNER|
- *	bits     |line|line|..	one bit a page, left alone by whole blocks
+ *	bits     |line|line|..	a bit per page, not used by whole blocks
  *
  * Ticket before bits. A claim of pages first adds to the used count of a block,
  * by compare-and-swap and only if they fit, and then sets bits. A release
  * clears bits first and then subtracts. A run of whole blocks swaps the states
- * from 0, ascending, and leaves the bits alone.
+ * from 0, ascending, and does not touch the bits.
  *
  * Invariants:
  *
  *	Z1  bits set + tickets held <= count, for a block that is not WHOLE;
  *	    equal when no release is between its two steps.
- *	Z2  a WHOLE block has no bit set: it had count 0 (Z1), and who would set
- *	    one finds no ticket.
+ *	Z2  a WHOLE block has no bit set: it had count 0 (Z1), and a claim that
+ *	    would set one gets no ticket.
  *	Z3  the states of an INNER block and its head are changed by the run's
  *	    owner alone.
  *	Z4  once every thread that changed a block's class (free, partial, full)
- *	    has returned, the summaries say what the states say.
+ *	    has returned, the summaries agree with the states.
  *	Z5  pages of the last block that do not exist are used, for ever; so are
  *	    blocks of the last summary words that do not exist.
  *
  * Ordering: Z1 is ZONE-A1 with ZONE-R1 and ZONE-R2. Pages' contents pass by
  * the labels of block.h, and for whole blocks by ZONE-A2 with ZONE-R1 and
- * ZONE-R2. Z4 is ZONE-F1 with ZONE-F2: who changed the class writes the
- * summaries after that and then reads the state again, until they agree.
+ * ZONE-R2. Z4 is ZONE-F1 with ZONE-F2: a thread that changed the class then
+ * writes the summaries and reads the state again, until they agree.
  * "Nothing came back" is ZONE-R3 with ZONE-A3. On x86-64 all of these are the
  * locked instruction itself or a plain load.
  *
- * Progress: lock-free throughout. A thread that stands still holds tickets or
- * blocks, which counts as taken, or leaves a hint wrong: then searches pass
- * over its block, and the walk of all states finds it and mends the hint.
+ * Progress: lock-free throughout. A stopped thread may hold tickets or blocks,
+ * which count as taken, or leave a hint wrong: then searches miss its block
+ * until the scan of all states finds it and corrects the hint.
  *
  * Sources: LLFree (Wrenger et al., USENIX ATC 2023) claims a counter and then a
  * bit for each page. The summaries are bitmaps over bitmaps, as in van Emde
@@ -82,7 +82,8 @@ struct wi_zone *wi_zone_init(void *zeroed, uint64_t nr_pages)
 	if (tail != 0) { /* Z5 */
 		struct wi_block *last = wi_zone_block(zone, nr_blocks - 1);
 
-		/* Relaxed, here and below: nobody else knows the zone yet. */
+		/* Relaxed, here and below: no other thread knows the zone yet.
+		 */
 		for (unsigned i = 0; i < WI_BLOCK_WORDS; i++) {
 			unsigned used = tail <= i * 64 ? 0 : tail - i * 64;
 
@@ -132,9 +133,9 @@ void wi_zone_settle_word(struct wi_zone *zone, uint64_t word, uint64_t mask)
 		wi_tree_put(&zone->free, word, mask, written.free);
 		/*
 		 * ZONE-F2, with ZONE-F1 of the thread that changed the state
-		 * since: either we see its change here, or it sees what we
-		 * wrote. Without this look the summaries could keep an older
-		 * class for ever.
+		 * since: either this thread sees that change here, or the other
+		 * one sees what was written here. Without this load the
+		 * summaries could keep an older class for ever.
 		 */
 		now = judge(zone, word, mask);
 	} while (now.partial != written.partial || now.free != written.free);
@@ -166,8 +167,8 @@ void wi_zone_repair(struct wi_zone *zone, uint64_t block)
 void wi_zone_advance(struct wi_zone *zone)
 {
 	/*
-	 * ZONE-R3, with ZONE-A3: whoever reads this number finds in its search
-	 * what came back. Full, not only release: it also comes before
+	 * ZONE-R3, with ZONE-A3: a thread that reads this number finds in its
+	 * search what came back. Full, not only release: it also comes before
 	 * anything this thread does after its call.
 	 */
 	wi_add_full(&zone->generation, 1);
@@ -187,8 +188,8 @@ uint64_t wi_zone_generation(const struct wi_zone *zone)
 void wi_zone_put_tickets(struct wi_zone *zone, uint64_t block, unsigned nr)
 {
 	/*
-	 * ZONE-R1, with ZONE-A1: the bits were cleared before, so who gets a
-	 * ticket for these pages finds them clear; with ZONE-A2: pages'
+	 * ZONE-R1, with ZONE-A1: the bits were cleared before, so a claim that
+	 * gets a ticket for these pages finds them clear; with ZONE-A2: pages'
 	 * contents. Full, because a class may change (ZONE-F1).
 	 */
 	uint32_t old = wi_sub_full(wi_zone_state(zone, block), nr);
@@ -202,8 +203,8 @@ void wi_zone_put_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
 {
 	/*
 	 * ZONE-R2, with ZONE-A1 and ZONE-A2: what the owner did to the pages is
-	 * visible to who gets a ticket or the block. Full, as a class changes
-	 * (ZONE-F1). Ours alone until then (Z3).
+	 * visible to the claim that gets a ticket or the block. Full, as a
+	 * class changes (ZONE-F1). Only this thread changes it until then (Z3).
 	 */
 	for (uint64_t i = first; i < first + nr; i++)
 		wi_xchg_full(wi_zone_state(zone, i), 0);
@@ -214,7 +215,7 @@ void wi_zone_put_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
 static enum wi_zone_error why_refused(const struct wi_zone *zone,
 				      uint64_t block)
 {
-	/* Relaxed, here and below: the answer is for a caller in error. */
+	/* Relaxed, here and below: the caller made an error already. */
 	if (wi_load_relaxed(wi_zone_state(zone, block)) & STATE_WHOLE)
 		return WI_ZONE_WRONG_ORDER;
 	return WI_ZONE_DOUBLE_FREE;
@@ -232,7 +233,7 @@ static enum wi_zone_error why_refused_whole(const struct wi_zone *zone,
 	return WI_ZONE_DOUBLE_FREE;
 }
 
-/* Whether a run may begin there at all; the rest of a caller's errors show. */
+/* May a run begin there at all? The release finds other errors. */
 static bool is_run(const struct wi_zone *zone, unsigned order, uint64_t page)
 {
 	return page % (UINT64_C(1) << order) == 0 && page < zone->nr_pages &&
@@ -281,7 +282,7 @@ static bool are_consecutive(const uint64_t *pages, size_t n)
 	uint64_t base = pages[0], a = 0, b = 0, c = 0, d = 0;
 	size_t i = 0;
 
-	/* A quick look at the end spares shuffled pages the rest. */
+	/* Test the end first: shuffled pages are found at once. */
 	if (pages[n - 1] != base + n - 1)
 		return false;
 	for (; i + 4 <= n; i += 4) {
@@ -369,7 +370,7 @@ WI_INLINE size_t release_word(struct wi_zone *zone, unsigned order,
 /* How many runs ahead their blocks are fetched. */
 #define NR_AHEAD 8
 
-/* Fetches the lines that the release of a run in another block writes. */
+/* Prefetches the lines that the release of a run in another block writes. */
 WI_INLINE void fetch_ahead(const struct wi_zone *zone, uint64_t page,
 			   uint64_t block)
 {
@@ -395,7 +396,7 @@ WI_INLINE enum wi_zone_error release_bits(struct wi_zone *zone, unsigned order,
 		uint64_t block = runs[i] / WI_BLOCK_PAGES;
 		size_t from = i;
 
-		/* It is changed after the bits: both lines at once. */
+		/* The state changes after the bits: prefetch both lines. */
 		wi_prefetch_write(wi_zone_state(zone, block));
 		do {
 			if (i + NR_AHEAD < n)
@@ -449,7 +450,7 @@ bool wi_zone_is_free(const struct wi_zone *zone, uint64_t page)
 {
 	uint64_t block = page / WI_BLOCK_PAGES;
 
-	/* Relaxed, here and below: old when it is told. */
+	/* Relaxed, here and below: outdated when it is returned. */
 	return !(wi_load_relaxed(wi_zone_state(zone, block)) & STATE_WHOLE) &&
 	       !wi_block_is_used(wi_zone_block(zone, block),
 				 page % WI_BLOCK_PAGES);
