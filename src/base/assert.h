@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Assertions and the one way out.
+ * Assertions, and the only way in which the library ends the process.
  *
  * wi_panic() ends the process with one line; the host supplies it (src/os for
  * user space). WI_DEBUG chooses what is asserted: 0 nothing, 1 what is cheap,

@@ -3,10 +3,10 @@
  * Atomic accesses whose names carry their memory order.
  *
  * Every shared word of the library is read and written through these, so the
- * order an access has can be seen where it is made. There is no default order:
- * an acquire, a release or a full fence carries a label in the comment beside
- * it (docs/ordering.md lists them with their partners), a relaxed access a
- * clause that says why nothing more is needed.
+ * order of an access is visible where it is made. There is no default order. An
+ * acquire, a release or a full fence has a label in the comment beside it
+ * (docs/ordering.md lists them with their partners); a relaxed access has a
+ * clause that says why it suffices.
  *
  * "full" means sequentially consistent: on x86-64 the read-modify-write forms
  * are one locked instruction, which is a full fence.
@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where another thread may come in between; a test build hands over to one here
+/* A place where another thread may run; a test build switches threads here
  * (tests/interleave). */
 #ifndef WI_AT
 #define WI_AT(p) (p)
@@ -50,7 +50,7 @@
 
 /*
  * Compare-and-swap: true when *p was *expected and is now desired; else
- * *expected holds what was found. A failure orders nothing (relaxed) but in
+ * *expected holds what was found. A failure orders nothing (relaxed) except in
  * the full form.
  */
 #define wi_cas_relaxed(p, expected, desired)                                   \

@@ -15,8 +15,8 @@
 #define WI_COLD __attribute__((noinline, cold))
 #define WI_INLINE static inline __attribute__((always_inline))
 
-/* Fetches a line that will be written, or looked at, soon. A hint, which locked
- * instructions do not hold up; they hold up every load behind them. */
+/* Prefetches a line that will be written, or read, soon. Locked instructions
+ * delay every later load, but not these hints. */
 #define wi_prefetch_write(p) __builtin_prefetch((p), 1)
 #define wi_prefetch_read(p) __builtin_prefetch((p), 0)
 

@@ -2,15 +2,16 @@
 /*
  * Trace points. weir-trace(7) lists them with their arguments.
  *
- * WI_TRACE(name, pool, ...) marks a place of the slow paths that a tracer may
- * stop at. The first argument tells pools and caches apart: it is the address
- * of their struct wi_drain.
+ * WI_TRACE(name, pool, ...) marks a place on a slow path to which a tracer may
+ * attach. The first argument identifies the pool or cache: it is the address of
+ * its struct wi_drain.
  *
  * A host may define WI_TRACE before this. Where the build found <sys/sdt.h>,
- * which needs no C library, it is a probe of provider "weir": a nop, and a
- * note in the file that says where it is and which registers hold what. No
+ * which needs no C library, it is a probe of provider "weir": a nop, and a note
+ * in the file that says where it is and which registers hold what. There is no
  * semaphore, so nothing is tested. Elsewhere it is nothing. Arguments are
- * values that are at hand: they are computed whether or not anybody looks.
+ * values that are at hand, since they are computed whether or not a tracer is
+ * attached.
  */
 #ifndef WI_BASE_TRACE_H
 #define WI_BASE_TRACE_H

@@ -2,11 +2,11 @@
 /*
  * Memory that a forked child finds wiped.
  *
- * The kernel does it (MADV_WIPEONFORK, Linux 4.14), whatever makes the child.
+ * The kernel wipes it (MADV_WIPEONFORK, Linux 4.14), however the child is made.
  * Some sandboxes refuse that advice (gVisor: EINVAL). Then a handler of fork()
- * wipes what stands in a list. A child that does not come from fork() runs no
- * handlers, and finds its parent's bytes: wi_os_fork_wipes() says so, and who
- * uses the memory must live with it.
+ * wipes the memory that is in a list. A child not made by fork() runs no
+ * handlers and finds its parent's bytes: wi_os_fork_wipes() reports that, and
+ * users of the memory must cope with it.
  *
  * The list is locked for a few instructions, with signals blocked: a signal's
  * handler may fork, and fork() locks the list itself.
@@ -21,7 +21,7 @@
 #include "os/internal.h"
 #include "os/os.h"
 
-/* Stands behind the memory that it describes, in the same mapping. */
+/* Follows the memory that it describes, in the same mapping. */
 struct entry {
 	struct entry *next, **link;
 	void *memory;
@@ -31,7 +31,7 @@ struct entry {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct entry *first;
 static bool has_handlers;
-/* What the kernel said when it was asked last; relaxed, a fact. */
+/* The kernel's last answer. Relaxed: it does not change. */
 static uint8_t refused;
 
 /* --- the handlers of fork() --------------------------------------------- */
@@ -50,7 +50,8 @@ static void in_child(void)
 {
 	for (struct entry *entry = first; entry != NULL; entry = entry->next)
 		memset(entry->memory, 0, entry->bytes);
-	/* They stay in the list: a child of this one shall find them wiped. */
+	/* They stay in the list: a child of this process must find them wiped.
+	 */
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -116,7 +117,7 @@ static struct entry *entry_of(void *memory, size_t bytes)
 					offset_of_entry(bytes));
 }
 
-/* By the kernel if it will, else by the handlers. */
+/* By the kernel if it supports that, otherwise by the handlers. */
 static int arrange(void *memory, size_t bytes, size_t whole)
 {
 	int saved = errno, err;

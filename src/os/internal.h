@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this room share; no other room includes it. */
+/* Shared by the files of this module; no other module includes it. */
 #ifndef WI_OS_INTERNAL_H
 #define WI_OS_INTERNAL_H
 

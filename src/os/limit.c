@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What limits a process' memory: resource limits, strict accounting, cgroups.
- * Read for messages, and to refuse what would end in a signal later.
+ * Read for messages, and to refuse requests that would end in a signal later.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static void note_limit(struct wi_os_limit *limit, const char *text,
 		strcpy(limit->cgroup, "/");
 }
 
-/* From the cgroup at `path` up; false: it cannot be seen below this mount. */
+/* From the cgroup at `path` upwards; false if it is not below this mount. */
 static bool walk_up(struct wi_os_limit *limit, const char *mount, char *path,
 		    const char *file)
 {
@@ -89,7 +89,7 @@ static bool walk_up(struct wi_os_limit *limit, const char *mount, char *path,
 	}
 }
 
-/* The root of all cgroups alone has no type. */
+/* Only the root of all cgroups has no type. */
 static bool is_root(const char *mount)
 {
 	char text[64];
@@ -167,9 +167,9 @@ enum wi_os_limited wi_os_huge_limit(struct wi_os_limit *limit,
 /* ---- accounting ------------------------------------------------------- */
 
 /*
- * May far more be mapped than there is? It is refused where memory is
- * accounted. Without access and lock first: in a program that locks all its
- * memory (mlockall) it would be backed at once.
+ * May far more memory be mapped than exists? Where memory is accounted the
+ * kernel refuses. Mapped without access and unlocked first: in a program that
+ * locks all its memory (mlockall) it would be backed at once.
  */
 static bool can_map_too_much(void)
 {
@@ -226,7 +226,7 @@ static uint64_t kib_in(const char *path, const char *key)
 	return strtoull(text, NULL, 10) * 1024;
 }
 
-/* Does a resource limit leave no place, by what the process has of it? */
+/* Does a resource limit forbid it, given what the process uses already? */
 static bool is_over(__rlimit_resource_t resource, const char *key,
 		    uint64_t bytes, uint64_t *limit, uint64_t *has)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looking at other processes: the entries of /proc, and the files that they
- * share (share.c). Whoever runs there may change all of it at any moment, and
- * may have made files that only look like ours; so a file is held before it
- * is judged, and opened only when it is a memfd.
+ * Reads other processes: the entries of /proc, and the files that they share
+ * (share.c). Another process may change all of it at any moment, and may have
+ * made files that only look like a pool's. So a file is held by O_PATH while it
+ * is judged, and opened for reading only if it is a memfd.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -177,7 +177,7 @@ static bool has_our_user_namespace(int pid)
 	bool has;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	/* If it cannot be told, the answer must be yes: what uid_map says is
+	/* When in doubt the answer must be yes: what uid_map says is
 	 * then of another namespace than the caller's. */
 	has = stat("/proc/self/ns/user", &ours) != 0 || stat(path, &its) != 0 ||
 	      (ours.st_dev == its.st_dev && ours.st_ino == its.st_ino);
@@ -211,7 +211,7 @@ bool wi_os_process_root(int pid, uint32_t *uid)
 }
 
 /* Where pidfd_open(2) is missing (before Linux 5.3), or a filter refuses it,
- * the folder in /proc does: its file descriptor is bound to the process, too.
+ * the folder in /proc serves: its file descriptor is bound to the process too.
  */
 static int open_folder(int pid)
 {
@@ -248,11 +248,11 @@ static bool is_pidfd_gone(int pidfd)
 	return n > 0 && file.revents & POLLIN;
 }
 
-/* As a pidfd has it: a process that nobody has waited for is gone, one of
- * whose threads only the first has ended is not. */
+/* As with a pidfd: a zombie process is gone; a process of which only the first
+ * thread has ended is not. */
 static bool is_folder_gone(int folder)
 {
-	uint32_t nr_threads = 2; /* unless it says otherwise */
+	uint32_t nr_threads = 2; /* unless its state says otherwise */
 	char text[4096];
 	const char *state;
 	long got = read_text(folder, "status", text, sizeof(text));
@@ -324,8 +324,8 @@ int wi_os_each_descriptor(int pid, const struct wi_os_process *process,
 
 /* --- files ------------------------------------------------------------- */
 
-/* Does the link of a descriptor say that it is one of ours? That of the owner
- * may write, those of watchers may not. 0, -ENOENT, or what refused it. */
+/* Does the link of a descriptor name a file of wi_os_share()? The owner's may
+ * write, a watcher's may not. 0, -ENOENT, or the error of the refusal. */
 static int check_name(const char *path)
 {
 	char target[sizeof(LINK_PREFIX) - 1];
@@ -437,7 +437,7 @@ int wi_os_map_shared(const void **out, const struct wi_os_shared *file)
 
 	if (p == MAP_FAILED)
 		return wi_os_failure(saved);
-	/* A read brings in the page it needs, and no other. */
+	/* A read maps the page it needs, and no other. */
 	(void)madvise(p, file->bytes, MADV_NOHUGEPAGE);
 	errno = saved;
 	*out = p;

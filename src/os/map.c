@@ -2,9 +2,8 @@
 /*
  * Memory mappings.
  *
- * An aligned mapping is found by reserving a range of addresses without access
- * and mapping over it. Nothing of it has been touched, so none of this flushes
- * a TLB anywhere.
+ * An aligned mapping is made by reserving a range of addresses without access
+ * and mapping over it. None of it has been touched, so this flushes no TLB.
  */
 #include <linux/futex.h>
 #include <stdio.h>
@@ -28,7 +27,7 @@
 #define NODES 1024 /* what the kernel can number */
 #define HUGETLBFS_MAGIC_ 0x958458f6u
 
-/* A mapping request with its open ends filled in. */
+/* A mapping request with its defaults filled in. */
 struct plan {
 	size_t bytes;
 	size_t align;
@@ -41,7 +40,7 @@ static size_t page_bytes(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* A hugetlb mapping of `huge` pages: they are reserved, and it is whole. */
+/* A hugetlb mapping of `huge` pages, all of them reserved. */
 static int plan_huge(struct plan *plan, size_t huge)
 {
 	if (!wi_is_pow2(huge) || plan->bytes % huge)
@@ -134,7 +133,7 @@ static char *reserve_at(char *hint, size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* A range that is longer, cut to an aligned one. */
+/* Reserves a longer range and cuts it to an aligned one. */
 static char *reserve_and_trim(size_t bytes, size_t align)
 {
 	size_t whole = bytes + align - page_bytes(), head, tail;
@@ -152,8 +151,8 @@ static char *reserve_and_trim(size_t bytes, size_t align)
 }
 
 /*
- * An aligned range of addresses without access; NULL and errno. Not more than
- * that is reserved at any time, if the place that the kernel chooses is aligned
+ * An aligned range of addresses without access; NULL and errno. Reserves no
+ * more than that at any time if the address that the kernel chooses is aligned,
  * or the next aligned one below it is free: RLIMIT_AS counts every byte.
  */
 static char *reserve(size_t bytes, size_t align)
@@ -170,10 +169,11 @@ static char *reserve(size_t bytes, size_t align)
 	return reserve_and_trim(bytes, align);
 }
 
-/* What the kernel is told about memory that has just been mapped. */
+/* Advice to the kernel about newly mapped memory. */
 static int advise(char *p, const struct plan *plan, const struct wi_os_map *map)
 {
-	/* A kernel without transparent huge pages refuses either: no harm. */
+	/* A kernel without transparent huge pages refuses both, which is
+	 * harmless. */
 	if (map->backing == WI_OS_ANON)
 		(void)madvise(p, plan->bytes, MADV_NOHUGEPAGE);
 	else if (map->backing == WI_OS_ANON_HUGE)
@@ -184,15 +184,15 @@ static int advise(char *p, const struct plan *plan, const struct wi_os_map *map)
 	return 0;
 }
 
-#ifndef MAP_FIXED_NOREPLACE /* Linux 4.17; before, a mere hint */
+#ifndef MAP_FIXED_NOREPLACE /* Linux 4.17; before, only a hint */
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
 /*
- * Maps over a reservation, which is gone if that fails. A file's own mmap may
- * refuse after the kernel has cleared the place, where another thread may have
- * mapped something by then; so a file goes to a place that was given up
- * before, and -EEXIST tells that somebody came between.
+ * Maps over a reservation, which is gone if that fails. The mmap of a file may
+ * fail after the kernel has cleared the range, where another thread may have
+ * mapped something by then. So for a file the range is unmapped first, and
+ * -EEXIST reports that another thread took it in between.
  */
 static int map_over(char *at, const struct plan *plan, uint64_t fd_offset)
 {
@@ -261,9 +261,9 @@ void wi_os_unmap(void *p, size_t bytes)
 
 /*
  * Without MADV_POPULATE_WRITE: adds 0 to a word of each page, atomically. The
- * kernel does it, for there a page that cannot be had is an error, and no
- * signal as it would be here. FUTEX_WAKE_OP wakes nobody meanwhile (0, and 0
- * if the word is -1).
+ * kernel does it (FUTEX_WAKE_OP), since there a page that cannot be backed is
+ * an error, where here it would be a signal. It wakes no thread (0, and 0 if
+ * the word is -1).
  */
 static int touch(char *p, size_t bytes)
 {
@@ -290,7 +290,7 @@ int wi_os_prefault(void *p, size_t bytes)
 	}
 	if (error != -EINVAL)
 		return error;
-	/* Not known, even of no bytes; or p may not be written. */
+	/* Unknown, even for no bytes; or p may not be written. */
 	error = -EFAULT;
 	if (madvise(p, 0, MADV_POPULATE_WRITE_))
 		error = touch(p, bytes);
@@ -314,7 +314,7 @@ int wi_os_bind(void *p, size_t bytes, unsigned node)
 	if (node >= NODES)
 		return -EINVAL;
 	mask[node / WORD_BITS] = 1ul << node % WORD_BITS;
-	/* The kernel reads one bit fewer than it is told. */
+	/* The kernel reads one bit fewer than it is passed. */
 	if (syscall(SYS_mbind, p, bytes, MPOL_PREFERRED_, mask, NODES + 1ul, 0))
 		return wi_os_failure(saved);
 	return 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mutex whose holder inherits the priority of who waits for it, so that a
- * real-time thread that wants to drain is not kept waiting by a drainer that
- * does not get to run. It checks for errors: locking it twice is reported.
+ * A mutex whose holder inherits the priority of its waiters, so that a
+ * real-time thread that wants to drain does not wait for a drainer that is not
+ * scheduled. It checks for errors: locking it twice is reported.
  *
- * Deadlines are of CLOCK_MONOTONIC. The kernel knows those for such a mutex
- * since 5.14 (FUTEX_LOCK_PI2); before, the wait is on CLOCK_REALTIME, in slices
+ * Deadlines are of CLOCK_MONOTONIC. The kernel supports those for such a mutex
+ * since 5.14 (FUTEX_LOCK_PI2). Before, the wait is on CLOCK_REALTIME, in slices
  * short enough that setting the clock back does little harm.
  */
 #include <errno.h>
@@ -21,7 +21,7 @@
 
 /*
  * pthread_mutex_clocklock() came with glibc 2.30; musl has none. gcc 12's
- * ThreadSanitizer does not know it, and would see no lock taken.
+ * ThreadSanitizer does not know it either, and would see no lock taken.
  */
 #if defined(__has_feature)
 #define TSAN_FEATURE __has_feature(thread_sanitizer)
@@ -57,7 +57,7 @@ int wi_os_mutex_init(struct wi_os_mutex *m)
 						      PTHREAD_PRIO_INHERIT);
 	if (!error)
 		error = pthread_mutex_init(inside(m), &attr);
-	if (error == ENOTSUP) { /* a kernel without: better than no mutex */
+	if (error == ENOTSUP) { /* not in this kernel: better than no mutex */
 		error = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_NONE);
 		if (!error)
 			error = pthread_mutex_init(inside(m), &attr);

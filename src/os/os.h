@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interface to the operating system: every system call of the library is
- * behind a function of this header, and nothing else of the host is.
+ * The interface to the operating system: the system calls of the library are
+ * behind the functions of this header and of rseq.h. (The check of a pool's
+ * options in src/api also asks for the kernel's page size and the size of the
+ * caller's file.)
  *
  * The header itself uses nothing of the C library, so a freestanding module may
- * include it; a host other than Linux user space supplies these functions in
- * its own way.
+ * include it; a host other than Linux user space supplies its own version of
+ * these functions.
  *
- * Conventions: int functions answer 0 (or what they say) or a negative errno
- * value; none of them changes errno, so a free that ends here keeps the
+ * Conventions: int functions return 0 (or what their comment says) or a
+ * negative errno value. None changes errno, so a free that ends here keeps the
  * caller's. None is a cancellation point. Only wi_os_mutex_lock() and
- * wi_os_sleep_ns() wait. No function interrupts another CPU, but those whose
+ * wi_os_sleep_ns() wait. No function interrupts another CPU, except where its
  * comment says so.
  */
 #ifndef WI_OS_OS_H
@@ -24,8 +26,8 @@
 
 enum wi_os_backing {
 	WI_OS_ANON,	 /* base pages only: MADV_NOHUGEPAGE */
-	WI_OS_ANON_HUGE, /* huge pages where the kernel finds some */
-	WI_OS_HUGETLB,	 /* huge pages that somebody set aside */
+	WI_OS_ANON_HUGE, /* transparent huge pages, if there are any */
+	WI_OS_HUGETLB,	 /* reserved huge pages */
 	WI_OS_FD,	 /* a file, shared: memfd, hugetlbfs, device */
 };
 
@@ -36,7 +38,7 @@ struct wi_os_map {
 	size_t huge_bytes; /* hugetlb page size; 0: the default one */
 	int fd;
 	uint64_t fd_offset;
-	bool no_fork; /* a child has nothing there */
+	bool no_fork; /* a forked child has no mapping there */
 	/* May be read before it is written. A page of private memory that was
 	 * only read is the kernel's page of zeros, and the first write to it
 	 * flushes the TLB of every CPU that runs the process. */
@@ -52,13 +54,13 @@ struct wi_os_map {
 int wi_os_map(void **out, const struct wi_os_map *map);
 
 /*
- * Gives mapped memory back. Interrupts every CPU that runs this process when
+ * Unmaps memory. Interrupts every CPU that runs this process when
  * any of the memory had been touched (the kernel flushes their TLBs).
  */
 void wi_os_unmap(void *p, size_t bytes);
 
 /*
- * Backs every page now, keeping what is in it even if others write there.
+ * Backs every page now; keeps its content even if other threads write there.
  * -EFAULT where touching a page would be a signal: it may not be written, or a
  * limit of its file or cgroup keeps it from being backed.
  */
@@ -73,8 +75,8 @@ int wi_os_bind(void *p, size_t bytes, unsigned node);
 
 /*
  * The nodes to which the calling thread's memory is bound (MPOL_BIND, as
- * numactl --membind does), node n being bit n % 64 of word n / 64; false: to
- * none, or the kernel does not answer.
+ * numactl --membind does), node n being bit n % 64 of word n / 64. False if it
+ * is bound to none, or the kernel does not say.
  */
 bool wi_os_bound_nodes(uint64_t *words, size_t nr_words);
 
@@ -84,18 +86,18 @@ size_t wi_os_huge_size(void);
 /* The page size of a file on hugetlbfs; 0: it is another. */
 int wi_os_huge_file(int fd, size_t *huge_bytes);
 
-/* How many hugetlb pages of that size nobody uses or has reserved. */
+/* How many hugetlb pages of that size are neither used nor reserved. */
 int wi_os_huge_free(size_t huge_bytes, uint64_t *nr_free);
 
 /* ---- memory that a forked child finds wiped (fork.c) ------------------ */
 
-/* Maps memory that reads as zeros, here now and in each child at its start. */
+/* Maps memory of zeros, which each forked child finds zeroed again. */
 int wi_os_map_wiped(void **out, size_t bytes);
 void wi_os_unmap_wiped(void *p, size_t bytes);
 
 /*
- * Does the kernel wipe it? False once it refused to: then a handler of fork()
- * does, and a child made otherwise (_Fork, clone) finds its parent's bytes.
+ * Does the kernel wipe it? False after it refused to: then a handler of fork()
+ * does it, and a child made otherwise (_Fork, clone) finds its parent's bytes.
  */
 bool wi_os_fork_wipes(void);
 
@@ -112,12 +114,12 @@ struct wi_os_limit {
 	char cgroup[160]; /* which says so; its end, if it is longer */
 };
 
-/* What a file of a controller ("memory", "memory.max") says in the process'
- * cgroup and in those above it; cgroup version 2. */
+/* The value of a controller's file ("memory", "memory.max"): the least of the
+ * process' cgroup and those above it. cgroup version 2. */
 enum wi_os_limited wi_os_cgroup_limit(struct wi_os_limit *limit,
 				      const char *controller, const char *file);
 
-/* The same of hugetlb pages of a size: what may be backed, or reserved. */
+/* The same for hugetlb pages of a size: what may be backed, or reserved. */
 enum wi_os_limited wi_os_huge_limit(struct wi_os_limit *limit,
 				    size_t huge_bytes, bool reserved);
 
@@ -127,12 +129,12 @@ uint64_t wi_os_lockable(void);
 /* Is there swap space, full or not? */
 bool wi_os_has_swap(void);
 
-/* Writes which limit leaves no place for so many bytes more of private memory,
- * with its figures, as a clause for a message; "" if it is not known. */
+/* Writes, as a clause for a message, which limit forbids so many more bytes of
+ * private memory, with its figures; "" if it is not known. */
 void wi_os_why_no_memory(uint64_t bytes, char *buf, size_t len);
 
-/* Is private memory promised only as far as there is (vm.overcommit_memory is
- * 2)? When in doubt it is. */
+/* Does the kernel account memory strictly (vm.overcommit_memory is 2)? True
+ * when in doubt. */
 bool wi_os_is_accounted(void);
 
 /* ---- memory that others may read (share.c) ---------------------------- */
@@ -150,14 +152,14 @@ struct wi_os_shared {
 };
 
 /*
- * Maps zeroed memory, of which a child has nothing, on a file that other
+ * Maps zeroed memory, which a forked child does not have, on a file that other
  * processes can open and only read. Fails, and leaves nothing, where there are
- * no such files, or where a touch of the memory might fail later.
+ * no such files, or where touching the memory might fail later.
  */
 int wi_os_share(void **out, size_t bytes, const char *name,
 		struct wi_os_shared *file);
 
-/* Closes the file, unless the program did. The memory is unmapped apart. */
+/* Closes the file, unless the program did. The memory stays mapped. */
 void wi_os_unshare(const struct wi_os_shared *file);
 
 int wi_os_pid(void);
@@ -170,7 +172,7 @@ int wi_os_each_number(const char *path, int (*each)(void *ctx, int number),
 		      void *ctx);
 
 struct wi_os_process {
-	uint32_t pid;	  /* as it knows itself */
+	uint32_t pid;	  /* in its own PID namespace */
 	uint32_t uid[4];  /* real, effective, saved, of files */
 	bool first_ended; /* its first thread; others may live */
 };
@@ -182,7 +184,7 @@ int wi_os_process_read(struct wi_os_process *process, int pid);
  * is another namespace than the caller's. */
 bool wi_os_process_root(int pid, uint32_t *uid);
 
-/* Stands for a process, whatever becomes of its number. */
+/* Identifies a process, even if its number is used again. */
 struct wi_os_process_file {
 	int fd;		/* negative: none */
 	bool is_folder; /* its folder in /proc; else a pidfd */
@@ -195,7 +197,7 @@ bool wi_os_process_is_gone(const struct wi_os_process_file *file);
 /*
  * Calls each() for each open descriptor of a process, with the folder of /proc
  * that lists it, as wi_os_each_number(). Threads share descriptors: the first
- * thread is asked, or when it has ended, another one.
+ * thread is read, or when it has ended, another one.
  */
 int wi_os_each_descriptor(int pid, const struct wi_os_process *process,
 			  int (*each)(void *ctx, const char *folder, int fd),
@@ -205,18 +207,18 @@ int wi_os_each_descriptor(int pid, const struct wi_os_process *process,
  * Opens what descriptor `fd` in that folder names, for reading. -ENOENT: not a
  * file of wi_os_share() by its name, or one without any seal, which is being
  * made; -EPROTO: not such a file by its kind or its seals; -EPERM or -EACCES:
- * the caller may not know.
+ * the caller has no permission.
  */
 int wi_os_open_shared(struct wi_os_shared *file, const char *folder, int fd);
 
-/* Up to len bytes; how many. */
+/* Reads up to len bytes; returns how many. */
 long wi_os_read_at(int fd, void *buf, size_t len, uint64_t at);
 
-/* Maps all of it, to be read. */
+/* Maps all of it read-only. */
 int wi_os_map_shared(const void **out, const struct wi_os_shared *file);
 
 /* Does the file have a page at `at`, or only zeros? *end: where that changes.
- * When in doubt it has. */
+ * True when in doubt. */
 bool wi_os_is_backed(int fd, uint64_t at, uint64_t *end);
 
 void wi_os_close(int fd);
@@ -234,9 +236,9 @@ int wi_os_membarrier_register(void);
  * When this returns 0, every restartable sequence of this process that was
  * under way on that CPU has ended or will be aborted, and that CPU executed a
  * full fence if it runs one of the process' threads. Interrupts that CPU then,
- * and no other. A failure is no evidence of anything. Success is not always
- * either: the kernel returns early when it sees a single user of the address
- * space or a single CPU online, so the caller fences by itself.
+ * and no other. A failure is no evidence. Success does not imply a fence: the
+ * kernel returns early when it sees a single user of the address space or a
+ * single CPU online, so the caller executes a fence of its own.
  */
 int wi_os_membarrier_cpu(unsigned cpu);
 
@@ -244,21 +246,22 @@ int wi_os_membarrier_cpu(unsigned cpu);
 uint32_t wi_os_tid(void);
 
 /*
- * False only when this process has no such thread any more. Touches no run
- * queue: asking for a thread of a quiet CPU must not interrupt that CPU.
+ * False only when this process has no such thread any more. The kernel touches
+ * no run queue for it: asking about a thread of a quiet CPU must not interrupt
+ * that CPU.
  */
 bool wi_os_thread_exists(uint32_t tid);
 
 /* CLOCK_MONOTONIC. */
 uint64_t wi_os_now_ns(void);
 
-/* Sleeps so long, or until a signal handler has run. */
+/* Sleeps for ns, or until a signal handler has run. */
 void wi_os_sleep_ns(uint64_t ns);
 
 /*
- * Where the C library's rseq area lies from the thread pointer. -ENOSYS: it
- * registered none (or this thread's is unregistered); -ENOTSUP: weir has no
- * sequences for this architecture.
+ * The offset of the C library's rseq area from the thread pointer. -ENOSYS: it
+ * registered none (or this thread's is unregistered); -ENOTSUP: the thread
+ * pointer of this architecture is not known here.
  */
 int wi_os_rseq_offset(ptrdiff_t *offset);
 
@@ -272,12 +275,12 @@ int wi_os_current_cpu(void);
  */
 int wi_os_affinity(uint64_t *words, size_t nr_words);
 
-/* How many CPUs the C library believes are configured; at least 1. */
+/* How many CPUs the C library counts as configured; at least 1. */
 unsigned wi_os_nr_cpus(void);
 
 /*
- * The kernel's version. Distributions that keep the third number at 0 say the
- * true one elsewhere; Debian's and Ubuntu's is found, others' is not.
+ * The kernel's version. Distributions that keep the third number at 0 have the
+ * true one elsewhere; it is found for Debian and Ubuntu, not for others.
  */
 int wi_os_kernel_version(unsigned v[3]);
 
@@ -287,11 +290,11 @@ void wi_os_say(const char *what);
 /* ---- cancellation (thread.c) ------------------------------------------ */
 
 /*
- * Between these two a cancellation of this thread is put off. Asynchronous
- * cancellation may end a thread at any instruction, also one that holds what
- * others wait for: a mutex, a place in a line, the C library's heap. And
+ * Between these two calls cancellation of this thread is deferred. Asynchronous
+ * cancellation may end a thread at any instruction, also while it holds what
+ * other threads wait for: a mutex, a waiter's place, the C library's heap. And
  * functions of the caller's that are called in between may be cancellation
- * points. May nest; give back what was returned.
+ * points. The calls may nest; pass the returned value to the second.
  */
 int wi_os_cancel_put_off(void);
 void wi_os_cancel_allow(int before);
@@ -306,9 +309,9 @@ int wi_os_mutex_init(struct wi_os_mutex *m);
 void wi_os_mutex_fini(struct wi_os_mutex *m);
 
 /*
- * Waits until wi_os_now_ns() reaches deadline_ns at most; UINT64_MAX is no
- * deadline, a past one only tries. 0, -ETIMEDOUT, -EDEADLK when this thread
- * holds it already. Not for signal handlers. No cancellation point.
+ * Waits until wi_os_now_ns() reaches deadline_ns at most. UINT64_MAX is no
+ * deadline; with a past one it does not wait. Returns 0, -ETIMEDOUT, or
+ * -EDEADLK when this thread holds it already. Not for signal handlers.
  */
 int wi_os_mutex_lock(struct wi_os_mutex *m, uint64_t deadline_ns);
 bool wi_os_mutex_trylock(struct wi_os_mutex *m);
@@ -326,25 +329,25 @@ char *wi_os_thread_text(size_t len);
 /* ---- the environment (env.c) ------------------------------------------- */
 
 /* Is that variable set, to something else than "" and "0"? No in a program
- * that has more rights than who started it (secure_getenv). */
+ * that has more rights than its user (secure_getenv). */
 bool wi_os_env_is_set(const char *name);
 
 /* ---- files (file.c) --------------------------------------------------- */
 
 /*
  * Reads a small file whole, NUL-terminated and without the trailing newline.
- * Its length, or a negative errno; -EFBIG when it does not fit, for half a
- * list of CPUs is a wrong list. Needs no heap.
+ * Returns its length, or a negative errno; -EFBIG when it does not fit, since
+ * half a list of CPUs would be a wrong list. Needs no heap.
  */
 int wi_os_read_file(const char *path, char *buf, size_t len);
 
-/* Lines of a file, whatever is in it; or a negative errno. */
+/* The number of lines of a file, or a negative errno. */
 long wi_os_count_lines(const char *path);
 
 /*
  * The rest of the first line that begins with `prefix`, NUL-terminated, of a
  * file of any length. Its length, or a negative errno: -ENODATA when there is
- * no such line, -EFBIG when what it has does not fit. Needs no heap.
+ * no such line, -EFBIG when the rest does not fit. Needs no heap.
  */
 int wi_os_read_line(const char *path, const char *prefix, char *buf,
 		    size_t len);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines on standard error; and the one way out, such a line and abort(). */
+/* Lines on standard error; wi_panic(), which prints one and aborts. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -10,9 +10,9 @@
 #include "os/os.h"
 
 /*
- * Safe in a signal handler and in a broken process: no heap, no stdio, one
- * system call, so that the lines of several threads do not mix. It goes past
- * the C library's wrapper, which would be a cancellation point.
+ * Safe in a signal handler and in a corrupted process: no heap, no stdio, one
+ * system call, so that the lines of several threads do not mix. It bypasses the
+ * C library's wrapper, which is a cancellation point.
  */
 void wi_os_say(const char *what)
 {

@@ -88,7 +88,7 @@ void wi_report_zone(unsigned zone, unsigned last)
 	report_two(say_zone, zone, last);
 }
 
-/* The text is there already. */
+/* The text exists already. */
 static void say_text(char *to, size_t len, const uint64_t *arg)
 {
 	(void)to, (void)len, (void)arg;

@@ -1,40 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this process has: sequences, membarrier, and a number for each thread.
+ * What this process has: sequences, membarrier, and a mark for each thread.
  *
  * The constructor registers with membarrier before other threads run, when it
- * takes microseconds and interrupts nobody. Who creates a pool before it has
- * run (a static constructor of a program linked with libweir.a) does the same
- * work then.
+ * takes microseconds and interrupts no CPU. A creation before the constructor
+ * has run (in a static constructor of a program linked with libweir.a) does the
+ * same work then.
  *
  * A thread's mark holds the kernel's number of the thread. A child that has a
  * copy of this memory (fork, _Fork, clone without CLONE_VM) has one thread, the
  * child's first one, which inherits the mark of the thread that made the child:
  * a number that no thread here has, or that another thread gets. Two things go
- * wrong with such a mark. A drainer that finds it in `busy` asks for that
- * thread, learns that it is gone, and flushes a set in use. And two threads
- * with one mark take each other's for their own. So:
+ * wrong with such a mark. A drainer that finds it in `busy` asks whether that
+ * thread exists, is told that it does not, and flushes a set in use. And two
+ * threads with one mark each take the other's for their own. So:
  *
  *   G1  A process is recognised by a word that a fork wipes, not by a handler
- *       that a fork may not run. Who finds it zero stores a new generation,
- *       from a count in ordinary memory. A child has a copy of the count, so
- *       no ancestor had that generation.
- *   G2  A thread keeps the generation in which it got its mark. Each slow path
- *       compares the two, and gets a new mark where they differ, before it uses
- *       the mark. A thread that was created in this process begins with none.
- *   G3  The fast path uses the mark without comparing. So a pool (or cache) has
- *       a fast path only if it was made in a settled process: one in which the
- *       first thread has a mark of this generation, or none. In any other
- *       process the pools made there take slow paths for ever. It is settled
- *       when fork()'s handler has run, or a slow path of the first thread, such
- *       as making that pool. So the only slow pools are those that a second
- *       thread of a child of _Fork() or clone() makes before the first thread
- *       has called weir.
+ *       that a fork may not run. A thread that finds it zero stores a new
+ *       generation, from a count in ordinary memory. A child has a copy of the
+ * count, so no ancestor had that generation. G2  A thread keeps the generation
+ * in which it got its mark. Each slow path compares the two, and gets a new
+ * mark where they differ, before it uses the mark. A thread that was created in
+ * this process begins with none. G3  The fast path uses the mark without
+ * comparing. So a pool (or cache) has a fast path only if it was made in a
+ * settled process: one in which the first thread has a mark of this generation,
+ * or none. In any other process the pools made there take slow paths for ever.
+ * It is settled when fork()'s handler has run, or a slow path of the first
+ * thread, such as making that pool. So the only pools without a fast path are
+ * those that a second thread of a child of _Fork() or clone() makes before the
+ *       first thread has called weir.
  *
  *   From G2 and G3: a mark in the busy of an area of this process was stored by
  *   a thread that got it in this process. So it is its own number, unique among
  *   threads that exist, and wi_os_thread_exists() is about its owner. It does
- *   not matter which numbers a PID namespace has given out before: a child made
+ *   not matter which numbers a PID namespace has used before: a child made
  *   with CLONE_NEWPID counts from 1 again, and may have a thread with the
  *   number of one of its parent's. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
  *   tests/unit/grace_processes.c.)
@@ -47,11 +46,11 @@
  *
  *   Where the kernel does not wipe (wi_os_fork_wipes), the word is wiped by a
  *   handler of fork(). In a child made otherwise, creation compares the
- *   process' number, and gives the process a new generation: before there is a
- *   pool of the child no mark is of use. What is lost: such a child is not
- *   recognised if it has its parent's number, in another PID namespace; and the
- *   handles of its parent's pools are not wiped (it has not their memory, and
- *   ends by SIGSEGV). (tests/fault/wipe_refused.c)
+ *   process' number, and gives the process a new generation: before the child
+ * has a pool, no mark matters. Two limits remain: such a child is not
+ * recognised if it has its parent's number, in another PID namespace; and the
+ * handles of its parent's pools are not wiped (it does not have their memory,
+ * and ends by SIGSEGV). (tests/fault/wipe_refused.c)
  *
  *   vfork() and clone(CLONE_VM) share the memory and this word. weir.h forbids
  *   calls there.
@@ -69,7 +68,7 @@
 
 /* In memory that a fork wipes; all relaxed but `generation`. */
 struct process {
-	uint64_t generation; /* 0: nobody has called weir in this process yet */
+	uint64_t generation; /* 0: weir was not called in this process yet */
 	uint64_t settled;    /* the generation in which it is settled (G3) */
 	uint32_t pid;	     /* where the kernel does not wipe */
 };
@@ -94,9 +93,10 @@ static WI_COLD void new_generation(uint64_t old)
 	if (now == 1)
 		wi_store_relaxed(&process->settled, 1);
 	wi_store_relaxed(&process->pid, (uint32_t)wi_os_pid());
-	/* GRACE-R2 (partner GRACE-A3): the count before the generation. Who
-	 * has this generation and forks gives the child that count, or a
-	 * higher one; else two processes could have one generation. */
+	/* GRACE-R2 (partner GRACE-A3): the count before the generation. A
+	 * thread that has this generation and forks gives the child that count,
+	 * or a higher one; otherwise two processes could have one generation.
+	 */
 	wi_cas_release(&process->generation, &old, now);
 }
 
@@ -122,7 +122,8 @@ static WI_COLD void adopt(void)
 		now = generation_now(); /* first, see above */
 		tid = wi_os_tid();
 		/* Relaxed, all: only this thread and its signal handlers use
-		 * its mark. Who reads `settled` hands on a pool, not a mark. */
+		 * its mark. A thread that reads `settled` passes on a pool, not
+		 * a mark. */
 		wi_cas_relaxed(&weir_thread_burst, &old,
 			       wi_burst_mark(wi_thread_mark(tid)));
 		wi_store_relaxed(&thread_generation, now);
@@ -155,8 +156,8 @@ bool wi_rseq_is_settled(void)
 
 enum { KNOWN = 1, SEQUENCES = 2, MEMBARRIER = 4 };
 
-/* Facts of the machine. Relaxed: a byte; who comes first asks, or several do.
- */
+/* Properties of the machine. Relaxed: a byte each; the first thread determines
+ * them, or several do. */
 static uint8_t facts;
 
 static WI_COLD uint8_t ask(void)
@@ -206,7 +207,7 @@ int wi_rseq_begin(void)
 	err = wi_os_map_wiped(&memory, sizeof(*process));
 	if (err != 0)
 		return err;
-	/* Relaxed: it is all zeros for who sees it. The first thread in a
+	/* Relaxed: it is all zeros for other threads. The first thread in a
 	 * child of fork() is settled at once. */
 	if (!wi_cas_relaxed(&process, &none, memory)) {
 		wi_os_unmap_wiped(memory, sizeof(*process));
@@ -218,14 +219,14 @@ int wi_rseq_begin(void)
 
 __attribute__((constructor)) static void runtime_init(void)
 {
-	(void)wi_rseq_begin(); /* who creates a pool tries again */
+	(void)wi_rseq_begin(); /* the next creation tries again */
 }
 
 /* --- are sequences aborted? --------------------------------------------- */
 
 #ifdef WEIR_HAVE_SEQUENCES
 
-/* A sequence that does nothing but last: true if it was aborted. */
+/* A sequence that only takes time: true if it was aborted. */
 static bool linger(void)
 {
 	uint32_t turns = 10000;
@@ -256,7 +257,7 @@ static bool linger(void)
 	return aborted != 0;
 }
 
-/* Each lasts a few tenths of a millisecond, as long as some disturbances. */
+/* Each takes a few tenths of a millisecond, as long as some disturbances. */
 #define TRIES 50
 
 struct disturber {
@@ -289,20 +290,20 @@ bool wi_rseq_aborts(void)
 
 	if (!has(SEQUENCES))
 		return false;
-	/* No signal of the program's may land on that thread. */
+	/* That thread must not receive signals of the program. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	err = pthread_create(&thread, NULL, disturb, &d);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != 0)
-		return true; /* nothing is known: as before the check */
+		return true; /* unknown: as before the check */
 	for (unsigned tries = 0; tries < TRIES && !aborted; tries++) {
 		wi_store_relaxed(&d.cpu, (uint32_t)wi_os_current_cpu());
 		aborted = linger();
 	}
 	wi_store_relaxed(&d.cpu, UINT32_MAX);
 	pthread_join(thread, NULL);
-	/* Hardly disturbed: nothing is known. */
+	/* Hardly disturbed: unknown. */
 	return aborted || d.done < TRIES;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this process has of restartable sequences and membarrier, and the mark
+ * Whether this process has restartable sequences and membarrier, and the mark
  * of each of its threads.
  */
 #ifndef WI_OS_RSEQ_H
@@ -15,20 +15,20 @@
 #include "base/bits.h"
 
 /*
- * Does what need be done once in a process: the library's constructor calls it,
- * and whoever creates something, for that constructor may not have run. 0, or a
- * negative errno: nothing may be created.
+ * Does what is needed once in a process. The library's constructor calls it,
+ * and each creation of a pool or cache, since that constructor may not have
+ * run. 0, or a negative errno: nothing may be created.
  */
 int wi_rseq_begin(void);
 
-/* Are there restartable sequences; is there a membarrier for them? Asked once
+/* Are there restartable sequences, and a membarrier for them? Determined once
  * in a process, which registers with membarrier then. */
 bool wi_rseq_available(void);
 bool wi_rseq_has_membarrier(void);
 
 /*
- * Gives this thread its mark, if it has none of this process yet. To be called
- * by each slow path before it uses weir_thread_burst. After wi_rseq_begin().
+ * Gives this thread its mark, if it has none of this process yet. Each slow
+ * path calls it before it uses weir_thread_burst. Call after wi_rseq_begin().
  */
 void wi_rseq_thread_init(void);
 
@@ -40,9 +40,9 @@ void wi_rseq_thread_init(void);
 bool wi_rseq_is_settled(void);
 
 /*
- * Is a sequence really aborted when its thread is preempted or membarrier
- * asks? Runs one that lasts, beside a thread that disturbs this CPU. False
- * only when it was disturbed again and again and never aborted.
+ * Does the kernel abort a sequence when its thread is preempted, or for a
+ * membarrier? Runs a long sequence beside a thread that disturbs this CPU.
+ * False only if it was disturbed many times and never aborted.
  */
 bool wi_rseq_aborts(void);
 
@@ -73,7 +73,7 @@ WI_INLINE uint64_t wi_burst_mark(uint64_t thread_mark)
 	return thread_mark | UINT64_C(1) << WEIR_MARK_BURST_BIT;
 }
 
-/* As the operations of the calling thread mark: without list and header. */
+/* The mark of the calling thread, without list and header. */
 WI_INLINE uint64_t wi_own_mark(void)
 {
 	return wi_thread_mark(wi_mark_thread(weir_thread_burst));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory that other processes may read: a memfd, which they find among this
- * process' descriptors. Once it is sealed nobody can map it writable, change
- * its size or punch holes into it; only the mapping made here writes it.
+ * process' descriptors. Once it is sealed no process can map it writable,
+ * change its size or punch holes into it; only the mapping made here writes it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 /* By value, for headers older than the kernel: */
 #define MFD_NOEXEC_SEAL_ 0x8u /* Linux 6.3 */
 
-/* A file too large by the process' limit would not fail, but raise a signal. */
+/* A file larger than the process' limit would raise a signal, not fail. */
 static bool is_over_limit(size_t bytes)
 {
 	struct rlimit limit;
@@ -26,7 +26,7 @@ static bool is_over_limit(size_t bytes)
 	return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < bytes;
 }
 
-/* Not as 0, 1 or 2, should the program have closed one of these. */
+/* Not as 0, 1 or 2, in case the program has closed one of these. */
 static int above_standard(int fd)
 {
 	int higher;
@@ -115,7 +115,7 @@ void wi_os_unshare(const struct wi_os_shared *file)
 	int saved = errno;
 	struct stat st;
 
-	/* Programs close all descriptors at times, and open others. */
+	/* Some programs close all descriptors and open others. */
 	if (file->fd >= 0 && fstat(file->fd, &st) == 0 &&
 	    st.st_dev == file->device && st.st_ino == file->inode)
 		(void)syscall(SYS_close, file->fd);

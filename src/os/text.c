@@ -22,7 +22,7 @@ static void make_key(void)
 	has_key = pthread_key_create(&key, free) == 0;
 }
 
-/* A plugin that is loaded often must not use keys up. */
+/* A plugin that is loaded many times must not use up the keys. */
 __attribute__((destructor)) static void drop_key(void)
 {
 	if (has_key)

@@ -56,7 +56,7 @@ bool wi_os_state_is_dead(const char *status)
 /*
  * The first thread of a process stays, as a zombie that tgkill still finds,
  * when it ends before the others. Its state is read from `status`: for `stat`
- * the kernel brings the thread's run time up to date on the run queue of its
+ * the kernel updates the thread's run time on the run queue of its
  * CPU, and Linux 6.12 may then interrupt that CPU to schedule anew. `status`
  * touches no run queue. The state is the second or third line, behind a name
  * of at most 64 bytes (16, escaped).
@@ -117,9 +117,10 @@ void wi_os_sleep_ns(uint64_t ns)
 enum { WAS_ENABLED = 1, WAS_ASYNCHRONOUS = 2 };
 
 /*
- * Both calls may be cancelled in: POSIX says so. The type too, as the state is
- * not enough: glibc 2.36 cancels a thread that has disabled cancellation, if
- * the signal was on its way while it was still enabled and asynchronous.
+ * POSIX allows cancellation in both calls. The type is changed too, as the
+ * state is not enough: glibc 2.36 cancels a thread that has disabled
+ * cancellation, if the signal was under way while it was still enabled and
+ * asynchronous.
  */
 int wi_os_cancel_put_off(void)
 {
@@ -131,7 +132,7 @@ int wi_os_cancel_put_off(void)
 	       (state == PTHREAD_CANCEL_DISABLE ? 0 : WAS_ENABLED);
 }
 
-/* The type last: with it a cancellation that has come meanwhile acts. */
+/* The type last: a cancellation that came meanwhile takes effect with it. */
 void wi_os_cancel_allow(int before)
 {
 	int unused;
@@ -156,8 +157,8 @@ extern const ptrdiff_t __rseq_offset __attribute__((weak));
 #define RSEQ_CPU_ID_AT 4
 
 /*
- * gcc's __builtin_thread_pointer() would do, but clang 14 lacks it. x86-64
- * has sequences (include/weir/arch/), aarch64 none yet.
+ * gcc's __builtin_thread_pointer() would do, but clang 14 lacks it. Only x86-64
+ * has sequences (include/weir/arch/); aarch64 has none yet.
  */
 static const char *thread_pointer(void)
 {
@@ -204,7 +205,7 @@ int wi_os_affinity(uint64_t *words, size_t nr_words)
 	int saved = errno;
 	long bytes;
 
-	/* The kernel fills as much as it has CPUs, in whole longs. */
+	/* The kernel fills as many whole longs as it has CPUs. */
 	memset(words, 0, nr_words * sizeof(*words));
 	bytes = syscall(SYS_sched_getaffinity, 0, nr_words * sizeof(*words),
 			words);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What sysfs and cgroup v2 tell about CPUs and nodes. Files read, below the
- * root given (all may be missing):
+ * Reads CPUs and nodes from sysfs and cgroup v2. Files read, below the root
+ * given (all may be missing):
  *
  *   devices/system/cpu/possible online       which CPUs there are
  *   devices/system/cpu/nohz_full isolated    which must not be disturbed
@@ -196,7 +196,7 @@ static WI_COLD void read_cgroups(struct wi_topology *t, const char *root)
 
 static void read_quiet(struct wi_topology *t, const char *root)
 {
-	/* nohz_full may be missing, and may read "(null)": both are none. */
+	/* nohz_full may be missing, or read "(null)": both mean none. */
 	(void)read_set(&t->nohz_full, root, "devices/system/cpu/nohz_full");
 	(void)read_set(&t->isolated, root, "devices/system/cpu/isolated");
 	wi_cpuset_and(&t->nohz_full, &t->possible);
@@ -236,8 +236,8 @@ static bool has_memory(const char *root, unsigned node)
 
 /*
  * The nodes that the kernel lets this process use: those of its cpuset, less
- * those outside of the thread's policy, if that is bound to some. False where
- * the kernel does not answer, or not with any node.
+ * those outside of the thread's policy, if that names some. False where the
+ * kernel does not say, or names no node.
  */
 static WI_COLD bool read_allowed(struct wi_cpuset *set, const char *root)
 {
@@ -354,7 +354,7 @@ static void choose_nodes(struct wi_topology *t)
 	}
 }
 
-/* The index of a kernel's node among those used, or NO_NODE. */
+/* The index of a node of the kernel's among those used, or NO_NODE. */
 static uint16_t node_index(const struct wi_topology *t, unsigned id)
 {
 	for (unsigned i = 0; i < t->nr_nodes; i++)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPUs and memory nodes: which there are, which node a CPU is nearest to, and
- * which CPUs the machine's owner has set aside not to be disturbed.
+ * CPUs and memory nodes: which exist, which node is nearest to a CPU, and which
+ * CPUs are set aside not to be disturbed.
  *
- * Everything is read once, from sysfs and cgroup v2; later changes (hotplug,
- * a new isolated partition) are not followed. What a file fails to tell is
- * filled in with what does least harm: no isolation, one node, and the CPUs
- * the C library counts.
+ * Everything is read once, from sysfs and cgroup v2; later changes (hotplug, a
+ * new isolated partition) are not followed. What cannot be read is replaced by
+ * the least harmful value: no isolation, one node, and the CPUs that the C
+ * library counts.
  *
  * Functions here allocate nothing. A struct wi_cpuset is 1 KiB; a struct
  * wi_topology about 23 KiB, too much for a stack: keep it in mapped memory.
@@ -98,8 +98,8 @@ struct wi_topology {
 
 /*
  * Fills *topology from below sys_root (NULL: "/sys"; /proc is looked for
- * beside it, for the process' cgroup). Always leaves something usable: 0, or
- * the negative errno that kept it from knowing which CPUs are possible.
+ * beside it, for the process' cgroup). The result is always usable. Returns 0,
+ * or the negative errno of reading which CPUs are possible.
  */
 int wi_topology_read(struct wi_topology *topology, const char *sys_root);
 
