@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
  * cache-flush: a full list gives back its older half, and limits change
- * (docs/design.md, section 3, "Because an owner may be about to commit").
+ * (docs/design.md, section 3, "Rules for writing to an area").
  *
  * Property.  Every token is in exactly one place: a list, a thread's hands, or
  * the back end.  A commit replaces the very header that its sequence loaded.
  *
- * Modelled: a list of two or four tokens (CAP) in each of two sets, its slots one by one;
+ * Modelled: a list of two or four tokens (CAP) in each of two sets, slot by slot;
  * two threads that push and pop on the CPU, moved (and so aborted) at any
  * instant; a full list popped whole in one sequence, its newer half pushed back
  * in a second one if there is room, the rest to the back end; a drain that
- * exchanges and flushes; a change of the limit by the drainer on its way.
+ * exchanges and flushes; a change of the limit by the drainer meanwhile.
  * Abstracted: evidence is an oracle (no sequence with the old set is in
  * flight), stores land in order at once: the drain-* models are about those.
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   IN_PLACE      the newer half is moved down within the array
  *                 before the commit                             violation
  *   LIMIT_STORE   the limit of the active set is changed by load

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * cache-waiters: the places of those who wait for the drain mutex, and the
+ * cache-waiters: the places of threads that wait for the drain mutex, and the
  * tokens handed to them (src/cache/cache.c: waiter_enter, waiter_leave, serve).
  *
  * Property.  A token handed over is got by exactly one waiter; none is lost or
  * got twice.  A token does not go to one waiter while another, whose ticket is
- * older, has been waiting since before the look at the places began.  (Unless its
- * place changed hands between the look and the hand-over: then the newcomer gets
- * what was meant for who left.)
+ * older, has been waiting since before the look at the places began.  (Except if
+ * another waiter took its place between the look and the hand-over: then the new
+ * one gets the token.)
  *
  * Modelled: PLACES places, two waiters that enter and leave NW times, at any
  * moment (a mutex that was got, or the deadline); a drainer that serves NTOK
@@ -15,10 +15,10 @@
  * that pass each other.
  * Left out: what a token stands for (block-contents).
  *
- * Switches, each removing one rule, and what must come of it:
- *   PLAIN_LEAVE     it leaves by a store and never looks          violation
+ * Switches, each removing one rule, with the required verdict:
+ *   PLAIN_LEAVE     it leaves by a store, without looking          violation
  *   PLAIN_SERVE     a token is handed over by a store             violation
- *   PSO RELAXED_NONE  the place waits before its ticket stands
+ *   PSO RELAXED_NONE  the place waits before its ticket is set
  *                   (CACHE-R2)                                    violation
  *   EARLY_TICKET    the ticket is read before the place is seen
  *                   to wait (CACHE-A2)                            violation

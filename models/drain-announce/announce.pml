@@ -6,37 +6,37 @@
  * very header that its sequence loaded.  Once every thread is outside its
  * operations and bursts, a further drain gets evidence: no mark survives.  A
  * violated assertion is a page given twice or lost; an invalid end state is a
- * drain that hangs (the code would park the set, for ever).
+ * drain that hangs (in the code the set would stay pending for ever).
  *
  * Modelled: one drained CPU; two threads that push and pop, fail (and store
  * `seen`), are moved at any instant without a bound, are in bursts or not; a
  * signal handler on thread 0 that operates, bursts, or itself drains; a drainer
- * that makes NDR complete drains and, all threads being done, a last one; TSO
+ * that makes NDR full drains and, all threads being done, a last one; TSO
  * (common/cpu.h); a thread that exits inside its burst, and one that is born
  * with its tid.
  * Abstracted: an operation elsewhere is one step; tokens are a count (with
- * -DTOKENS their stores too); modes and parking (drain-modes, drain-park);
+ * -DTOKENS their stores too); modes and pending sets (drain-modes, drain-park);
  * `operations` and the drain number do not wrap.
  *
  * Sizes: OPS0, OPS1, OPSH operations of thread 0, thread 1 and the handler;
  * NDR drains; NL lists; BURST bit mask of {thread 0, thread 1, handler} that
  * operate inside a burst; HANDLER 1: a handler operates; CAP, COUNT0.
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   NO_DRAIN_NUMBER  active and seen name only the set            violation
  *   NO_REREAD        active is not loaded again after the mark    violation
  *   PLAIN_MARK       the mark is stored, not exchanged            violation
  *   SHARED_MARK      the mark does not name its thread            violation
  *   NO_ABORT_CLEAR   an aborted sequence leaves its mark          hang
- *   NO_MOVED_CLEAR   a start-over, and the slow exit after it, do hang
+ *   NO_MOVED_CLEAR   a start-over, and the slow exit after it, too hang
  *   RESET_OPS        a flush resets `operations`                  hang
  *   PLAIN_CLEAR      a finished operation stores 0 into busy      violation
  *   CAS_CLEAR        ... compares and swaps it to 0               pass (slow)
- *   BURST_ANY        any burst mark in busy is taken for one's own violation
+ *   BURST_ANY        any burst mark in busy is taken as its own violation
  *   END_PLAIN        a burst ends by a plain store                violation
- *   NO_DEAD_RULE     a dead thread's mark goes on protecting      hang
+ *   NO_DEAD_RULE     a dead thread's mark still protects      hang
  *   DEAD_EARLY       tgkill asked before the exchange (REUSE)     violation
- *   NO_OWN_RULE      a drainer's own mark goes on protecting      hang
+ *   NO_OWN_RULE      a drainer's own mark still protects      hang
  *   OWN_CPU_EARLY    "I run there", asked before the exchange     violation
  *   BUSY_EARLY       busy read before the exchange                violation
  *   PLAIN_BURST      a burst's mark is stored, not exchanged
@@ -45,7 +45,7 @@
  *   RELAXED_CLEAR    nor an abort's clear, with PSO TOKENS and a
  *                    signal (ARCH-R2, GRACE-A2)                 violation
  * DEATH 1: thread 0 exits inside its burst.  REUSE 1: thread 1 then gets the
- * same tid and lives on: a mark nobody clears (a known limit: hang).
+ * same tid and lives on: a mark that is never cleared (a known limit: hang).
  * DRAINER 1: thread 0's handler is the drainer.
  */
 #ifndef OPS0

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * drain-ask: taking over the result of another's drain, with store buffers
+ * drain-ask: taking over the result of another thread's drain, with store buffers
  * (docs/design.md, section 5, "Taking over"; src/percpu/drain.c).
  *
  * Property.  A thread puts a page into a CPU's list, is moved from there, finds
  * nothing elsewhere and asks.  If it then takes over the result of a drain, that
- * drain found the page (or parked it, or somebody took it): else "no memory" is
- * said while a list had a page all the time.
+ * drain found the page, or left it pending, or another thread took it. Otherwise
+ * "no memory" is reported while a list had a page all the time.
  *
  * Modelled: one asker, one drainer that makes NDR drains (its number, the
- * survey that leaves out what reads empty, the exchange of what does not, the
+ * survey that skips lists that read empty, the exchange of the others, the
  * flush), the mutex, a buffer for the stores of each.  The asker's page is a
- * plain commit, and leaves its buffer when it likes: other lists than the one
+ * plain commit, and leaves its buffer at any time: other lists than the one
  * looked in (another order's) are those of the CPU it is still on.
  * Left out: evidence (drain-*; here it is that the commit has landed), several
  * CPUs, the generation (pool-empty).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   NO_ASK_FENCE    the count is read without DRAIN-F2            violation
  *   NO_BEGIN_FENCE  the number is stored without DRAIN-F3: the
  *                   survey's loads pass it                        violation
- *   LAST_EQUAL      a drain of the number that was read will do   violation
+ *   LAST_EQUAL      a drain of the number that was read suffices   violation
  */
 #ifndef NDR
 #define NDR 2

@@ -3,10 +3,10 @@
  * drain-bursts: drainers that are themselves in bursts (docs/design.md,
  * section 4.1; src/cache/cache.c: drop_bursts).
  *
- * Property.  Nobody has a deadline here.  Two threads, each in a burst on a
+ * Property.  No drain has a deadline here.  Two threads, each in a burst on a
  * quiet CPU, find nothing, and both drain: both drains end, else invalid end
- * state.  (The code would give up at the deadline: pages parked, EAGAIN, though
- * nobody is inside an operation.)  A burst that its thread has not ended, nor
+ * state.  (The code would give up at the deadline: pages pending, EAGAIN, though
+ * no thread is inside an operation.)  A burst that its thread has not ended, nor
  * dropped by draining, is waited for: no set is flushed before it.
  *
  * Modelled: two quiet CPUs, two threads that begin a burst on one of them, may be
@@ -16,12 +16,12 @@
  * Left out: operations inside a burst and store buffers (drain-announce), what
  * was drained (pool-empty).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   NO_DROP    a drainer keeps its burst's mark while it waits for
  *              the mutex                                          hang
  *   DROP_HERE  it drops it on the CPU it is on only               hang
  *   DROP_ALL   it drops whatever mark it finds                    violation
- *   NO_OWN     who got the mutex at once waits for its own mark   hang
+ *   NO_OWN     a thread that got the mutex waits for its own mark hang
  */
 byte active_[2];		/* drain numbers */
 byte seen[2] = 255;

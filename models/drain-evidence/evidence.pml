@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * drain-evidence: what counts as progress on an ordinary CPU, and the order of
- * its stores (docs/design.md, section 4, "What suffices", "Rules of evidence").
+ * its stores (docs/design.md, section 4, "Which evidence suffices", "Rules of
+ * evidence").
  *
  * Property.  A commit lands only in a set the CPU still has, on the header it
  * loaded; and the drainer finds in every slot below `count` the token that was
@@ -14,14 +15,14 @@
  * token slots with generations; a store buffer, TSO or, with -DPSO, one in which
  * stores that are no releases pass each other (arm64).
  * Abstracted: one list of CAP slots; loads do not pass loads (so the acquire of
- * the drainer's loads is not put to the test); no parking.
+ * the drainer's loads is not tested); no pending sets.
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   PLAIN_COUNTER   a per-CPU counter, bumped after the commit,
  *                   is the evidence                              violation
  *   SEQ_COUNTER     ... bumped inside the sequence, before it    violation
  *   SNAP_LATE       the header's snapshot is taken after the
- *                   exchange: sound, but progress goes unseen    hang
+ *                   exchange: sound, but progress is not seen    hang
  *   SNAP_LATE, -E   ... its safety alone                         pass
  *   NO_SEEN         a failing pop stores no seen                 hang
  *   FAILING_BARRIER membarrier's failure taken for success       violation

@@ -4,7 +4,7 @@
  * works (docs/design.md, section 4, "Modes of a CPU", "Rules of evidence").
  *
  * Property.  The drainer keeps `since`: the mode of the words that `active`
- * held since the last evidence and that named the set now parked.  That is the
+ * held since the last evidence and that named the set now pending.  That is the
  * mode in which a sequence in flight may work.  "Not busy" is asked only if it
  * is quiet; membarrier only if it is ordinary; progress always.  Then a commit
  * lands only in a set the CPU still has; no membarrier reaches a CPU that has
@@ -12,17 +12,17 @@
  * CPU, unless `since` is polling: then as soon as the CPU completes one
  * operation.
  *
- * While a set is parked, active is not exchanged (unless it names the null
+ * While a set is pending, active is not exchanged (unless it names the null
  * set): a mode that is asked for meanwhile is noted, and exchanged for when
  * evidence has come.  A quiet CPU is first drained in its own mode.
  *
  * Modelled: two threads that push or fail on one CPU, in the mode of the word
  * they loaded; thread 0 inside a burst with -DBURST; NDR requests, each for any
- * mode, by an exchange to the spare or the null set; giving up (parking);
+ * mode, by an exchange to the spare or the null set; giving up (sets stay pending);
  * membarrier as an abort of the running sequence, and a fence; TSO.
  * Abstracted: one list, counts, no signal handler (drain-announce has it).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   BELIEVE_AT_ONCE  evidence goes by the newest word's mode     violation
  *   LAST_ONLY        `since` is the mode of the word replaced,
  *                    though that named the null set              violation
@@ -30,7 +30,7 @@
  *                    no exchange, no evidence                    violation
  *   MIX              active is exchanged whenever there is a
  *                    spare, or else the null set: two modes may
- *                    be in flight, and two sets parked           hang
+ *                    be in flight, and two sets pending           hang
  *   MIX ANY_QUIET    ... "not busy" if quiet is among them       violation
  *   MEMBARRIER_NEW   membarrier because the newest is ordinary   violation
  */

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * drain-park: parked sets, the null set, and the word that `seen` must hold
+ * drain-park: pending sets, the null set, and the word that `seen` must hold
  * (docs/design.md, section 4, "Rules of evidence").
  *
  * Property.  A commit lands only in a set the CPU still has, on the header it
- * loaded, and never in the null set.  A CPU with a parked set can be asked to
- * drain all the same (it waits for nothing), and once it completes one operation
- * or tick through the newest `active`, the parked set comes free: else invalid
+ * loaded, and never in the null set.  A CPU with a pending set can be asked to
+ * drain (it waits for nothing), and once it completes one operation
+ * or tick through the newest `active`, the pending set comes free: else invalid
  * end state.
  *
  * Modelled: two threads that push, fail and tick on one CPU, moved at any
  * instant; NDR exchanges, each to the spare, or to the null set when caching is
- * switched off, from there back to the spare, whatever is parked; none while a
- * set is parked and another in use; a drain may give up waiting at once (park);
+ * switched off, from there back to the spare, whatever is pending; none while a
+ * set is pending and another in use; a drain may give up waiting at once (park);
  * TSO.  Progress only, as on a polling CPU;
  * with -DQUIET marks too (one mark a thread, withdrawn by its commit).
  * Abstracted: one list; counts (an operation fails when the search says so); a
@@ -20,12 +20,12 @@
  *
  * With -DSEEN_TOO every operation stores seen before its commit (sound).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   SEEN_APART      an operation stores seen = a second load of active,
  *                   not the word it works by                     violation
  *   SEEN_OUTSIDE    seen is stored after the sequence            violation
  *   EARLIER_HEADER  a header of an older set changed: frees all  violation
- *   REUSE_PARKED    active is exchanged although a set is parked:
+ *   REUSE_PARKED    active is exchanged although a set is pending:
  *                   that goes back into use                      violation
  *   NO_SEEN         a failing operation stores nothing           hang
  *   WRAP            drain number modulo 4, seen never looked at

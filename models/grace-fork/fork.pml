@@ -22,7 +22,7 @@
  * STALE is the number in the inherited mark: 3, of no thread here, or 2, which
  * the second thread got as well (another PID namespace).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   NO_REFRESH   slow paths keep the mark that there is          violation
  *   FAST_ALWAYS  a pool has a fast path in any process           violation
  *   TID_FIRST    adopt() reads the number before the generation  violation

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * pcplist-locked: lists without sequences: `busy` is a lock that is tried once
+ * pcplist-locked: lists without sequences: `busy` is a trylock
  * (docs/design.md, section 4, "Modes of a CPU"; src/percpu/locked.c).
  *
  * Property.  A commit lands only in a set that the CPU has, on the header that its
  * holder loaded; the drainer finds in a slot below the count what was pushed
  * there; a set is used with the limit it was published with.  No drain waits
- * once every holder is gone, and who does not get the area goes on at once (P3,
- * also if a holder stands still for ever): else invalid end state.
+ * once every holder is gone, and a thread that does not get the area continues at once (P3,
+ * also if a holder stops for ever): else invalid end state.
  *
  * Modelled: one CPU, two threads on it that try, push and unlock, and may stand
  * still anywhere (be preempted); a drainer, which may be on that CPU too, and
@@ -16,7 +16,7 @@
  * store buffers for all, TSO or with -DPSO stores that pass each other.
  * Left out: dead holders (drain-announce, DEATH).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   DRAINER_TICK     the drainer leaves a tick there, which is
  *                    evidence where there are sequences            violation
  *   PLAIN_MARK       the mark waits in the buffer while active is
@@ -26,8 +26,8 @@
  *                    (PCPLIST-R2)                                  violation
  *   PSO RELAXED_NAME     the spare is named before its limit lands
  *                    (DRAIN-F1)                                    violation
- *   LOCK_WAITS       who does not get the area waits for it (one
- *                    holder stands still)                          hang
+ *   LOCK_WAITS       a thread that does not get the area waits (one
+ *                    holder is stopped)                          hang
  */
 #ifndef NDR
 #define NDR 2

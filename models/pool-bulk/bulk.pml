@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * pool-bulk: two gets of several, all or none, against each other (docs/design.md,
- * section 5, "In need"; src/cache/cache.c: get_in_need, give_part_back).
+ * pool-bulk: two bulk allocations, all or none, against each other
+ * (docs/design.md, section 5).
  *
- * Property.  P pages in all, which nobody else has; two calls want N0 and N1, each
- * of which could be served alone.  They do not both say ENOMEM: that there is none
- * is true for one at most.  (Both may give up with EAGAIN after their rounds.)  No
- * page is lost.  A call alone that wants more than there is says ENOMEM.
+ * Property.  P pages in all, which no other thread holds; two calls want N0 and N1, each
+ * of which could be served alone.  They do not both fail with ENOMEM: at most
+ * one of them may.  (Both may give up with EAGAIN after their rounds.)  No
+ * page is lost.  A single call that wants more than there is fails with ENOMEM.
  *
  * Modelled: where pages are (the zone, two lists, the two calls), the steps of a
  * round: the generation; list and zone; the part goes back; a drain, whose pages go
  * to its own need first; the zone; the part goes back; the judgement.
  * Left out: waiters' places (cache-waiters), pending sets and taking over
- * (pool-empty), drains for a part only (the other drain does more).
+ * (pool-empty), drains for a part only (a full drain does more).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   KEEP_PART      a call keeps its part over drains               violation
  *   KEEP_LAST      ... gives it back before drains, keeps it until
  *                  it has judged                                   violation
- *   NOT_OWN        what it gave back itself counts as coming back:
- *                  a call alone, for too much, never says ENOMEM   violation
+ *   NOT_OWN        what it gave back itself counts as coming back: a
+ *                  single call for too much never fails            violation
  */
 #ifndef P
 #define P 4

@@ -4,7 +4,7 @@
  *
  * Property.  When a call that may wait says ENOMEM, then (1) every page was
  * held by a caller at some moment since its last round began; (2) it relies on
- * a complete drain that began after it asked and parked nothing, and no release
+ * a full drain that began after it asked and left nothing pending, and no release
  * into the zone was completed during that drain; and when a drain found pages,
  * (3) the drainer's own call got one; (4) no page handed to a waiter is lost.
  *
@@ -18,7 +18,7 @@
  * Abstracted: zone claims are one step (zone-tickets has the rest), evidence is
  * an oracle (drain-*), lists have no limit; a user's free may go to the zone.
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   NO_GENERATION   the generation is not compared               violation
  *   LATE_GENERATION it is first read when the drain is over      violation
  *   QUIET_FLUSH     a drain's own releases do not change it      violation
@@ -26,7 +26,7 @@
  *                   the drainer takes its own                    violation
  *   TAKE_OLDER      the result of a drain that began before the
  *                   call asked is taken over                     violation
- *   IGNORE_PENDING  a drain that parked pages counts             violation
+ *   IGNORE_PENDING  a drain that left pages pending counts             violation
  *   TAKE_PARTIAL    a drain that stopped early counts            violation
  *   PLAIN_LEAVE     a waiter leaves the queue without looking
  *                   whether it was served                        violation

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * pool-progress: P3, one thread stands still for ever, at any point.
+ * pool-progress: P3, one thread stops for ever, at any point.
  *
  * Property.  All others end: a free and a NOWAIT allocation without ever waiting,
  * an allocation that may wait by its deadline at the latest, which comes only
- * after all else has come to rest.  Else invalid end state; and a search for a
+ * after nothing else can run.  Else invalid end state; and a search for a
  * ticket's bit looks at no more bits than there are, twice: else violation.
  *
  * Modelled: one quiet CPU's list of one page (a sequence is one step, or it is
- * aborted: its thread stands still with its mark in busy), a zone of two pages,
+ * aborted: its thread is stopped with its mark in busy), a zone of two pages,
  * ticket before bits, the drain mutex, a drain that waits for the mark; three
  * threads: one frees, one allocates NOWAIT, one may wait; each may be the one
- * that stands still.
+ * that is stopped.
  * Left out: what is found (pool-empty), locked mode (pcplist-locked, LOCK_WAITS),
  * several exchanges.
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   FREE_LOCKS     a free to a full list takes the drain mutex       hang
  *   NOWAIT_DRAINS  a NOWAIT allocation drains                        hang
  *   NO_DEADLINE    a wait has no deadline                            hang
  *   ZONE_LOCK      the zone is under a lock                          hang
- *   BITS_FIRST     a bit is waited for that a ticket does not cover  violation
+ *   BITS_FIRST     a call waits for a bit that no ticket covers  violation
  */
 #define FREE   0
 #define NOWAIT 1

@@ -3,8 +3,8 @@
  * zone-summary: summaries of two levels, with store buffers (docs/design.md,
  * section 3, "hints"; src/zone/zone.c: judge, wi_zone_settle; tree.c: put).
  *
- * Property (Z4, T1, T2).  When every call has returned, each bit of level 0 says
- * what its block's state says, and the bit above says whether one is set.
+ * Property (Z4, T1, T2).  When every call has returned, each bit of level 0 agrees
+ * with its block's state, and the bit above says whether one is set.
  *
  * Modelled: two blocks in one word of level 0, one bit of level 1 above; two
  * threads, OPS0 and OPS1 calls, each a release into a block or a claim from one
@@ -12,12 +12,12 @@
  * settle as the code does: write the bit, and if the word changed between none
  * and some the bit above, look at the word again, look at the state again.
  * Every change is a read-modify-write.  A full one waits for the thread's
- * buffer; one that is not (the switches) stands in the buffer for a while, and
- * loads pass it, as on arm64.  What the code takes from its result ("did the
- * class change?") is then taken for true: more work, never less.
+ * buffer; one that is not (the switches) stays in the buffer for a while, and
+ * loads pass it, as on arm64.  The answer that the code derives from its result
+ * ("did the class change?") is then assumed to be yes: more work, never less.
  * Left out: the other summary (its bits are written the same way).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   RELAXED_STATE    the change of the state is not full (ZONE-F1)  violation
  *   RELAXED_SUMMARY  nor that of level 0 (ZONE-F2, ZONE-F4)         violation
  *   RELAXED_ABOVE    nor that of level 1 (ZONE-F3, ZONE-F4)         violation

@@ -19,7 +19,7 @@
  * Abstracted: the search for a free bit is one step (in the code it may have to
  * look again, as bits move); sequential consistency (all are locked).
  *
- * Switches, each removing one rule, and what must come of it:
+ * Switches, each removing one rule, with the required verdict:
  *   BITS_FIRST     one claim sets its bit, then adds to used     violation
  *   TICKET_FIRST   a release subtracts, then clears its bit      violation
  *   BLIND_RUN      a run takes its tickets before it looks       violation
