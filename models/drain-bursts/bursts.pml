@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * drain-bursts: drainers that are themselves in bursts (docs/design.md,
- * section 4.1; src/cache/cache.c: drop_bursts).
+ * section 4.1; src/percpu/list.c: wi_percpu_drop_bursts).
  *
  * Property.  No drain has a deadline here.  Two threads, each in a burst on a
  * quiet CPU, find nothing, and both drain: both drains end, else invalid end

@@ -27,7 +27,7 @@
 
 #define WI_POOL_LISTS 5
 
-struct wi_known; /* known.c */
+struct wi_known; /* pool_known.c */
 
 struct wi_pool {
 	struct wi_cache cache;
@@ -41,7 +41,7 @@ struct wi_pool {
 	uint8_t zone_order[WI_NODES_MAX];     /* the largest that it serves */
 	uint64_t nr_runs[WEIR_ORDER_MAX + 1]; /* in all zones, if all is free */
 	int node[WI_NODES_MAX]; /* the kernel's number; WEIR_NODE_ANY */
-	uint8_t *checks;	/* a byte a page (checked.c); NULL */
+	uint8_t *checks;	/* a byte a page (pool_checked.c); NULL */
 	char name[32];
 	struct weir_pool *handle;
 	struct wi_known *known; /* NULL: there were too many */
@@ -92,7 +92,35 @@ static inline uint64_t wi_pool_nr_pages(const struct wi_pool *pool)
 	return pool->bytes >> pool->page_shift;
 }
 
-/* Maps meta and, in a checked pool, checks (meta.c). */
+static inline uint64_t wi_pool_zone_pages(const struct wi_pool *pool,
+					  unsigned zone)
+{
+	uint64_t first = zone * pool->zone_pages;
+
+	return wi_min_u64(pool->zone_pages, wi_pool_nr_pages(pool) - first);
+}
+
+/* Copies the caller's options over the defaults, and refuses what makes no
+ * sense (pool_opts.c). */
+int wi_pool_read_opts(struct weir_pool_opts *o,
+		      const struct weir_pool_opts *given);
+
+/* The memory of the pages (pool_memory.c): maps it, or takes the caller's. */
+int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o);
+
+/*
+ * Binds zones to their nodes. A node that the caller named must be had; a
+ * kernel without nodes has node 0 only. Otherwise a refusal is no error (many
+ * containers forbid the call): memory then comes from the node of the CPU that
+ * touches it first, which is as a rule the right one.
+ */
+int wi_pool_bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o);
+
+/* Locks or backs all memory that an operation may touch, if the options or a
+ * limit ask for it. */
+int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o);
+
+/* Maps meta and, in a checked pool, checks (pool_meta.c). */
 int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);
 
 /* All bytes of addresses that the pool takes, as far as they are known. */
@@ -102,23 +130,23 @@ uint64_t wi_pool_whole_bytes(const struct wi_pool *pool);
 void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,
 			   const char *what);
 
-/* The back end of the pool's cache: its zones (alloc.c). */
+/* The back end of the pool's cache: its zones (pool_zones.c). */
 extern const struct wi_backend wi_pool_backend;
 
 /* The fatal line of a free. */
 _Noreturn void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 			   unsigned order, const char *why);
 
-/* In a checked pool (checked.c): a run is handed out, comes back; the pool is
- * about to go. */
+/* In a checked pool (pool_checked.c): a run is handed out, comes back; the pool
+ * is about to go. */
 void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order);
 void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
 		      unsigned order);
 void wi_pool_check_all(const struct wi_pool *pool);
 
-/* From here on, and no longer, the next two know the pool (known.c). The last
- * one waits until nobody holds it. */
+/* From here on, and no longer, the next two know the pool (pool_known.c). The
+ * last one waits until nobody holds it. */
 void wi_pool_make_known(struct wi_pool *pool);
 void wi_pool_forget(struct wi_pool *pool);
 
@@ -131,7 +159,7 @@ void wi_pool_let_go(const struct wi_pool *pool);
 void wi_pool_say_whose(const void *page, char *to, size_t len);
 
 /* weir_last_error() has words for an allocation that found nothing. Signal-safe
- * and cheap (shortage.c). */
+ * and cheap (pool_shortage.c). */
 void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
 			     size_t n, unsigned flags,
 			     const struct wi_shortage *shortage);

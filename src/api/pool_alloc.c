@@ -11,9 +11,6 @@
 /* Tokens moved at once through the stack. */
 #define CHUNK WI_CHUNK
 
-/* For errors that are seen late. */
-#define HINT "; WEIR_CHECKED=1 in the environment shows it when it happens"
-
 /* --- caller errors ----------------------------------------------------- */
 
 WI_COLD void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
@@ -52,131 +49,6 @@ static const char *refusal(const struct wi_pool *pool, uint64_t offset,
 		return "not the first page of a run of that order";
 	return NULL;
 }
-
-/* --- the back end: zones ----------------------------------------------- */
-
-/* Pages of a zone into offsets in the pool, and back, two at a time. */
-static void pages_to_offsets(const struct wi_pool *pool, unsigned zone,
-			     uint64_t *tokens, size_t n)
-{
-	const uint64_t first = zone * pool->zone_pages;
-	const unsigned shift = pool->page_shift;
-	size_t i;
-
-	for (i = 0; i + 2 <= n; i += 2) {
-		weir_pair *pair = (weir_pair *)(tokens + i);
-
-		*pair = (*pair + first) << shift;
-	}
-	if (i < n)
-		tokens[i] = (tokens[i] + first) << shift;
-}
-
-static void offsets_to_pages(const struct wi_pool *pool, unsigned zone,
-			     const uint64_t *tokens, size_t n, uint64_t *pages)
-{
-	const uint64_t first = zone * pool->zone_pages;
-	const unsigned shift = pool->page_shift;
-	size_t i;
-
-	for (i = 0; i + 2 <= n; i += 2)
-		*(weir_pair *)(pages + i) =
-			(*(const weir_pair *)(tokens + i) >> shift) - first;
-	if (i < n)
-		pages[i] = (tokens[i] >> shift) - first;
-}
-
-/*
- * Counts pages that left the zones, after they did, and those that come back,
- * before they do: so at no moment more than are outside. Relaxed, all: counts,
- * one addition a batch, which is a full instruction anyway.
- */
-static void count_left(const struct wi_pool *pool, uint64_t nr_pages)
-{
-	struct wi_totals *total = pool->cache.drain.total;
-	uint64_t now = wi_add_relaxed(&total->outside, nr_pages) + nr_pages;
-	uint64_t peak = wi_load_relaxed(&total->peak);
-
-	while (now > peak && !wi_cas_relaxed(&total->peak, &peak, now))
-		;
-}
-
-static void count_back(const struct wi_pool *pool, uint64_t nr_pages)
-{
-	/* Relaxed: see count_left(). */
-	wi_add_relaxed(&pool->cache.drain.total->outside, -nr_pages);
-}
-
-/* A chunk at a time, while it is in the first cache. */
-static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
-			  uint64_t *tokens, size_t n, uint32_t *cursor)
-{
-	const struct wi_pool *pool = ctx;
-	const unsigned order = wi_pool_order_of_kind(kind);
-	size_t got = 0, chunk, more;
-
-	if (order > pool->zone_order[zone])
-		return 0; /* none that is aligned in the pool */
-	do {
-		chunk = wi_min_u64(n - got, CHUNK);
-		more = wi_zone_claim(pool->zone[zone], order, chunk,
-				     tokens + got, cursor);
-		pages_to_offsets(pool, zone, tokens + got, more);
-		got += more;
-	} while (more == chunk && got < n);
-	if (got > 0)
-		count_left(pool, (uint64_t)got << order);
-	return got;
-}
-
-static void backend_put(void *ctx, unsigned zone, unsigned kind,
-			const uint64_t *tokens, size_t n)
-{
-	const struct wi_pool *pool = ctx;
-	const unsigned order = wi_pool_order_of_kind(kind);
-	uint64_t pages[CHUNK];
-
-	count_back(pool, (uint64_t)n << order);
-	while (n > 0) {
-		size_t chunk = wi_min_u64(n, CHUNK), bad;
-		enum wi_zone_error error;
-
-		offsets_to_pages(pool, zone, tokens, chunk, pages);
-		error = wi_zone_release(pool->zone[zone], order, pages, chunk,
-					&bad);
-		if (error == WI_ZONE_DOUBLE_FREE)
-			wi_pool_die(
-				pool, tokens[bad], order,
-				"it is free already, or was freed twice" HINT);
-		if (error != WI_ZONE_OK)
-			wi_pool_die(pool, tokens[bad], order,
-				    "it was allocated with another order" HINT);
-		tokens += chunk;
-		n -= chunk;
-	}
-}
-
-static uint64_t backend_generation(void *ctx)
-{
-	const struct wi_pool *pool = ctx;
-	uint64_t sum = 0;
-
-	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
-		sum += wi_zone_generation(pool->zone[zone]);
-	return sum;
-}
-
-static unsigned backend_zone_of(void *ctx, uint64_t token)
-{
-	return wi_pool_zone_of(ctx, token);
-}
-
-const struct wi_backend wi_pool_backend = {
-	.get = backend_get,
-	.put = backend_put,
-	.generation = backend_generation,
-	.zone_of = backend_zone_of,
-};
 
 /* --- allocation -------------------------------------------------------- */
 
@@ -242,7 +114,8 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 			&pool->cache.drain.total->failures[WI_FAIL_EMPTY], 1);
 		WI_TRACE(exhausted, &pool->cache.drain, WI_FAIL_EMPTY, kind, n,
 			 0);
-		wi_cache_tick(&pool->cache); /* an operation like any other */
+		wi_percpu_tick_all(
+			&pool->cache.drain); /* an operation like any other */
 		wi_pool_report_shortage(pool, order, n, flags, &shortage);
 		*error = ENOMEM;
 		return 0;
@@ -441,13 +314,14 @@ void weir_burst_begin(struct weir_pool *pool, struct weir_burst *burst)
 {
 	struct wi_pool *impl = wi_pool_of(pool);
 
-	burst->area = impl == NULL ? NULL : wi_cache_burst_begin(&impl->cache);
+	burst->area =
+		impl == NULL ? NULL : wi_percpu_burst_begin(&impl->cache.drain);
 }
 
 void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst)
 {
 	if (wi_pool_of(pool) != NULL)
-		wi_cache_burst_end(burst->area);
+		wi_percpu_burst_end(burst->area);
 }
 
 void weir_tick(struct weir_pool *pool)
@@ -455,5 +329,5 @@ void weir_tick(struct weir_pool *pool)
 	struct wi_pool *impl = wi_pool_of(pool);
 
 	if (impl != NULL)
-		wi_cache_tick(&impl->cache);
+		wi_percpu_tick_all(&impl->cache.drain);
 }

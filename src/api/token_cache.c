@@ -153,7 +153,7 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	if (err != 0)
 		return err;
 	if (impl->machine.settled)
-		impl->handle->lists = wi_cache_lists(&impl->cache, 0);
+		impl->handle->lists = wi_percpu_lists(&impl->cache.drain, 0);
 	impl->handle->nr_lists = o->nr_lists;
 	impl->handle->impl = impl;
 	return 0;
@@ -429,18 +429,19 @@ int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
 void weir_cache_tick(struct weir_cache *cache)
 {
 	if (cache->impl != NULL)
-		wi_cache_tick(&cache->impl->cache);
+		wi_percpu_tick_all(&cache->impl->cache.drain);
 }
 
 void weir_cache_burst_begin(struct weir_cache *cache, struct weir_burst *burst)
 {
-	burst->area = cache->impl == NULL
-			      ? NULL
-			      : wi_cache_burst_begin(&cache->impl->cache);
+	burst->area =
+		cache->impl == NULL
+			? NULL
+			: wi_percpu_burst_begin(&cache->impl->cache.drain);
 }
 
 void weir_cache_burst_end(struct weir_cache *cache, struct weir_burst *burst)
 {
 	if (cache->impl != NULL)
-		wi_cache_burst_end(burst->area);
+		wi_percpu_burst_end(burst->area);
 }

@@ -33,7 +33,7 @@
 #ifndef WI_CACHE_CACHE_H
 #define WI_CACHE_CACHE_H
 
-#include "percpu/drain.h"
+#include "percpu/list.h"
 
 #define WI_BATCH_MAX 64 /* the first of several refills */
 #define WI_REFILL_MAX 256
@@ -66,7 +66,6 @@ struct wi_cache {
 	struct wi_drain drain; /* its constants are the cache's too */
 	struct wi_backend backend;
 	uint16_t batch[WEIR_NR_LISTS];
-	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
 	uint64_t wait_ns;
 
 	uint64_t tickets;
@@ -105,12 +104,6 @@ static inline size_t wi_cache_areas_bytes(unsigned nr_cpus, unsigned nr_zones)
 	return (size_t)nr_cpus * nr_zones * WEIR_AREA_BYTES;
 }
 
-/* What the sequences need of a zone's areas; nr_cpus 0 in locked mode. */
-struct weir_lists wi_cache_lists(const struct wi_cache *cache, unsigned zone);
-
-/* The zone of the CPU this thread is on. */
-unsigned wi_cache_zone_here(const struct wi_cache *cache);
-
 /* Why a get fell short. */
 struct wi_shortage {
 	enum wi_failure why;
@@ -136,12 +129,6 @@ size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 /* Gives tokens of one zone back. Never fails, never waits, keeps errno. */
 void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 		  const uint64_t *tokens, size_t n);
-
-/* Leaves evidence that this CPU is between operations. */
-void wi_cache_tick(struct wi_cache *cache);
-/* The area marked, or NULL. */
-void *wi_cache_burst_begin(struct wi_cache *cache);
-void wi_cache_burst_end(void *area);
 
 /* The deadline of the request is set by the caller. 0, -EAGAIN (pending),
  * -ETIMEDOUT or -EDEADLK (the mutex). *taken_over: the result is

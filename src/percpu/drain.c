@@ -9,6 +9,7 @@
 
 #include "base/trace.h"
 #include "os/rseq.h"
+#include "percpu/list.h"
 
 /* How long progress is watched for before a membarrier: half of what one costs
  * that finds the CPU busy, so that an owner that is in its slow path or misses
@@ -538,23 +539,13 @@ static void membarrier_chosen(struct run *run)
 	}
 }
 
-/* Evidence for the CPU that the drainer is on. Not in locked mode: the holder
- * of the area may be preempted, so what runs on its CPU is no evidence. Not
- * inlined: one copy of the sequence, which tests can step through. */
-static __attribute__((noinline)) void tick(const struct run *run)
+/* Evidence for the CPU that the drainer is on. */
+static void tick(const struct run *run)
 {
-	const struct wi_drain *drain = run->drain;
 	const unsigned first = run->request->first_zone;
-	const unsigned nr = drain->locked ? 0 : run->request->nr_zones;
 
-	for (unsigned zone = first; zone < first + nr; zone++) {
-		const struct weir_lists lists = {
-			(char *)wi_drain_area(drain, zone, 0),
-			drain->nr_cpus,
-		};
-
-		weir_seq_tick(&lists);
-	}
+	for (unsigned i = 0; i < run->request->nr_zones; i++)
+		wi_percpu_tick(run->drain, first + i);
 }
 
 /* One look at each chosen unit; how many are still without evidence. */

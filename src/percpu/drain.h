@@ -22,7 +22,7 @@
  *   active names the null set; from that it may be exchanged for the spare at
  *   any time, since no operation commits to it.
  *
- * Invariants (beside those of pcplist.h)
+ * Invariants (beside those of area.h)
  *   I1  Everything in struct wi_drain but the areas is the mutex holder's;
  *       words that others read for statistics are stored relaxed. Areas,
  *       units and totals hold no addresses: other processes may read them.
@@ -142,6 +142,7 @@ struct wi_drain {
 	struct wi_unit *units;
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;
+	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
 	uint16_t limits[WEIR_NR_LISTS];
 	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
 	wi_drain_sink sink;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Evidence from an area's words: see grace.h. */
+/* Evidence from an area's words: see evidence.h. */
 #include "percpu/evidence.h"
 
 #include "os/os.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The slow side of a CPU's lists: see pcplist.h. */
+/* The slow side of a CPU's lists: see area.h. */
 #include "percpu/area.h"
 
 /* The header of an empty list. */

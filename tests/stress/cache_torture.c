@@ -265,7 +265,7 @@ static void tick(void)
 	if (variant->zones == 1)
 		weir_cache_tick(public);
 	else
-		wi_cache_tick(&internal);
+		wi_percpu_tick_all(&internal.drain);
 }
 
 static void burst_begin(struct weir_burst *burst)
@@ -273,7 +273,7 @@ static void burst_begin(struct weir_burst *burst)
 	if (variant->zones == 1)
 		weir_cache_burst_begin(public, burst);
 	else
-		burst->area = wi_cache_burst_begin(&internal);
+		burst->area = wi_percpu_burst_begin(&internal.drain);
 }
 
 static void burst_end(struct weir_burst *burst)
@@ -281,7 +281,7 @@ static void burst_end(struct weir_burst *burst)
 	if (variant->zones == 1)
 		weir_cache_burst_end(public, burst);
 	else
-		wi_cache_burst_end(burst->area);
+		wi_percpu_burst_end(burst->area);
 }
 
 /* --- threads ----------------------------------------------------------- */

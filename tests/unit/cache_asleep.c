@@ -119,7 +119,7 @@ static void put_one(void *unused)
 
 	(void)unused;
 	wi_cache_put(&cache, 0, 0, &token, 1);
-	wi_cache_tick(&cache);
+	wi_percpu_tick_all(&cache.drain);
 }
 
 static void get_without_waiting(void *unused)

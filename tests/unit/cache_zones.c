@@ -184,7 +184,7 @@ static void becomes_quiet(unsigned kind)
 static void tick_zone(void *zone)
 {
 	const struct weir_lists lists =
-		wi_cache_lists(&cache, *(unsigned *)zone);
+		wi_percpu_lists(&cache.drain, *(unsigned *)zone);
 
 	weir_seq_tick(&lists);
 }
@@ -224,15 +224,15 @@ static void begin_often(void *unused)
 	(void)unused;
 	tell(&started);
 	while (!happened(&over, 1)) {
-		struct wi_area *area = wi_cache_burst_begin(&cache);
+		struct wi_area *area = wi_percpu_burst_begin(&cache.drain);
 		unsigned at;
 
 		if (area == NULL)
 			continue;
 		at = area->cpu;
-		CHECK(area ==
-		      wi_drain_area(&cache.drain, cache.zone_of_cpu[at], at));
-		wi_cache_burst_end(area);
+		CHECK(area == wi_drain_area(&cache.drain,
+					    cache.drain.zone_of_cpu[at], at));
+		wi_percpu_burst_end(area);
 	}
 }
 

@@ -35,7 +35,7 @@ static void read_limits(const struct size_question *q, const struct wi_pool *p,
 		if (!wi_cpuset_test(&q->orders, wi_pool_order_of_kind(list)))
 			continue;
 		/* A full list is taken out by halves, the older one in parts
-		 * of WI_CHUNK (flush() in cache.c). */
+		 * of WI_CHUNK (wi_cache_flush() in refill.c). */
 		half += wi_min_u64(limit - half, WI_CHUNK);
 		hands = wi_max_u64(hands, half);
 		keeps->set += limit * weight;

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of a new pool: defaults, and what makes no sense. */
+#include "api/pool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/sized.h"
+#include "os/report.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define DEFAULT_PAGE 4096
+#define DEFAULT_BATCH 64
+#define DEFAULT_WAIT_NS 10000000
+
+#define ALL_POOL_FLAGS                                                         \
+	(WEIR_POOL_CHECKED | WEIR_POOL_PREFAULT | WEIR_POOL_LOCK |             \
+	 WEIR_POOL_NO_RSEQ | WEIR_POOL_HIDDEN)
+
+#define REFUSE(...) return (wi_report(__VA_ARGS__), -EINVAL)
+
+static int check_backing(const struct weir_pool_opts *o)
+{
+	const uint64_t kernel_page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if ((unsigned)o->backing > WEIR_BACKING_REGION)
+		REFUSE("backing: %d is none of WEIR_BACKING_...",
+		       (int)o->backing);
+	if (o->backing == WEIR_BACKING_REGION) {
+		if (o->region == NULL)
+			REFUSE("region: NULL, but backing is "
+			       "WEIR_BACKING_REGION");
+		if ((uintptr_t)o->region %
+		    wi_max_u64(o->page_size, kernel_page))
+			REFUSE("region: %p is not aligned to page_size "
+			       "%" PRIu64 " and to the kernel's page",
+			       o->region, o->page_size);
+		if ((uintptr_t)o->region > UINTPTR_MAX - o->capacity)
+			REFUSE("region: %p and capacity reach past the address "
+			       "space",
+			       o->region);
+	} else if (o->region != NULL) {
+		REFUSE("region: set, but backing is not WEIR_BACKING_REGION");
+	}
+	if (o->backing == WEIR_BACKING_MEMFD) {
+		struct stat st;
+
+		if (fstat(o->fd, &st) != 0)
+			REFUSE("fd: %d is not an open file", o->fd);
+		if (o->fd_offset % kernel_page)
+			REFUSE("fd_offset: %" PRIu64 " is not a multiple of "
+			       "the kernel's page",
+			       o->fd_offset);
+		if (o->fd_offset > (uint64_t)st.st_size ||
+		    (uint64_t)st.st_size - o->fd_offset < o->capacity)
+			REFUSE("fd: the file has %" PRId64 " bytes, fd_offset "
+			       "and capacity need more",
+			       (int64_t)st.st_size);
+	} else if (o->fd_offset != 0) {
+		REFUSE("fd_offset: set, but backing is not "
+		       "WEIR_BACKING_MEMFD");
+	}
+	return 0;
+}
+
+int wi_pool_read_opts(struct weir_pool_opts *o,
+		      const struct weir_pool_opts *given)
+{
+	*o = (struct weir_pool_opts)WEIR_POOL_OPTS_INIT;
+	if (given == NULL)
+		REFUSE("opts: NULL; a pool needs a capacity");
+	if (wi_sized_in(WI_SIZED_POOL_OPTS, o, given) != 0)
+		return -EINVAL;
+	if (o->page_size == 0)
+		o->page_size = DEFAULT_PAGE;
+	if (o->batch == 0)
+		o->batch = DEFAULT_BATCH;
+	if (o->wait_ns == 0)
+		o->wait_ns = DEFAULT_WAIT_NS;
+	if (o->name == NULL)
+		o->name = "pool";
+
+	if (!wi_is_pow2(o->page_size) || o->page_size < 256 ||
+	    o->page_size > GIB)
+		REFUSE("page_size: %" PRIu64 " is not a power of two from 256 "
+		       "to 2^30",
+		       o->page_size);
+	if (o->capacity == 0)
+		REFUSE("capacity: 0; it is the pool's size in bytes");
+	if (o->capacity % o->page_size)
+		REFUSE("capacity: %" PRIu64 " is not a multiple of page_size "
+		       "%" PRIu64,
+		       o->capacity, o->page_size);
+	if (o->capacity > UINT64_C(1) << 46)
+		REFUSE("capacity: %" PRIu64 " is more than 2^46 bytes",
+		       o->capacity);
+	if (o->flags & ~ALL_POOL_FLAGS)
+		REFUSE("flags: 0x%x has unknown bits", o->flags);
+	if (o->list_limit < -1 || o->list_limit > WEIR_LIST_MAX)
+		REFUSE("list_limit: %d is not -1 or from 0 to %d",
+		       o->list_limit, WEIR_LIST_MAX);
+	if (o->batch > WI_BATCH_MAX)
+		REFUSE("batch: %u is more than %d", o->batch, WI_BATCH_MAX);
+	if (strlen(o->name) >= sizeof(((struct wi_pool *)0)->name))
+		REFUSE("name: longer than 31 bytes");
+	if (wi_os_env_is_set("WEIR_CHECKED"))
+		o->flags |= WEIR_POOL_CHECKED;
+	return check_backing(o);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* Batches between this CPU's lists and the back end. */
+#include "base/trace.h"
+#include "cache/internal.h"
+
+/* Of refills or flushes in a row, after how many they grow no more. */
+#define IN_A_ROW_MAX 2
+
+void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
+			const uint64_t *tokens, size_t n)
+{
+	if (n > 0)
+		cache->backend.put(cache->backend.ctx, zone, kind, tokens, n);
+}
+
+/*
+ * Refills that follow each other take more each time, and flushes leave less,
+ * so that a CPU that only allocates or only frees is seldom in a zone. A drain
+ * in between begins anew: what was taken from a list was not used up. Says how
+ * many of these (which: 1 refills, -1 flushes) came right before this one.
+ */
+static unsigned count_in_a_row(struct wi_area *area, unsigned list, int which)
+{
+	uint32_t *in_a_row = &area->counters.in_a_row[list];
+	/* Relaxed, all three: hints, whoever writes them. */
+	uint32_t number = (uint32_t)(wi_load_relaxed(&area->active) >> 32) << 8;
+	uint32_t old = wi_load_relaxed(in_a_row);
+	int before = (int8_t)old * which;
+
+	if (before < 0 || ((old ^ number) & ~UINT32_C(0xff)) != 0)
+		before = 0;
+	if (before < IN_A_ROW_MAX)
+		wi_store_relaxed(in_a_row,
+				 number | (uint8_t)((before + 1) * which));
+	return (unsigned)before;
+}
+
+/*
+ * A full list gives back what it has but the newest part: the half, or less
+ * when flushes follow each other. All is popped, newest first, and the newest
+ * part pushed again. (No slot below top is overwritten in place, pcplist I4.)
+ */
+void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
+{
+	uint64_t newer[WEIR_LIST_MAX / 2 + 1], older[WI_CHUNK];
+	struct wi_area *area = wi_percpu_area_here(&cache->drain, zone);
+	const size_t limit = cache->drain.limits[list];
+	const size_t keep = limit / 2 >> count_in_a_row(area, list, -1);
+	size_t kept = wi_percpu_pop(&cache->drain, zone, list, newer, keep);
+	size_t given = 0;
+	size_t left = limit - keep;
+
+	while (left > 0) {
+		size_t n = wi_percpu_pop(&cache->drain, zone, list, older,
+					 wi_min_u64(left, WI_CHUNK));
+
+		if (n == 0)
+			break;
+		wi_cache_give_back(cache, zone, list, older, n);
+		given += n;
+		left -= n;
+	}
+	left = wi_percpu_push(&cache->drain, zone, list, newer, kept);
+	wi_cache_give_back(cache, zone, list, newer + left, kept - left);
+	given += kept - left;
+	wi_add_relaxed(&area->counters.flushes, 1); /* a count */
+	WI_TRACE(flush, &cache->drain, zone, area->cpu, list, given);
+}
+
+/* How many a refill takes, of which it hands out n at once. */
+static size_t refill_size(struct wi_cache *cache, struct wi_area *area,
+			  unsigned list)
+{
+	const size_t most = (cache->drain.limits[list] + 1) / 2;
+	size_t batch = cache->batch[list];
+
+	batch <<= count_in_a_row(area, list, 1);
+	batch = wi_min_u64(batch, wi_min_u64(most, WI_REFILL_MAX));
+	return wi_max_u64(batch, cache->batch[list]);
+}
+
+/* Few, as a rule: no call, and as wide as they will be read. */
+static void copy(uint64_t *to, const uint64_t *from, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i + 2 <= n; i += 2)
+		__builtin_memcpy(to + i, from + i, sizeof(weir_pair));
+	if (i < n)
+		to[i] = from[i];
+}
+
+/*
+ * Tokens into this CPU's list so that gets of n at once, as this one, find them
+ * in their order: by n, the last ones first. What does not fit goes back.
+ * Returns how many did.
+ */
+static size_t stock(struct wi_cache *cache, unsigned zone,
+		    const struct wi_get *get, const uint64_t *tokens, size_t nr)
+{
+	uint64_t turned[WI_REFILL_MAX];
+	/* It is 1 at least, which clang's analyzer does not know. */
+	const size_t n = wi_max_u64(get->n, 1);
+	size_t at = 0, pushed;
+
+	for (; n == 1 && nr - at >= 2; at += 2) {
+		const weir_pair pair = { tokens[nr - at - 1],
+					 tokens[nr - at - 2] };
+
+		__builtin_memcpy(turned + at, &pair, sizeof(pair));
+	}
+	for (size_t end = nr - at, some; end > 0; end -= some) {
+		some = wi_min_u64(end, n);
+		copy(turned + at, tokens + end - some, some);
+		at += some;
+	}
+	pushed = wi_percpu_push(&cache->drain, zone, get->kind, turned, nr);
+	wi_cache_give_back(cache, zone, get->kind, turned + pushed,
+			   nr - pushed);
+	return pushed;
+}
+
+/*
+ * Up to n tokens from the back end, and a batch more for this CPU's list if
+ * that asks for one. When the back end is short of tokens the list gets none:
+ * others would have to drain them.
+ */
+static size_t refill(struct wi_cache *cache, unsigned zone,
+		     const struct wi_get *get, size_t got)
+{
+	uint64_t tokens[WI_REFILL_MAX];
+	const size_t n = get->n - got;
+	size_t batch = wi_percpu_has_list(&cache->drain, zone, get->kind)
+			       ? cache->batch[get->kind]
+			       : 1;
+	struct wi_area *area = wi_percpu_area_here(&cache->drain, zone);
+	struct wi_area_counters *counters = &area->counters;
+	size_t have, taken, pushed = 0;
+
+	if (n >= batch) {
+		wi_add_relaxed(&counters->direct, 1); /* a count */
+		have = cache->backend.get(cache->backend.ctx, zone, get->kind,
+					  get->tokens + got, n,
+					  &counters->cursor);
+		WI_TRACE(direct, &cache->drain, zone, area->cpu, get->kind, n,
+			 have);
+		return have;
+	}
+	batch = refill_size(cache, area, get->kind);
+	have = cache->backend.get(cache->backend.ctx, zone, get->kind, tokens,
+				  batch, &counters->cursor);
+	taken = wi_min_u64(have, n);
+	copy(get->tokens + got, tokens, taken);
+	if (have == batch) {
+		pushed = stock(cache, zone, get, tokens + taken, have - taken);
+	} else {
+		wi_cache_give_back(cache, zone, get->kind, tokens + taken,
+				   have - taken);
+		/* Relaxed: a hint. */
+		wi_store_relaxed(&counters->in_a_row[get->kind], 0);
+	}
+	wi_add_relaxed(&counters->refills, 1); /* a count */
+	WI_TRACE(refill, &cache->drain, zone, area->cpu, get->kind, have,
+		 pushed);
+	return taken;
+}
+
+/* What this CPU's list and the zone's back end have. */
+static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
+			    const struct wi_get *get, size_t got)
+{
+	if (get->kind < cache->drain.nr_lists)
+		got += wi_percpu_pop(&cache->drain, zone, get->kind,
+				     get->tokens + got, get->n - got);
+	if (got < get->n)
+		wi_percpu_tick(&cache->drain, zone);
+	while (got < get->n) {
+		size_t n = refill(cache, zone, get, got);
+
+		if (n == 0)
+			break;
+		got += n;
+	}
+	return got;
+}
+
+/* The zones, the local one first: `here` is read once a call, as its thread may
+ * be moved to another node meanwhile. */
+size_t wi_cache_get_from_zones(struct wi_cache *cache, const struct wi_get *get,
+			       unsigned here, size_t got)
+{
+	got = get_from_zone(cache, here, get, got);
+	if (cache->drain.nr_zones > 1)
+		wi_percpu_tick_others(&cache->drain, here);
+	if (get->flags & WI_GET_LOCAL)
+		return got;
+	for (unsigned i = 1; i < cache->drain.nr_zones && got < get->n; i++)
+		got = get_from_zone(cache, (here + i) % cache->drain.nr_zones,
+				    get, got);
+	return got;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an allocation does when neither this CPU's list nor the back end has
+ * anything: drains, and a line for those who wait while another drains.
+ */
+#include <errno.h>
+
+#include "base/trace.h"
+#include "cache/internal.h"
+#include "os/rseq.h"
+
+/* How often a get in need starts over after others took what it found. */
+#define ROUNDS_MAX 16
+
+/* May a token of whatever zone be handed to it? */
+static bool may_wait_in_line(const struct wi_need *need)
+{
+	return need->get != NULL &&
+	       need->get->kind < need->cache->drain.nr_lists &&
+	       (need->cache->drain.nr_zones == 1 ||
+		!(need->get->flags & WI_GET_LOCAL));
+}
+
+/* Waits in line for a token of a list; NULL when the line is full. */
+static struct wi_waiter *waiter_enter(struct wi_cache *cache, unsigned list)
+{
+	for (unsigned i = 0; i < WI_NR_WAITERS; i++) {
+		struct wi_waiter *waiter = &cache->waiters[list][i];
+		uint32_t expected = 0;
+
+		/* CACHE-A1 (partner CACHE-R3): the last one in this place is
+		 * gone. */
+		if (!wi_cas_acquire(&waiter->taken, &expected, 1))
+			continue;
+		/* Relaxed: only an order among waiters. */
+		wi_store_relaxed(&waiter->ticket,
+				 wi_add_relaxed(&cache->tickets, 1));
+		/* CACHE-R2 (partner CACHE-A2): the ticket before the wait. */
+		wi_store_release(&waiter->token, WEIR_NONE);
+		return waiter;
+	}
+	return NULL;
+}
+
+/* Leaves the line: the token that was handed over, or WEIR_AGAIN. */
+static uint64_t waiter_leave(struct wi_waiter *waiter)
+{
+	uint64_t token;
+
+	if (waiter == NULL)
+		return WEIR_AGAIN;
+	/* CACHE-A3 (partner CACHE-F1): what the token stands for. */
+	token = wi_xchg_acq_rel(&waiter->token, WEIR_AGAIN);
+	/* CACHE-R3 (partner CACHE-A1): the place is free when all is done. */
+	wi_store_release(&waiter->taken, 0);
+	return token == WEIR_NONE ? WEIR_AGAIN : token;
+}
+
+/* Hands a token to the waiter who came first; false if there is none. */
+static bool serve(struct wi_cache *cache, unsigned list, uint64_t token)
+{
+	for (;;) {
+		struct wi_waiter *first = NULL;
+		uint64_t ticket = UINT64_MAX;
+		uint64_t expected = WEIR_NONE;
+
+		for (unsigned i = 0; i < WI_NR_WAITERS; i++) {
+			struct wi_waiter *waiter = &cache->waiters[list][i];
+			uint64_t its;
+
+			/* CACHE-A2 (partner CACHE-R2). */
+			if (wi_load_acquire(&waiter->token) != WEIR_NONE)
+				continue;
+			its = wi_load_relaxed(&waiter->ticket); /* CACHE-A2 */
+			if (its < ticket) {
+				ticket = its;
+				first = waiter;
+			}
+		}
+		if (first == NULL)
+			return false;
+		/* CACHE-F1 (partner CACHE-A3): the page's content with it. */
+		if (wi_cas_full(&first->token, &expected, token))
+			return true;
+	}
+}
+
+/* The sink of drains: own need, then waiters in order, then the back end. */
+void wi_cache_sink(void *ctx, unsigned zone, unsigned list,
+		   const uint64_t *tokens, size_t n)
+{
+	struct wi_need *need = ctx;
+	const struct wi_get *get = need->get;
+	size_t i = 0;
+
+	if (get != NULL && get->kind == list)
+		while (i < n && need->got < get->n)
+			get->tokens[need->got++] = tokens[i++];
+	while (i < n && serve(need->cache, list, tokens[i]))
+		i++;
+	wi_cache_give_back(need->cache, zone, list, tokens + i, n - i);
+}
+
+static int outcome_error(const struct wi_drain_request *request,
+			 const struct wi_drain_outcome *outcome)
+{
+	const bool has_enough = request->want_pages != 0 &&
+				outcome->pages >= request->want_pages;
+
+	return outcome->nr_pending != 0 && !has_enough ? -EAGAIN : 0;
+}
+
+/* Waits for who drains now; a token may be handed over meanwhile. */
+static int wait_for_drain(struct wi_need *need,
+			  const struct wi_drain_request *request,
+			  uint64_t *asked)
+{
+	struct wi_drain *drain = &need->cache->drain;
+	struct wi_waiter *waiter = NULL;
+	uint64_t token;
+	int err;
+
+	*asked = wi_drain_ask(drain);
+	wi_percpu_drop_bursts(&need->cache->drain);
+	if (may_wait_in_line(need))
+		waiter = waiter_enter(need->cache, need->get->kind);
+	err = wi_drain_lock(drain, request->deadline_ns);
+	token = waiter_leave(waiter);
+	if (token < WEIR_AGAIN)
+		need->get->tokens[need->got++] = token;
+	return err;
+}
+
+/* A drain that serves the need first. To be called with cancellation put off: a
+ * cancelled thread would keep the mutex, or a place in the line. */
+static int drain_holding(struct wi_need *need, struct wi_drain_request *request,
+			 struct wi_drain_outcome *outcome, bool *taken_over)
+{
+	struct wi_drain *drain = &need->cache->drain;
+	uint64_t asked = UINT64_MAX; /* it did not wait for any */
+
+	wi_rseq_thread_init(); /* for drop_bursts() */
+	*taken_over = false;
+	request->ctx = need;
+	if (!wi_drain_trylock(drain)) {
+		int err = wait_for_drain(need, request, &asked);
+
+		if (err != 0)
+			return err;
+	}
+	if (need->get != NULL && wi_get_is_enough(need->get, need->got)) {
+		*outcome = (struct wi_drain_outcome){ 0 };
+	} else if (wi_drain_covered(drain, asked, request, outcome)) {
+		*taken_over = true;
+	} else {
+		wi_drain_run(drain, request, outcome);
+	}
+	wi_drain_unlock(drain);
+	return outcome_error(request, outcome);
+}
+
+static int drain_for(struct wi_need *need, struct wi_drain_request *request,
+		     struct wi_drain_outcome *outcome, bool *taken_over)
+{
+	int cancel = wi_os_cancel_put_off();
+	int err = drain_holding(need, request, outcome, taken_over);
+
+	wi_os_cancel_allow(cancel);
+	return err;
+}
+
+int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
+		   struct wi_drain_outcome *outcome, bool *taken_over)
+{
+	struct wi_need need = { .cache = cache };
+
+	return drain_for(&need, request, outcome, taken_over);
+}
+
+size_t wi_cache_fail(const struct wi_need *need, enum wi_failure why,
+		     int *error)
+{
+	struct wi_cache *cache = need->cache;
+
+	wi_add_relaxed(&cache->drain.total->failures[why], 1); /* a count */
+	WI_TRACE(exhausted, &cache->drain, why, need->get->kind, need->get->n,
+		 need->got);
+	if (need->get->shortage != NULL)
+		*need->get->shortage =
+			(struct wi_shortage){ why, need->pending };
+	*error = why == WI_FAIL_EMPTY ? ENOMEM : EAGAIN;
+	return need->got;
+}
+
+/* One drain in need: first of the local zone, for what is missing; then, as
+ * the last word, everything of every zone that may serve the need. */
+static int drain_in_need(struct wi_need *need, bool last_word,
+			 uint64_t deadline, struct wi_drain_outcome *outcome)
+{
+	struct wi_cache *cache = need->cache;
+	const bool all = last_word && !(need->get->flags & WI_GET_LOCAL);
+	struct wi_drain_request request = {
+		.first_zone = all ? 0 : need->here,
+		.nr_zones = all ? cache->drain.nr_zones : 1,
+		.deadline_ns = deadline,
+	};
+	bool taken_over;
+	int err;
+
+	if (!last_word && need->get->kind < cache->drain.nr_lists)
+		request.want_pages = (need->get->n - need->part) *
+				     cache->drain.weight[need->get->kind];
+	err = drain_for(need, &request, outcome, &taken_over);
+	need->pending = outcome->pending;
+	return err;
+}
+
+/*
+ * Gives back what a get of all or none has so far: of two that keep a part
+ * each, neither would find the rest, and both would say that there is none.
+ * Returns what this adds to the generation.
+ */
+static uint64_t give_part_back(struct wi_need *need)
+{
+	const struct wi_backend *backend = &need->cache->backend;
+	const uint64_t *tokens = need->get->tokens;
+	uint64_t nr_puts = 0;
+
+	need->part = need->got;
+	if (need->get->flags & WI_GET_SOME)
+		return 0;
+	for (size_t i = 0, n; i < need->got; i += n, nr_puts++) {
+		unsigned zone = 0;
+
+		n = wi_min_u64(need->got - i, WI_BATCH_MAX);
+		if (backend->zone_of != NULL) {
+			zone = backend->zone_of(backend->ctx, tokens[i]);
+			for (size_t j = 1; j < n; j++)
+				if (backend->zone_of(backend->ctx,
+						     tokens[i + j]) != zone)
+					n = j;
+		}
+		wi_cache_give_back(need->cache, zone, need->get->kind,
+				   tokens + i, n);
+	}
+	need->got = 0;
+	return nr_puts;
+}
+
+/*
+ * Nothing in this CPU's lists nor in the zones: what other CPUs keep is taken
+ * back. Each round: the zones again, a drain of the local zone for what is
+ * missing, then (everything) a full drain.
+ */
+size_t wi_cache_get_in_need(struct wi_need need, int *error)
+{
+	struct wi_cache *cache = need.cache;
+	const struct wi_get *get = need.get;
+	const uint64_t deadline = wi_after_ns(wi_os_now_ns(), cache->wait_ns);
+	struct wi_drain_outcome outcome = { 0 };
+
+	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+		uint64_t before = cache->backend.generation(cache->backend.ctx);
+		int err;
+
+		for (unsigned last_word = 0; last_word <= 1; last_word++) {
+			need.got = wi_cache_get_from_zones(cache, get,
+							   need.here, need.got);
+			if (wi_get_is_enough(get, need.got))
+				return need.got;
+			before += give_part_back(&need);
+			err = drain_in_need(&need, last_word, deadline,
+					    &outcome);
+			if (wi_get_is_enough(get, need.got))
+				return need.got;
+			if (err == -ETIMEDOUT || err == -EDEADLK)
+				return wi_cache_fail(&need, WI_FAIL_LOST,
+						     error);
+		}
+		need.got = wi_cache_get_from_zones(cache, get, need.here,
+						   need.got);
+		if (wi_get_is_enough(get, need.got))
+			return need.got;
+		before += give_part_back(&need);
+		if (outcome.nr_pending == 0 &&
+		    cache->backend.generation(cache->backend.ctx) == before)
+			return wi_cache_fail(&need, WI_FAIL_EMPTY, error);
+		if (wi_os_now_ns() >= deadline)
+			break;
+	}
+	return wi_cache_fail(
+		&need, outcome.nr_pending != 0 ? WI_FAIL_PENDING : WI_FAIL_LOST,
+		error);
+}
+
+/* Parked sets of this CPU, which has just been seen between operations. */
+static void collect(struct wi_cache *cache, unsigned zone, unsigned cpu)
+{
+	struct wi_need need = { .cache = cache };
+	int cancel = wi_os_cancel_put_off(); /* it would keep the mutex */
+
+	if (wi_drain_trylock(&cache->drain)) {
+		wi_drain_collect(&cache->drain, zone, cpu, &need);
+		wi_drain_unlock(&cache->drain);
+	}
+	wi_os_cancel_allow(cancel);
+}
+
+void wi_cache_collect_here(struct wi_cache *cache)
+{
+	const unsigned cpu = wi_percpu_cpu_here(&cache->drain);
+
+	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++)
+		if (wi_drain_is_pending(&cache->drain, zone, cpu))
+			collect(cache, zone, cpu);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on this CPU's lists: see list.h. */
+#include "percpu/list.h"
+
+#include "os/rseq.h"
+
+/* Sequences that are aborted this many times in a row leave for the back end:
+ * a debugger that steps through one never finishes it. */
+#define TRIES_MAX 64
+
+struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned zone)
+{
+	return (struct weir_lists){
+		(char *)wi_drain_area(drain, zone, 0),
+		drain->locked ? 0 : drain->nr_cpus,
+	};
+}
+
+unsigned wi_percpu_cpu_here(const struct wi_drain *drain)
+{
+	int cpu = wi_os_current_cpu();
+
+	return cpu >= 0 && (unsigned)cpu < drain->nr_cpus ? (unsigned)cpu : 0;
+}
+
+unsigned wi_percpu_zone_here(const struct wi_drain *drain)
+{
+	return drain->zone_of_cpu == NULL
+		       ? 0
+		       : drain->zone_of_cpu[wi_percpu_cpu_here(drain)];
+}
+
+static uint64_t seq_pop(const struct weir_lists *l, unsigned list)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_pop(l, k);
+	WEIR_LIST_SWITCH(list, CASE)
+#undef CASE
+	return WEIR_NONE;
+}
+
+static int seq_push(const struct weir_lists *l, unsigned list, uint64_t token)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_push(l, k, token);
+	WEIR_LIST_SWITCH(list, CASE)
+#undef CASE
+	return 0;
+}
+
+static unsigned seq_pop_bulk(const struct weir_lists *l, unsigned list,
+			     uint64_t *tokens, unsigned n)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_pop_bulk(l, k, tokens, n);
+	WEIR_LIST_SWITCH(list, CASE)
+#undef CASE
+	return 0;
+}
+
+static unsigned seq_push_bulk(const struct weir_lists *l, unsigned list,
+			      const uint64_t *tokens, unsigned n)
+{
+#define CASE(k)                                                                \
+	case k:                                                                \
+		return weir_seq_push_bulk(l, k, tokens, n);
+	WEIR_LIST_SWITCH(list, CASE)
+#undef CASE
+	return 0;
+}
+
+struct wi_area *wi_percpu_area_here(const struct wi_drain *drain, unsigned zone)
+{
+	return wi_drain_area(drain, zone, wi_percpu_cpu_here(drain));
+}
+
+static size_t pop_locked(struct wi_drain *drain, unsigned zone, unsigned list,
+			 uint64_t *tokens, size_t n)
+{
+	struct wi_area *area = wi_percpu_area_here(drain, zone);
+
+	if (!wi_pcplist_trylock(area, weir_thread_burst))
+		return 0;
+	n = wi_pcplist_pop_locked(area, list, tokens, n);
+	wi_pcplist_unlock(area);
+	return n;
+}
+
+static size_t push_locked(struct wi_drain *drain, unsigned zone, unsigned list,
+			  const uint64_t *tokens, size_t n)
+{
+	struct wi_area *area = wi_percpu_area_here(drain, zone);
+
+	if (!wi_pcplist_trylock(area, weir_thread_burst))
+		return 0;
+	n = wi_pcplist_push_locked(area, list, tokens, n);
+	wi_pcplist_unlock(area);
+	return n;
+}
+
+static void count_abort(struct wi_drain *drain, unsigned zone)
+{
+	/* Relaxed: a count. */
+	wi_add_relaxed(&wi_percpu_area_here(drain, zone)->counters.aborts, 1);
+}
+
+size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
+		     uint64_t *tokens, size_t n)
+{
+	const struct weir_lists lists = wi_percpu_lists(drain, zone);
+	size_t got = 0;
+
+	if (drain->locked)
+		return pop_locked(drain, zone, list, tokens, n);
+	for (unsigned tries = 0; got < n && tries < TRIES_MAX; tries++) {
+		uint64_t token;
+
+		if (n - got > 1)
+			got += seq_pop_bulk(&lists, list, tokens + got,
+					    (unsigned)(n - got));
+		if (got == n)
+			break;
+		token = seq_pop(&lists, list);
+		if (token == WEIR_NONE)
+			break;
+		if (token == WEIR_AGAIN)
+			count_abort(drain, zone);
+		else
+			tokens[got++] = token;
+	}
+	return got;
+}
+
+size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
+		      const uint64_t *tokens, size_t n)
+{
+	const struct weir_lists lists = wi_percpu_lists(drain, zone);
+	size_t done = 0;
+
+	if (drain->locked)
+		return push_locked(drain, zone, list, tokens, n);
+	for (unsigned tries = 0; done < n && tries < TRIES_MAX; tries++) {
+		int pushed;
+
+		if (n - done > 1)
+			done += seq_push_bulk(&lists, list, tokens + done,
+					      (unsigned)(n - done));
+		if (done == n)
+			break;
+		pushed = seq_push(&lists, list, tokens[done]);
+		if (pushed == 0)
+			break;
+		if (pushed < 0)
+			count_abort(drain, zone);
+		else
+			done++;
+	}
+	return done;
+}
+
+void wi_percpu_wake_here(struct wi_drain *drain)
+{
+	const unsigned cpu = wi_percpu_cpu_here(drain);
+	int cancel;
+
+	if (wi_likely(wi_drain_has_woken(drain, cpu)))
+		return;
+	cancel = wi_os_cancel_put_off(); /* it would keep the mutex */
+	if (wi_drain_trylock(drain)) {
+		wi_drain_wake(drain, cpu);
+		wi_drain_unlock(drain);
+	}
+	wi_os_cancel_allow(cancel);
+}
+
+bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
+			unsigned list)
+{
+	/* Relaxed: a hint. */
+	return list < drain->nr_lists &&
+	       wi_active_set(wi_load_relaxed(
+		       &wi_percpu_area_here(drain, zone)->active)) !=
+		       WI_SET_NULL;
+}
+
+/* Not inlined: the library's one copy of the sequence, which tests can step
+ * through. In locked mode, in which the lists have no CPUs, it leaves at once:
+ * the holder's mark is all the evidence there is. */
+__attribute__((noinline)) void wi_percpu_tick(const struct wi_drain *drain,
+					      unsigned zone)
+{
+	const struct weir_lists lists = wi_percpu_lists(drain, zone);
+
+	weir_seq_tick(&lists);
+}
+
+void wi_percpu_tick_others(const struct wi_drain *drain, unsigned zone)
+{
+	for (unsigned i = 0; i < drain->nr_zones; i++) {
+		struct wi_area *area = wi_percpu_area_here(drain, i);
+		/* Relaxed, both: a hint; the tick itself is a sequence. */
+		uint64_t active = wi_load_relaxed(&area->active);
+
+		if (i != zone && wi_load_relaxed(&area->seen) != active)
+			wi_percpu_tick(drain, i);
+	}
+}
+
+void wi_percpu_tick_all(const struct wi_drain *drain)
+{
+	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
+		wi_percpu_tick(drain, zone);
+}
+
+void *wi_percpu_burst_begin(struct wi_drain *drain)
+{
+	const unsigned zone = wi_percpu_zone_here(drain);
+	const struct weir_lists lists = wi_percpu_lists(drain, zone);
+	struct wi_area *area;
+
+	wi_rseq_thread_init();
+	area = (struct wi_area *)(void *)weir_seq_burst(&lists);
+	/* Moved to another node meanwhile: wi_percpu_drop_bursts()
+	 * would not find it. */
+	if (area != NULL && drain->zone_of_cpu != NULL &&
+	    drain->zone_of_cpu[area->cpu] != zone) {
+		wi_percpu_burst_end(area);
+		return NULL;
+	}
+	return area;
+}
+
+void wi_percpu_burst_end(void *area)
+{
+	uint64_t mark = weir_thread_burst;
+
+	/* CACHE-R1 (partner GRACE-A2): what was done in the burst is seen by
+	 * who sees it ended. A mark another thread replaced stays. */
+	if (area != NULL)
+		wi_cas_release(&((struct wi_area *)area)->busy, &mark, 0);
+}
+
+void wi_percpu_drop_bursts(struct wi_drain *drain)
+{
+	const unsigned nr_cpus = drain->locked ? 0 : drain->nr_cpus;
+
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		struct wi_area *area =
+			wi_drain_area(drain,
+				      drain->zone_of_cpu == NULL
+					      ? 0
+					      : drain->zone_of_cpu[cpu],
+				      cpu);
+
+		if (!wi_drain_has_woken(drain, cpu))
+			continue;
+		/* Relaxed: nobody else sets this thread's mark. */
+		if (wi_load_relaxed(&area->busy) == weir_thread_burst)
+			wi_percpu_burst_end(area);
+	}
+}

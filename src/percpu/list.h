@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations on the lists of the CPU that the thread is on, in every mode: a
+ * sequence, or in locked mode the area's trylock.
+ *
+ * Threads, signals: any. Progress: none waits; an operation that is aborted, or
+ * does not get the lock, too often does less than was asked.
+ */
+#ifndef WI_PERCPU_LIST_H
+#define WI_PERCPU_LIST_H
+
+#include "percpu/drain.h"
+
+/* What the sequences need of a zone's areas; nr_cpus 0 in locked mode. */
+struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned zone);
+
+/* The CPU this thread is on, its zone, and its area of a zone. */
+unsigned wi_percpu_cpu_here(const struct wi_drain *drain);
+unsigned wi_percpu_zone_here(const struct wi_drain *drain);
+struct wi_area *wi_percpu_area_here(const struct wi_drain *drain,
+				    unsigned zone);
+
+/* Has this CPU a list of that number now? A hint: the null set has none. */
+bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
+			unsigned list);
+
+/* Up to n tokens from this CPU's list; fewer when it is empty, or has no set.
+ */
+size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
+		     uint64_t *tokens, size_t n);
+
+/* How many of n tokens this CPU's list took; fewer when it is full. */
+size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
+		      const uint64_t *tokens, size_t n);
+
+/*
+ * Leaves evidence that this CPU is between operations. An operation that found
+ * its list empty, or full, or none, commits nothing: without this a drain could
+ * wait for ever for an owner that makes no other.
+ */
+void wi_percpu_tick(const struct wi_drain *drain, unsigned zone);
+
+/*
+ * An operation on one zone's area is no evidence for this CPU's areas of other
+ * zones, of which a drain may wait for each: those whose active was exchanged
+ * since their last tick get one. Also where the CPU is quiet by now: it may be
+ * a polling one's set that the drain waits for.
+ */
+void wi_percpu_tick_others(const struct wi_drain *drain, unsigned zone);
+
+void wi_percpu_tick_all(const struct wi_drain *drain);
+
+/* Marks this CPU's area of its own zone for a burst of this thread. The area,
+ * or NULL. */
+void *wi_percpu_burst_begin(struct wi_drain *drain);
+void wi_percpu_burst_end(void *area);
+
+/*
+ * Who drains now may wait for a burst of this thread, which is about to wait
+ * for that drain: bursts end here, wherever they began. They go on with a
+ * fence an operation. (Locked mode has no bursts. Who gets the mutex at once
+ * keeps them: a drainer does not wait for itself, GRACE-R1.)
+ */
+void wi_percpu_drop_bursts(struct wi_drain *drain);
+
+/* The first slow path on a CPU that was not online as its lists were made gives
+ * it some, if nobody drains just now: else the next one does. */
+void wi_percpu_wake_here(struct wi_drain *drain);
+
+#endif
