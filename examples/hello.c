@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Task: the least a program needs: a pool, a page out and back, and a drain.
- * This is the example that README.md shows.
+ * Task: the least a program needs: a pool, a page allocated and freed, and a
+ * drain. This is the example that README.md shows.
  */
 #include <stdio.h>
 #include <weir/fast.h> /* weir/weir.h, and its functions inlined */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Task: a pool of 2 MiB pages. With huge pages that root set aside (sysctl
- * vm.nr_hugepages=32) each page of the pool is one of them; where there are
- * too few, the pool falls back to transparent huge pages, which the kernel
- * gives if it can. Which it was is what /proc/self/smaps says.
+ * Task: a pool of 2 MiB pages. With huge pages that root reserved (sysctl
+ * vm.nr_hugepages=32) each page of the pool is one of them; where there are too
+ * few, the pool falls back to transparent huge pages, which the kernel gives if
+ * it can. /proc/self/smaps shows which it was.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Task: take pages back from a CPU that polls, while it polls. The loop calls
- * weir_fast_tick() once a turn, and that is all it does for those who drain:
- * no fence, no lock, and no drain ever sends its CPU an interrupt.
+ * weir_fast_tick() once per turn, and does nothing else for drains: no fence,
+ * no lock, and no drain ever sends its CPU an interrupt.
  *
- * With a single CPU the loop lets the drainer in once a turn.
+ * With a single CPU the loop yields to the drainer once per turn.
  */
 #define _GNU_SOURCE 1
 #include <pthread.h>

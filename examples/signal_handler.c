@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Task: allocate and free in a signal handler. The signal interrupts the
- * program wherever it is, in the middle of an allocation, too; the handler
- * takes a page for a record of its own, without waiting, and hands it to the
- * program by way of a stack. A malloc there might hang, or break the heap.
+ * program anywhere, also in the middle of an allocation; the handler allocates
+ * a page for a record of its own, without waiting, and passes it to the program
+ * on a stack. A malloc there might hang, or break the heap.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>

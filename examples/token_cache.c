@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Task: put per-CPU lists with remote drains in front of objects of one's own:
- * buffers of an array behind a mutex, a token being a buffer's index. Threads
- * rarely meet the mutex; who needs all buffers gets those in other lists too.
+ * buffers of an array behind a mutex, a token being a buffer's index. With a
+ * mutex in the back end, signal handlers must not use the cache.
  */
 #include <errno.h>
 #include <pthread.h>
