@@ -176,33 +176,34 @@ const char *weir_strerror(int error)
 		const char *words;
 	} table[] = {
 		{ 0, "success" },
-		{ EAGAIN, "not now: nothing at hand for WEIR_NOWAIT, or pages "
-			  "pending on CPUs without evidence, or others were "
-			  "faster; weir_last_error() tells which; try again, "
-			  "without WEIR_NOWAIT, or wait longer (wait_ns)" },
+		{ EAGAIN, "not now: nothing in the list and zones for "
+			  "WEIR_NOWAIT, or pages pending on CPUs without "
+			  "evidence, or taken by other threads; "
+			  "weir_last_error() says which; try again, without "
+			  "WEIR_NOWAIT, or wait longer (wait_ns)" },
 		{ ENOMEM, "no memory: no page or run as large as asked for is "
-			  "free, or the pool is smaller than that; creating, "
-			  "the system refused memory; weir_last_error() tells "
-			  "which" },
+			  "free, or the pool is smaller than that; from a "
+			  "creation: the system refused memory; "
+			  "weir_last_error() says which" },
 		{ EINVAL, "an argument or option is wrong; weir_last_error() "
-			  "tells which" },
+			  "says which" },
 		{ EBUSY, "pages of the pool are still allocated; free them, or "
 			 "destroy with WEIR_DESTROY_FORCE" },
 		{ ESTALE, "the pool belongs to the process that created it; a "
 			  "forked child must create its own" },
-		{ ETIMEDOUT, "other drains took all the time there was; try "
-			     "again, or wait longer (wait_ns)" },
+		{ ETIMEDOUT, "other drains ran until the deadline; try again, "
+			     "or wait longer (wait_ns)" },
 		{ EDEADLK, "this thread is draining already; a back end must "
 			   "not drain" },
-		{ EOPNOTSUPP, "the kernel, the C library or the machine lacks "
-			      "what that needs; see `weir doctor`" },
+		{ EOPNOTSUPP, "the kernel, the C library or the machine does "
+			      "not support that; see `weir doctor`" },
 		{ EPERM, "not permitted; locking memory needs RLIMIT_MEMLOCK "
 			 "or CAP_IPC_LOCK, watching a process its user or "
 			 "root" },
 		{ EBADF, "not an open file descriptor" },
 		{ ENOENT, "there is no such pool, or it is gone" },
 		{ ESRCH, "there is no such process" },
-		{ EACCES, "this process may not look into that one" },
+		{ EACCES, "this process has no permission to read that one" },
 		{ EPROTO, "not a pool that this version can watch: made by "
 			  "another version, or not by weir" },
 	};
