@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who owns what: a byte for each thing that an allocator gives out, exchanged
- * atomically whenever it changes hands. What is given twice, or comes back
+ * atomically whenever it changes hands. What is given out twice, or comes back
  * from somebody who does not own it, ends the program.
  */
 #ifndef WEIR_TESTS_ORACLE_H

@@ -15,7 +15,7 @@
 #define PAGES 1024
 #define GUARD 0x5a
 
-/* A struct of this header with bytes behind it that nobody may write. */
+/* A struct of this header with bytes behind it that may not be written. */
 #define GUARDED(type)                                                          \
 	struct {                                                               \
 		struct type it;                                                \

@@ -114,7 +114,7 @@ static void up_to(void)
 		}
 }
 
-/* Nothing asked for is done, also in need, on each list, and inlined. */
+/* Nothing asked for is done, also in shortage, on each list, and inlined. */
 static void none(void)
 {
 	volatile size_t zero = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A token cache before a back end of the fuzzer's own, which may have less
- * than was asked for, or nothing. If this fails, a token was changed, given
- * twice, or to another list; one that was inside was not found by who may
- * wait; the back end was called as it was not told of; or the end did not give
+ * than was asked for, or nothing. If this fails, a token was changed, given out
+ * twice, or to another list; one that was inside was not found by who may wait;
+ * the back end was called as it was not told of; or the end did not give
  * everything back.
  */
 #include <weir/cache.h>

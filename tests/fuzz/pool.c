@@ -190,7 +190,7 @@ static struct weir_stat check_stat(void)
 	return stat;
 }
 
-/* After a complete drain the zones have every page that is not out. */
+/* After a full drain the zones have every page that is not out. */
 static void check_all_in_zones(void)
 {
 	struct weir_stat stat = check_stat();

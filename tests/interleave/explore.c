@@ -225,7 +225,8 @@ static unsigned choose_pct(const struct sched_way *ways, unsigned n)
 {
 	unsigned best, event;
 
-	if (ways[0].thread != pct.last) /* who waits lets the others go on */
+	if (ways[0].thread !=
+	    pct.last) /* a thread that waits lets the others go on */
 		pct.priority[pct.last] = --pct.lowest;
 	for (unsigned i = 0; i < CHANGES_MAX; i++) {
 		best = best_way(ways, n);

@@ -45,7 +45,7 @@ static struct {
 		unsigned nr_bursts;
 	} held[SCHED_THREADS_MAX];
 
-	/* For P2: complete drains that left nothing, and puts to the back end
+	/* For P2: full drains that left nothing, and puts to the back end
 	 * by calls that returned; in steps. */
 	struct span {
 		uint64_t begin, end;
@@ -138,7 +138,7 @@ static void on_unlock(void)
 	w.drains[w.nr_drains++] = (struct span){ w.locked_at, sched_steps() };
 }
 
-/* ENOMEM, said by a call that began then, needs a complete drain in it during
+/* ENOMEM, said by a call that began then, needs a full drain in it during
  * which no put began and returned. */
 static void check_empty(uint64_t begin)
 {

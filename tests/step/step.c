@@ -292,7 +292,7 @@ static bool run_case(struct trace *t, const struct target *target, enum act act,
 	if (paused)
 		rseq_cs = trace_rseq_cs(t, 0);
 	signal = others_act(t, act);
-	/* What membarrier is told about a thread that stands still is that it
+	/* What membarrier is told about a stopped thread is that it
 	 * does not run: it aborts later. */
 	if (paused && shared->membarriers != before)
 		trace_rseq_cs(t, rseq_cs);

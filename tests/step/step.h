@@ -82,8 +82,8 @@ enum act {
 	DRAIN_SOME,  /* with a want */
 	TWO_CHANGES, /* of mode, to the same: two exchanges */
 	OTHER_MODE,  /* which stays */
-	THERE_BACK,  /* to another mode and back, while a set is parked */
-	TAKE_ALL,    /* allocations in need */
+	THERE_BACK,  /* to another mode and back, while a set is pending */
+	TAKE_ALL,    /* allocations in shortage */
 	TAKE_NOWAIT, /* all there is without waiting */
 	/* From here on acts that preempt the owner. */
 	SAME_CPU,   /* an operation of another thread there */

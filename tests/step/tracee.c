@@ -173,7 +173,7 @@ static void put_some(struct bag *b, size_t n)
 			       (void *const *)(const void *)things, n);
 }
 
-/* By the owner, who stands still with it. */
+/* By the owner, that is stopped with it. */
 static bool mutex_may_be_held(int err)
 {
 	return (NOW->op == DRAIN || NOW->op == COLLECT) && err == -ETIMEDOUT;

@@ -248,7 +248,7 @@ static void look(void)
 	if (!polls)
 		drain_from_burst();
 	/* On a polling CPU that this process may not use nobody passes by: its
-	 * set stays parked, without a page. */
+	 * set stays pending, without a page. */
 	for (unsigned cpu = 0; cpu < impl->cache.drain.nr_cpus; cpu++)
 		CHECK_MSG((polls && !torture_may_use(cpu)) ||
 				  impl->cache.drain.units[cpu].parked == 0,

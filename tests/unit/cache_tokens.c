@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, a token cache is wrong about its options, its back end is
- * called in a way it was not told of, or tokens are changed on their way.
+ * called in an undocumented way, or tokens are changed on their way.
  */
 #include <weir/cache.h>
 

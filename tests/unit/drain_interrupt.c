@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, the pages of a CPU whose poll loop has ended cannot be had
+ * If this fails, the pages of a CPU whose poll loop has ended cannot be taken
  * back, though the caller lets it be interrupted; or a drain that was not let
  * so asks membarrier.
  */

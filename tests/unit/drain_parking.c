@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, the pages of a CPU whose thread stands still inside a burst
+ * If this fails, the pages of a CPU whose thread is stopped inside a burst
  * are given away under it, or never come back once it goes on.
  */
 #include <weir/stat.h>
@@ -111,8 +111,8 @@ static void park(void)
 	CHECK_EQ(unit()->parked, WI_SET_NULL);
 }
 
-/* Changes of the mode while a set is parked: active is not exchanged before
- * evidence has come, so no second set is parked and one mode is in flight. The
+/* Changes of the mode while a set is pending: active is not exchanged before
+ * evidence has come, so no second set is pending and one mode is in flight. The
  * last mode asked for comes into force then, though nobody operates there any
  * more. */
 static void change_modes(void)

@@ -155,7 +155,7 @@ static void on_signal(int number)
 }
 
 /*
- * Interrupted by a handler that stands still, which the aborted sequence's
+ * Interrupted by a handler that is stopped, which the aborted sequence's
  * mark outlives: drains must wait for it, and get what they wait for after.
  */
 static void interrupted(void)

@@ -122,7 +122,8 @@ static void drain_in_burst(void *unused)
 	weir_burst_end(pool, &burst);
 }
 
-/* Who waits for a drainer is in no burst: else each waits for the other. */
+/* A thread that waits for a drainer is in no burst: else each waits for the
+ * other. */
 static void drainers(void)
 {
 	struct weir_burst burst;

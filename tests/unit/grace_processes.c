@@ -2,7 +2,7 @@
 /*
  * If this fails, a child keeps its parent's mark: made by _Fork() or clone(),
  * it runs no handlers. Its drains take a mark that stands for one of a thread
- * that is gone, and flush a set in use: pages are given twice.
+ * that is gone, and flush a set in use: pages are given out twice.
  *
  * Each case runs in children made in each way, which have threads and pools of
  * their own; and in a child of that child.

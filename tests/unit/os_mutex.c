@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, a drainer waits beyond its deadline, or a real-time thread
- * waits for one that does not get to run.
+ * waits for one that is not scheduled.
  */
 #include <linux/futex.h>
 #include <sys/syscall.h>

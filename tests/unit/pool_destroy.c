@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, a pool is unmapped under its user, or one that nobody uses any
- * more cannot be got rid of, or the user is not told which pages are missing.
+ * If this fails, a pool is unmapped under its user, or one that is no longer
+ * used cannot be destroyed, or the message does not say which pages are
+ * missing.
  */
 #include <weir/stat.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, a free, or an allocation with WEIR_NOWAIT, waits for a thread
- * that stands still: a poll loop stalls because some other thread was
- * preempted at the wrong moment.
+ * If this fails, a free, or an allocation with WEIR_NOWAIT, waits for a stopped
+ * thread: a poll loop stalls because some other thread was preempted at the
+ * wrong moment.
  */
 #include <weir/weir.h>
 

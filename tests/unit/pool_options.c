@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, a wrong option is taken for a right one, or the user is not
- * told which of them was wrong; or a right one makes no pool.
+ * If this fails, a wrong option is taken for a right one, or the message does
+ * not say which of them was wrong; or a right one makes no pool.
  */
 #include <sys/mman.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, a program that runs short of pages is told a wrong reason, or
+ * If this fails, a program that runs short of pages gets a wrong reason, or
  * none, and its user looks for the wrong mistake.
  */
 #include <weir/cache.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, a pool cannot be watched from outside, or tells its watcher
+ * If this fails, a pool cannot be watched from outside, or shows its watcher
  * other numbers than its owner, or is watched where it must not be.
  */
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, a wrong summary hides pages for good or sends a claim round
- * for ever, or a thread that stands still with a ticket, a block or a summary
+ * for ever, or a stopped thread with a ticket, a block or a summary
  * in its hands holds up others.
  */
 #include <string.h>

@@ -180,7 +180,7 @@ static void look_at_bits(void)
 
 /*
  * Ticket before bits: a claim has set no bit, and a release has cleared all,
- * when they come to the state. Else a thread that stands still between the two
+ * when they come to the state. Else a stopped thread between the two
  * steps lets ticket holders search for ever.
  */
 static void order_of_steps(void)

@@ -136,7 +136,7 @@ static void one_goes(int cpu)
 	finish(&runner);
 }
 
-/* Nobody drains by name: an allocation in need finds them. */
+/* Nobody drains by name: an allocation in shortage finds them. */
 static void all_but_one(void)
 {
 	for (int cpu = 1; cpu < 4; cpu++)

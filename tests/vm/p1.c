@@ -615,7 +615,7 @@ static void print_row(const struct test *test)
 	}
 }
 
-/* What an allocation in need caused is told by the pool alone. */
+/* What an allocation in shortage caused is told by the pool alone. */
 static void read_statistics(struct test *test, const struct weir_stat *before)
 {
 	struct result *result = test->result;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * If this fails, a real-time thread waits for one that does not get to run, or
+ * If this fails, a real-time thread waits for one that is not scheduled, or
  * preempting an owner inside a sequence or a burst breaks something.
  *
  * On a kernel with PREEMPT_RT, which preempts almost anywhere; owners are
@@ -300,8 +300,8 @@ static void high(void *unused)
 
 /*
  * Priority inversion: the holder is preempted by a thread of middle priority
- * that never ends; who waits for the mutex is above that and lends the holder
- * its priority.
+ * that never ends; a thread that waits for the mutex is above that and lends
+ * the holder its priority.
  */
 static void inversion(void)
 {

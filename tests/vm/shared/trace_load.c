@@ -24,7 +24,7 @@ static void take_and_give(void *arg)
 		weir_free(pool, pages[i], 0);
 }
 
-/* Past the lists; collects what is parked here. */
+/* Past the lists; collects what is pending here. */
 static void take_order_5(void *arg)
 {
 	void *run = weir_alloc(pool, 5, 0);
