@@ -51,7 +51,7 @@ static const struct bench_row rows[] = {
 	{ "churn", "8 GiB", bench_churn_floor, 8, NULL, 15, 5, NULL },
 	{ "churn", "64 GiB", bench_churn_floor, 64, NULL, 15, 5, NULL },
 	BENCH_PEER_TOUCH_ROWS(&bench_mapping),
-	{ "drain", "a line there and back", bench_line, 0, NULL, 15, 7, NULL },
+	{ "drain", "a line there and back", bench_line, 0, NULL, 9, 3, NULL },
 };
 
 int bench_floor_worker(int argc, char **argv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * More loops in the manner of loop.h: batches of 64, and what a row does with
- * a loop.
+ * More loops in the manner of loop.h: batches of 64, bulks of another size, and
+ * what a row does with a loop.
  */
 #ifndef WEIR_BENCH_LOOPS_H
 #define WEIR_BENCH_LOOPS_H
@@ -27,6 +27,21 @@
 				BENCH_HIDE(j);                                 \
 				push(context, values[j]);                      \
 			}                                                      \
+		}                                                              \
+		return (bench_now_ns() - start) / (double)n;                   \
+	}                                                                      \
+	BENCH_PLACES_OF(name)
+
+/* As BENCH_BULKS() in loop.h, `size` at once. */
+#define BENCH_BULKS_OF(name, size, type, get, put)                             \
+	BENCH_INLINE double name(void *context, uint64_t n)                    \
+	{                                                                      \
+		type values[size];                                             \
+		double start = bench_now_ns();                                 \
+                                                                               \
+		for (uint64_t i = 0; i < n; i += (size)) {                     \
+			get(context, values);                                  \
+			put(context, values);                                  \
 		}                                                              \
 		return (bench_now_ns() - start) / (double)n;                   \
 	}                                                                      \

@@ -3,16 +3,19 @@
  * One page out and back, a batch of them, and 32 at once, on one CPU, where
  * nothing else asks for pages: what an operation costs in each mode.
  */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <weir/fast.h>
+#include <weir/stat.h>
 
 #include "loops.h"
 #include "workers.h"
 
 #define CAPACITY (UINT64_C(64) << 20)
 #define PAIRS 400000 /* a round: about a millisecond */
+#define SMALL_BULK 4
 
 /* ---- weir, inlined ---------------------------------------------------- */
 
@@ -120,6 +123,17 @@ BENCH_INLINE void fast_put(void *context, void **pages)
 	weir_fast_free_bulk(context, 0, pages, BENCH_BULK);
 }
 
+BENCH_INLINE void small_fast_get(void *context, void **pages)
+{
+	if (weir_fast_alloc_bulk(context, 0, pages, SMALL_BULK, 0) != 0)
+		short_bulks++;
+}
+
+BENCH_INLINE void small_fast_put(void *context, void **pages)
+{
+	weir_fast_free_bulk(context, 0, pages, SMALL_BULK);
+}
+
 BENCH_INLINE void pages_get(void *context, void **pages)
 {
 	if (weir_alloc_bulk(context, 0, pages, BENCH_BULK, 0) != 0)
@@ -131,13 +145,53 @@ BENCH_INLINE void pages_put(void *context, void **pages)
 	weir_free_bulk(context, 0, pages, BENCH_BULK);
 }
 
+BENCH_INLINE void small_pages_get(void *context, void **pages)
+{
+	if (weir_alloc_bulk(context, 0, pages, SMALL_BULK, 0) != 0)
+		short_bulks++;
+}
+
+BENCH_INLINE void small_pages_put(void *context, void **pages)
+{
+	weir_free_bulk(context, 0, pages, SMALL_BULK);
+}
+
 BENCH_BULKS(weir_sequence_bulk, uint64_t, sequence_get, sequence_put)
 BENCH_BULKS(weir_fast_bulk, void *, fast_get, fast_put)
 BENCH_BULKS(weir_pages_bulk, void *, pages_get, pages_put)
+BENCH_BULKS_OF(weir_fast_small, SMALL_BULK, void *, small_fast_get,
+	       small_fast_put)
+BENCH_BULKS_OF(weir_pages_small, SMALL_BULK, void *, small_pages_get,
+	       small_pages_put)
 
 /* ---- the rows ---------------------------------------------------------- */
 
-enum { ORDINARY, POLLING, QUIET, CHECKED, NR_CONTEXTS, BURST };
+enum { ORDINARY, POLLING, QUIET, CHECKED, NODES, NR_CONTEXTS, BURST };
+
+static unsigned nr_zones(const struct weir_pool *pool)
+{
+	struct weir_stat stat = WEIR_STAT_INIT;
+
+	weir_stat_read(pool, &stat);
+	return stat.nr_zones;
+}
+
+/* Of a machine with several nodes one pool has a zone each; all others have
+ * the memory of this CPU's node alone. */
+static int create_pool(struct weir_pool **pool, struct weir_pool_opts *opts,
+		       uintptr_t what)
+{
+	unsigned node = 0;
+	int err = weir_pool_create(pool, opts);
+
+	if (err != 0 || what == NODES || nr_zones(*pool) < 2)
+		return err;
+	weir_pool_destroy(*pool, 0);
+	if (getcpu(NULL, &node) != 0)
+		return -1;
+	opts->node = (int)node;
+	return weir_pool_create(pool, opts);
+}
 
 static void *make_pool(const struct bench_where *where, uintptr_t what)
 {
@@ -151,7 +205,7 @@ static void *make_pool(const struct bench_where *where, uintptr_t what)
 	if (what == CHECKED)
 		opts.flags |= WEIR_POOL_CHECKED;
 	opts.name = "bench";
-	if (weir_pool_create(&pool, &opts) != 0)
+	if (create_pool(&pool, &opts, what) != 0)
 		return NULL;
 	/* So much in the lists that no row meets an empty one. */
 	if (weir_alloc_bulk(pool, 0, pages, 2 * BENCH_BULK, 0) == 0)
@@ -179,6 +233,9 @@ static bool run(const struct bench_row *row, const struct bench_where *where,
 
 	if (context == NULL)
 		return bench_cannot("no pool: %s", weir_last_error());
+	if (row->what == NODES && nr_zones(context) < 2)
+		return bench_cannot("this machine has one NUMA node, and two "
+				    "are needed");
 	if (row->what == BURST)
 		weir_burst_begin(context, &burst);
 	bench_time_loop((bench_loop *const *)row->with, context, round, PAIRS,
@@ -224,5 +281,10 @@ const struct bench_row bench_pair_rows[] = {
 	ROW("bulk 32", weir_fast_bulk_places, ORDINARY, "batch 16"),
 	ROW("bulk 32, library calls", weir_pages_bulk_places, ORDINARY,
 	    "batch 16"),
+	ROW("bulk 4", weir_fast_small_places, ORDINARY, "batch 16"),
+	ROW("bulk 4, library calls", weir_pages_small_places, ORDINARY,
+	    "batch 16"),
+	ROW("single, two nodes", weir_inlined_single_places, NODES, "single"),
+	ROW("bulk 32, two nodes", weir_fast_bulk_places, NODES, "batch 16"),
 	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
 };

@@ -3,10 +3,10 @@
  * Tokens through the shared library, as most users call it: the weir command
  * contains the static one.
  */
-#define BENCH_TOKENS_VARIANT "bulk 32, tokens, libweir.so"
+#define BENCH_TOKENS_FROM ", libweir.so"
 #include "tokens.c"
 
 int main(int argc, char **argv)
 {
-	return bench_worker(argc, argv, bench_token_rows, 1);
+	return bench_worker(argc, argv, bench_token_rows, 3);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 32 tokens of a weir_cache at once, by the calls that its users have. Compiled
- * into the weir command, which contains the library, and into the worker that
- * is linked with libweir.so.
+ * A token of a weir_cache, and 32 at once, by the calls that its users have.
+ * Compiled into the weir command, which contains the library, and into the
+ * worker that is linked with libweir.so.
  */
 #include <weir/cache.h>
 
@@ -11,11 +11,23 @@
 
 #define PAIRS 400000 /* a round: about a millisecond */
 
-#ifndef BENCH_TOKENS_VARIANT
-#define BENCH_TOKENS_VARIANT "bulk 32, tokens"
+#ifndef BENCH_TOKENS_FROM
+#define BENCH_TOKENS_FROM ""
 #endif
 
 static unsigned short_bulks; /* bulks that did not move all; none should */
+
+BENCH_INLINE uint64_t cache_pop(void *context)
+{
+	return weir_cache_get(context, 0, 0);
+}
+
+BENCH_INLINE void cache_push(void *context, uint64_t token)
+{
+	weir_cache_put(context, 0, token);
+}
+
+BENCH_PAIRS(weir_cache, cache_pop, cache_push)
 
 BENCH_INLINE void cache_get(void *context, uint64_t *tokens)
 {
@@ -80,7 +92,11 @@ static bool run(const struct bench_row *row, const struct bench_where *where,
 }
 
 const struct bench_row bench_token_rows[] = {
-	{ "pair", BENCH_TOKENS_VARIANT, run, 0, weir_cache_bulk_places, 200, 60,
-	  "batch 16" },
+	{ "pair", "single, tokens" BENCH_TOKENS_FROM, run, 0,
+	  weir_cache_single_places, 200, 60, "single" },
+	{ "pair", "batch 16, tokens" BENCH_TOKENS_FROM, run, 0,
+	  weir_cache_batch_places, 200, 60, "batch 16" },
+	{ "pair", "bulk 32, tokens" BENCH_TOKENS_FROM, run, 0,
+	  weir_cache_bulk_places, 200, 60, "batch 16" },
 	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
 };
