@@ -9,9 +9,15 @@
  *
  * Beside them stands what no evidence can undercut: the time in which a line
  * goes from this CPU to the owner's and back (line.c).
+ *
+ * What the owner pays are interrupts. They are counted in further drains, which
+ * are not timed: reading the counters takes longer than most drains. Behind
+ * each lies as long a window without a drain; what was sent in that one is
+ * subtracted, for other programs send as much in both.
  */
 #include "drain.h"
 
+#include "common/interrupts.h"
 #include "common/measure.h"
 #include "loop.h"
 
@@ -21,12 +27,16 @@
 #define ROUND_NS 120e6
 #define QUICK_ROUND_NS 40e6
 #define FAILURES_MAX 10 /* as many as count, before there is no hope */
+#define COUNTED 100	/* drains between whose ends interrupts are counted */
+#define QUICK_COUNTED 20
 
 struct drains {
 	double ns[DRAINS_MAX];
 	unsigned nr;
 	uint64_t pages, by_progress, by_not_busy, by_membarrier;
 	unsigned pending, unnamed; /* those that do not count */
+	double interrupts;
+	unsigned counted; /* drains in which these were sent */
 };
 
 static bool drain_once(struct drains *d, struct bench_owner *o, unsigned pages)
@@ -77,6 +87,48 @@ static bool drain_for_a_round(struct drains *d, struct bench_owner *o,
 	return true;
 }
 
+/* Of the owner's CPU, in one drain; false: they cannot be read. */
+static bool count_once(struct drains *d, const struct bench_owner *o,
+		       struct interrupts *in)
+{
+	struct interrupt_counts before, between, after;
+	struct bench_drained drained;
+	double start, middle;
+
+	if (interrupts_read(in, &before) != 0)
+		return false;
+	start = bench_now_ns();
+	o->way->drain(o->context, &drained);
+	middle = bench_now_ns();
+	if (interrupts_read(in, &between) != 0)
+		return false;
+	start = bench_now_ns() + middle - start; /* the other window's end */
+	while (bench_now_ns() < start)
+		;
+	if (interrupts_read(in, &after) != 0)
+		return false;
+	d->interrupts += (double)interrupts_between(&before, &between) -
+			 (double)interrupts_between(&between, &after);
+	d->counted++;
+	return true;
+}
+
+/* False after bench_cannot(). Where they cannot be read, none is counted. */
+static bool count_interrupts(struct drains *d, struct bench_owner *o,
+			     unsigned pages, bool quick)
+{
+	const unsigned wanted = quick ? QUICK_COUNTED : COUNTED;
+	struct interrupts in;
+	bool filled = true, counts = interrupts_open(&in, o->cpu) == 0;
+
+	while (filled && counts && d->counted < wanted) {
+		filled = bench_owner_fill(o, pages);
+		counts = filled && count_once(d, o, &in);
+	}
+	interrupts_close(&in);
+	return filled;
+}
+
 bool bench_drain_run(const struct bench_row *row,
 		     const struct bench_where *where, unsigned round,
 		     struct bench_result *result)
@@ -98,7 +150,8 @@ bool bench_drain_run(const struct bench_row *row,
 	if (owner.context == NULL || !bench_owner_start(&owner))
 		return false;
 	*d = (struct drains){ .nr = 0 };
-	done = drain_for_a_round(d, &owner, pages, where->quick);
+	done = drain_for_a_round(d, &owner, pages, where->quick) &&
+	       count_interrupts(d, &owner, pages, where->quick);
 	bench_owner_stop(&owner);
 	if (!done)
 		return false;
@@ -110,6 +163,9 @@ bool bench_drain_run(const struct bench_row *row,
 	bench_extra(result, "pages", (double)d->pages / d->nr);
 	bench_extra(result, "ns_per_page",
 		    result->ns * d->nr / (double)d->pages);
+	if (d->counted > 0)
+		bench_extra(result, "interrupts_per_drain",
+			    d->interrupts > 0 ? d->interrupts / d->counted : 0);
 	if (d->by_progress + d->by_not_busy + d->by_membarrier > 0) {
 		bench_extra(result, "by_progress", (double)d->by_progress);
 		bench_extra(result, "by_not_busy", (double)d->by_not_busy);
