@@ -15,16 +15,15 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *what;
 } commands[] = {
-	{ "demo", cmd_demo, "show a remote drain beside the other ways" },
-	{ "doctor", cmd_doctor, "tell what this machine offers weir" },
+	{ "demo", cmd_demo, "show a remote drain beside other methods" },
+	{ "doctor", cmd_doctor, "report what this machine offers weir" },
 	{ "bench", cmd_bench,
 	  "measure weir beside floors and other libraries" },
-	{ "size", cmd_size, "tell how many pages a pool needs" },
-	{ "watch-cpu", cmd_watch_cpu, "tell what interrupts a CPU, and why" },
+	{ "size", cmd_size, "calculate how many pages a pool needs" },
+	{ "watch-cpu", cmd_watch_cpu, "show what interrupts a CPU, and why" },
 	{ "ps", cmd_ps, "list running processes that have pools" },
-	{ "stat", cmd_stat, "tell what a running pool does" },
-	{ "zoneinfo", cmd_zoneinfo,
-	  "tell of a running pool's zones and lists" },
+	{ "stat", cmd_stat, "show what a running pool does" },
+	{ "zoneinfo", cmd_zoneinfo, "show a running pool's zones and lists" },
 	{ "top", cmd_top, "watch a running pool's CPUs on the screen" },
 	{ "metrics", cmd_metrics,
 	  "print running pools' numbers as OpenMetrics" },
@@ -117,7 +116,7 @@ static char *list_commands(int key, const char *text, void *input)
 		if (commands[i].what)
 			fprintf(f, "  %-11s%s\n", commands[i].name,
 				commands[i].what);
-	fputs("\n'weir COMMAND --help' tells more of each.", f);
+	fputs("\n'weir COMMAND --help' says more about each.", f);
 	fclose(f);
 	return list;
 }

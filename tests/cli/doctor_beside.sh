@@ -173,7 +173,7 @@ for line in 'nohz_full all of them' 'workqueues unbound work: on other CPUs' \
 	'new interrupts interrupts of devices to come: on other CPUs' \
 	'devices none of 2 interrupts goes there' \
 	'watchdog lockup detectors: on other CPUs' 'vm.stat_interval 120 s' \
-	'khugepaged minds only who asks' \
+	'khugepaged works only where it is asked to' \
 	'compaction off (/proc/sys/vm/compaction_proactiveness is 0)' \
 	'locked pages off (/proc/sys/vm/compact_unevictable_allowed is 0)' \
 	'ksm off (/sys/kernel/mm/ksm/run is 0)' \

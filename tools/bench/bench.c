@@ -153,9 +153,9 @@ static const struct argp argp = {
 	       "it meets.\v"
 	       "Each implementation runs in a process of its own; rounds take "
 	       "turns. Times are nanoseconds an operation: a pair is a page "
-	       "out and back, with batch 16 it is 16 out and then 16 back, a "
-	       "bulk is a page of 32 moved at once. Ratios are medians of "
-	       "those of each round. Use a machine that does nothing else.\n\n"
+	       "allocated and freed; with batch 16, 16 pages are allocated and "
+	       "then freed; a bulk is a page of 32 moved at once. Ratios are "
+	       "medians of those of each round. Use an idle machine.\n\n"
 	       "Exit status: 0; 1 when measuring failed, or with --strict when "
 	       "a goal is not met; 2 for wrong usage.",
 };

@@ -21,13 +21,13 @@
 static const struct question {
 	const char *name, *about;
 } questions[] = {
-	{ "pair", "one page out and back" },
-	{ "bulk", "32 at once, and 262 144 pages out and back" },
+	{ "pair", "one page allocated and freed" },
+	{ "bulk", "32 at once, and 262 144 pages allocated and freed" },
 	{ "cross", "allocated on one CPU, freed on the other" },
 	{ "rand", "65 536 pages held, a random one changed" },
 	{ "zone", "the zone alone" },
 	{ "churn", "half full, thousands of random pages changed at once" },
-	{ "drain", "taking back what another CPU keeps" },
+	{ "drain", "taking back the pages in another CPU's lists" },
 	{ "disturb", "what the drained or watched CPU notices" },
 	{ "empty", "allocations that fail though pages are free" },
 	{ "create", "making a pool" },
@@ -367,7 +367,7 @@ static int list_rows(struct bench_report *report, unsigned worker,
 	status = end(&w);
 	if (status == 0 || status == NOT_HERE)
 		return status;
-	return tool_error("bench: the worker of %s does not tell what it "
+	return tool_error("bench: the worker of %s does not say what it "
 			  "measures",
 			  impls[worker].name);
 }

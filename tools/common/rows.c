@@ -61,7 +61,7 @@ static const struct watch_meaning meanings[] = {
 	  "done there",
 	  0 },
 	{ "Spurious interrupts", "spurious",
-	  "nobody says who sent it; rare ones do no harm", 0 },
+	  "their source is unknown; rare ones are harmless", 0 },
 };
 
 static const struct watch_meaning device = {

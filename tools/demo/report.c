@@ -106,7 +106,7 @@ void report_end(FILE *out, const struct verdicts *verdicts)
 		     "what the owner pays for one allocation or one free "
 		     "(half of the median pair).");
 	report_words(out, "none:     ",
-		     "weir with WEIR_NOWAIT, which drains nobody; most "
+		     "weir with WEIR_NOWAIT, which does not drain; most "
 		     "allocators cannot.");
 	fputc('\n', out);
 	for (unsigned i = 0; i < verdicts->nr; i++)

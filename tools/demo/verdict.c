@@ -77,7 +77,7 @@ static void control(struct finding *f)
 	} else if (!row->counted) {
 		say(f,
 		    "Not shown: anything about interrupts. /proc/interrupts "
-		    "does not tell them for CPU %u.",
+		    "does not have them for CPU %u.",
 		    f->machine->owner_cpu);
 	} else if (row_excess(row) < CONTROL_MIN) {
 		say(f,
@@ -157,7 +157,7 @@ static void ordinary(struct finding *f)
 	    "weir-ordinary: %.1f interrupts in 100 rescues of an allocating "
 	    "owner, whose progress is the evidence (%s the 3 expected at "
 	    "most); it paid %.0f in 100 while the owner computed, when "
-	    "nothing but membarrier tells. By its own count it asked for %llu "
+	    "only membarrier is evidence. By its own count it asked for %llu "
 	    "and %llu.",
 	    100 * row_excess(busy),
 	    row_excess(busy) <= ORDINARY_MAX ? "within" : "MORE THAN",
@@ -214,7 +214,7 @@ static void others(struct finding *f)
 		    (double)hop->p50_ns / 1e6);
 	if (spin && ordinary)
 		say(f,
-		    "spinlock interrupts nobody, but each operation of the "
+		    "spinlock interrupts no CPU, but each operation of the "
 		    "owner costs %.1f ns; in weir-ordinary %.1f.",
 		    spin->op_ns, ordinary->op_ns);
 }

@@ -339,7 +339,7 @@ int cmd_doctor(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "[CPULIST]",
-		.doc = "Tell what this machine offers weir, which mode each "
+		.doc = "Report what this machine offers weir, which mode each "
 		       "CPU would have and why, and what to do where "
 		       "something is missing; and what else interrupts the "
 		       "CPUs of CPULIST (by default those that are set aside) "

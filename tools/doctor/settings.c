@@ -243,7 +243,7 @@ static void check_irqs(struct doctor *d)
 		}
 	if (!dir || seen == 0)
 		doctor_beside(d, "irqs", "devices", DOCTOR_UNKNOWN, "",
-			      "unknown: /proc/irq tells of no interrupt");
+			      "unknown: /proc/irq lists no interrupt");
 	else if (nr == 0)
 		doctor_beside(d, "irqs", "devices", DOCTOR_OK, "",
 			      "none of %u interrupts goes there", seen);
@@ -320,7 +320,8 @@ static void check_khugepaged(struct doctor *d)
 			      s.file);
 	else if (strstr(text, "[madvise]"))
 		doctor_beside(d, s.name, s.title, DOCTOR_OK, "",
-			      "minds only who asks (%s is madvise)", s.file);
+			      "works only where it is asked to (%s is madvise)",
+			      s.file);
 	else if (strstr(text, "[never]"))
 		doctor_beside(d, s.name, s.title, DOCTOR_OK, "", "off");
 	else
@@ -366,12 +367,13 @@ static void check_moves(struct doctor *d)
 
 	check_khugepaged(d);
 	check_zero(d, &compaction,
-		   "kcompactd moves pages although nobody is in need",
+		   "kcompactd moves pages although none are needed",
 		   "sysctl vm.compaction_proactiveness=0 (step 6).");
 	check_zero(d, &locked, "compaction moves locked pages",
 		   "sysctl vm.compact_unevictable_allowed=0 (step 6).");
 	check_ksm(d);
-	check_zero(d, &numa, "the kernel unmaps pages to see who uses them",
+	check_zero(d, &numa,
+		   "the kernel unmaps pages to see which CPUs use them",
 		   "sysctl kernel.numa_balancing=0 (step 6).");
 }
 

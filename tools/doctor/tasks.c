@@ -385,11 +385,9 @@ static bool add_unread(struct doctor *d, const struct moment *m, unsigned nr)
 		return true;
 	doctor_list(&set, list);
 	doctor_beside(d, "tick", "tick", DOCTOR_UNKNOWN, "",
-		      "unknown: /proc/interrupts does not tell of CPU %s",
-		      list);
+		      "unknown: /proc/interrupts does not list CPU %s", list);
 	doctor_beside(d, "tlb", "TLB flushes", DOCTOR_UNKNOWN, "",
-		      "unknown: /proc/interrupts does not tell of CPU %s",
-		      list);
+		      "unknown: /proc/interrupts does not list CPU %s", list);
 	return unread < nr;
 }
 
@@ -457,9 +455,9 @@ static void look_a_moment(struct doctor *d)
 		add_moment(d, m, nr);
 	} else {
 		doctor_beside(d, "tick", "tick", DOCTOR_UNKNOWN, "",
-			      "unknown: /proc/interrupts does not tell");
+			      "unknown: /proc/interrupts does not show it");
 		doctor_beside(d, "tlb", "TLB flushes", DOCTOR_UNKNOWN, "",
-			      "unknown: /proc/interrupts does not tell");
+			      "unknown: /proc/interrupts does not show it");
 	}
 	for (unsigned i = 0; m && i < nr; i++) {
 		watch_free(&m[i].before);

@@ -433,7 +433,8 @@ int cmd_size(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.doc = "Tell how many pages a pool needs, so that the program "
+		.doc = "Calculate how many pages a pool needs, so that the "
+		       "program "
 		       "has those it uses although lists of CPUs keep some, "
 		       "and how much memory that is. A pool of that size is "
 		       "made here, unbacked, and asked: run it on the machine "

@@ -109,7 +109,8 @@ static void add_up(const struct size_question *q, struct size_answer *a,
 			    "yet given back",
 		  taken, keeps->set, 0 },
 		{ "second",
-		  "in the second set of the CPU in need, if that is quiet or "
+		  "in the second set of the allocating CPU, if that is quiet "
+		  "or "
 		  "polling and a drain took both",
 		  second, keeps->set, 0 },
 		{ "calls",

@@ -98,7 +98,7 @@ static int read_all(struct watch *w)
 		cpu = wi_cpuset_next(&w->cpus, cpu);
 		err = watch_read(&w->now[i], cpu);
 		if (err == -ENODATA)
-			return tool_error("/proc/interrupts does not tell of "
+			return tool_error("/proc/interrupts does not list "
 					  "CPU %u: it is not online, or the "
 					  "kernel does not count",
 					  cpu);
@@ -423,14 +423,14 @@ int cmd_watch_cpu(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "CPULIST",
-		.doc = "Tell what interrupts CPUs: the rows of "
+		.doc = "Show what interrupts CPUs: the rows of "
 		       "/proc/interrupts that move, what they are, and what "
 		       "helps; and how often weir's pools were drained there, "
 		       "which by membarrier interrupts. Runs on other CPUs "
 		       "than those, if it may. Ends "
 		       "at control-C; --json prints an object a line, one for "
 		       "each interval.\v"
-		       "Exit status: 0; 1 when /proc/interrupts does not tell; "
+		       "Exit status: 0; 1 when /proc/interrupts lacks a CPU; "
 		       "2 for wrong usage.",
 	};
 	static struct watch w;

@@ -298,7 +298,7 @@ int cmd_metrics(int argc, char **argv)
 {
 	static const char doc[] =
 		"Print the numbers of running processes' pools as "
-		"OpenMetrics text, for Prometheus and its kin.\v"
+		"OpenMetrics text, for Prometheus and similar programs.\v"
 		"Exit status: 0; 1 when there is no such pool; 2 for "
 		"wrong usage.";
 	static struct metrics m;

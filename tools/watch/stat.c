@@ -178,7 +178,7 @@ int cmd_stat(int argc, char **argv)
 		{ NULL, 0, NULL, 0, NULL, 0 },
 	};
 	static const char doc[] =
-		"Tell what a pool of a running process does: first its "
+		"Show what a pool of a running process does: first its "
 		"totals since it was made, then, with an interval, what "
 		"happens in each second. --json prints an object a line.\v"
 		"Exit status: 0; 1 when there is no such pool, more "

@@ -196,7 +196,7 @@ int cmd_top(int argc, char **argv)
 	};
 	static const char doc[] =
 		"Show on the whole screen what the CPUs of a running "
-		"process' pool do; h tells the keys. --json prints an "
+		"process' pool do; h shows the keys. --json prints an "
 		"object a line, one for each interval.\v"
 		"Exit status: 0; 1 when there is no such pool, with "
 		"--json also when there is more than one or it is gone; "

@@ -232,7 +232,7 @@ static int print(struct watched_pools *pools, bool as_json)
 int cmd_zoneinfo(int argc, char **argv)
 {
 	static const char doc[] =
-		"Tell of the zones and lists of running processes' "
+		"Show the zones and lists of running processes' "
 		"pools: per zone the pages and runs that are free, per "
 		"CPU its mode, what its lists hold and may hold, what "
 		"is pending and what was drained.\v"
