@@ -5,7 +5,7 @@
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
 #else
-#define __libc_single_threaded 0 /* glibc before 2.32 does not tell */
+#define __libc_single_threaded 0 /* glibc before 2.32 does not know */
 #endif
 
 #include "os/report.h"
@@ -37,7 +37,7 @@ int wi_machine_cpus(struct wi_cpuset *set, unsigned nr_cpus, const char *list,
  * Sequences, if they work. Whether the kernel really aborts them is checked
  * once, and only while there is no other thread and this CPU is not quiet: the
  * check takes a second thread and interrupts this CPU. Where it was not made,
- * they are trusted; `weir doctor` checks too.
+ * the sequences are trusted; `weir doctor` checks too.
  */
 static bool sequences_work(const struct wi_machine *machine)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What creating a pool or a cache needs to know of the machine. */
+/* What the creation of a pool or a cache needs to know about the machine. */
 #ifndef WI_API_MACHINE_H
 #define WI_API_MACHINE_H
 
@@ -9,18 +9,18 @@
 #include "percpu/drain.h"
 #include "os/topology.h"
 
-/* Kept in the mapping of what is created: too large for a stack, and
- * unmapping it would interrupt CPUs. */
+/* In the mapping of the created object: too large for a stack, and unmapping it
+ * would interrupt CPUs. */
 struct wi_machine {
 	struct wi_topology topology;
 	struct wi_cpuset quiet, polling;
 	uint8_t mode[WI_CPUS_MAX]; /* enum wi_mode */
-	bool locked;		   /* no sequences, or none wanted */
+	bool locked;		   /* no sequences, or not wanted */
 	bool settled;		   /* wi_rseq_is_settled() */
 };
 
 /*
- * Reads the machine and gives each CPU its mode: as the lists say (NULL: the
+ * Reads the machine and gives each CPU its mode: from the cpulists (NULL: the
  * CPUs the system isolates are quiet, none is polling); without membarrier
  * those that would be ordinary are quiet. 0, or -EINVAL or -ENOMEM with
  * wi_report().

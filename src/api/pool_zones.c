@@ -2,7 +2,7 @@
 /* The back end of a pool's cache: its zones. */
 #include "api/pool.h"
 
-/* For errors that are seen late. */
+/* For errors that are detected late. */
 #define HINT "; WEIR_CHECKED=1 in the environment shows it when it happens"
 
 /* Pages of a zone into offsets in the pool, and back, two at a time. */
@@ -38,8 +38,8 @@ static void offsets_to_pages(const struct wi_pool *pool, unsigned zone,
 
 /*
  * Counts pages that left the zones, after they did, and those that come back,
- * before they do: so at no moment more than are outside. Relaxed, all: counts,
- * one addition a batch, which is a full instruction anyway.
+ * before they do: so never more than are outside. Relaxed, all: counts, one
+ * addition for each batch, which is a locked instruction anyway.
  */
 static void count_left(const struct wi_pool *pool, uint64_t nr_pages)
 {
@@ -57,7 +57,7 @@ static void count_back(const struct wi_pool *pool, uint64_t nr_pages)
 	wi_add_relaxed(&pool->cache.drain.total->outside, -nr_pages);
 }
 
-/* A chunk at a time, while it is in the first cache. */
+/* A chunk at a time, so that it stays in the first-level cache. */
 static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 			  uint64_t *tokens, size_t n, uint32_t *cursor)
 {
@@ -66,7 +66,7 @@ static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 	size_t got = 0, chunk, more;
 
 	if (order > pool->zone_order[zone])
-		return 0; /* none that is aligned in the pool */
+		return 0; /* no run of it is aligned in the pool */
 	do {
 		chunk = wi_min_u64(n - got, WI_CHUNK);
 		more = wi_zone_claim(pool->zone[zone], order, chunk,

@@ -16,11 +16,11 @@ struct search {
 	void *ctx;
 	unsigned *odd;
 	unsigned nr_found, nr_refused; /* pools, descriptors */
-	bool has_ended;		       /* each() said so */
+	bool has_ended;		       /* each() returned so */
 };
 
-/* The copy of the descriptor: 0, -ENOENT if there is no pool yet or any more,
- * or -EPROTO. */
+/* Copies the descriptor: 0, -ENOENT if there is no pool yet or any more, or
+ * -EPROTO. */
 static int copy_descriptor(struct wi_watch_found *found)
 {
 	struct wi_live *live = &found->live;
@@ -41,7 +41,7 @@ static int copy_descriptor(struct wi_watch_found *found)
 }
 
 /* May the process have made that file? As one of its users, or as the
- * superuser, as which it may have begun, here or in its user namespace. */
+ * superuser, here or in its user namespace, as which it may have begun. */
 static bool may_be_owner(const struct search *search, uint32_t uid)
 {
 	uint32_t root;
@@ -61,7 +61,7 @@ static bool is_its_own(const struct search *search,
 	       may_be_owner(search, found->file.uid);
 }
 
-/* The caller has no more of something: then nothing can be said. */
+/* The caller ran out of a resource: then the result is unknown. */
 static bool is_exhausted(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
@@ -108,7 +108,7 @@ int wi_watch_find(int pid, int (*each)(struct wi_watch_found *, void *ctx),
 	if (err == 0)
 		err = wi_os_each_descriptor(pid, &search.process, look_at,
 					    &search);
-	if (search.has_ended) /* then it is no error of ours */
+	if (search.has_ended) /* then it is not an error of the search */
 		return err;
 	if (err == -ENOENT)
 		return -ESRCH;
@@ -122,14 +122,15 @@ int wi_watch_find(int pid, int (*each)(struct wi_watch_found *, void *ctx),
 struct list {
 	struct wi_watch_listing *listing;
 	int pid;
-	bool has_ended; /* each() said so */
+	bool has_ended; /* each() returned so */
 };
 
 void wi_watch_name(char *out, const struct wi_live *live)
 {
 	const size_t len = sizeof(live->name);
 
-	/* It goes to terminals: no control characters, whoever chose it. */
+	/* It is printed on terminals: no control characters, which another
+	 * process may have chosen. */
 	for (size_t i = 0; i < len; i++) {
 		out[i] = live->name[i];
 		if (out[i] == '\0')
@@ -169,7 +170,8 @@ static int list_process(void *ctx, int pid)
 	if (list->has_ended)
 		return err;
 	list->listing->nr_refused += err == -EPERM;
-	return is_exhausted(err) ? err : 0; /* others may be looked into */
+	return is_exhausted(err) ? err
+				 : 0; /* other processes may be readable */
 }
 
 int wi_watch_list(struct wi_watch_listing *listing, int pid)
@@ -192,7 +194,7 @@ static int tell_caller(const struct weir_watch_id *id, const char *raw_name,
 {
 	const struct caller *caller = ctx;
 
-	(void)raw_name; /* its id has one that does no harm */
+	(void)raw_name; /* its id has a printable one */
 	return caller->each(id, caller->ctx);
 }
 

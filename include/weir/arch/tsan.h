@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What ThreadSanitizer is told of the sequences, into which it cannot see; in
- * other builds nothing, and no code.
+ * Annotations for ThreadSanitizer, which cannot see into the sequences; in
+ * other builds no code.
  *
  * A sequence acquires what earlier ones on its CPU released, as they are
  * serial, and releases to the words that a drainer acquires as evidence: the
  * headers, busy and seen (ARCH-R1, ARCH-R2, ARCH-F1). The release has to come
  * before the commit, when the CPU is not known for certain: the sequence
- * compares, and is aborted where the guess was wrong. What a thread does with a
- * page outside of its call is not covered by any of this: such races are seen.
+ * compares, and is aborted where the guess was wrong. None of this covers what
+ * a thread does with a page outside of its call: such races are still detected.
  */
 #ifndef WEIR_FAST_H
 #error "include <weir/fast.h>"
