@@ -100,12 +100,16 @@ foreach(header IN LISTS headers)
 endforeach()
 
 # The sources themselves.
-foreach(check IN ITEMS labels includes docs format golden)
+foreach(check IN ITEMS labels docs format golden)
   add_test(NAME tree_${check} COMMAND ${root}/scripts/check-${check}
     WORKING_DIRECTORY ${root})
   set_tests_properties(tree_${check} PROPERTIES
     LABELS tree SKIP_RETURN_CODE 77 TIMEOUT 60)
 endforeach()
+# Of the objects, too.
+add_test(NAME tree_includes COMMAND ${root}/scripts/check-includes
+  ${CMAKE_CURRENT_BINARY_DIR} WORKING_DIRECTORY ${root})
+set_tests_properties(tree_includes PROPERTIES LABELS tree TIMEOUT 120)
 # With the command, its options too.
 set(man_tool)
 if(TARGET weir_tool)
