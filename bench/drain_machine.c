@@ -25,6 +25,7 @@
 
 struct machine {
 	struct wi_cache cache;
+	struct wi_cache_totals totals;
 	struct wi_zone *zone;
 	uint32_t cursor;
 	unsigned nr_cpus;
@@ -71,14 +72,15 @@ static struct machine *make(unsigned nr_cpus, enum wi_mode mode)
 	static uint8_t modes[CPUS_MAX];
 	struct machine *m = memory(sizeof(*m));
 	struct wi_cache_config config = {
-		.areas = memory(wi_cache_areas_bytes(nr_cpus, 1)),
-		.memory = memory(wi_drain_bytes(nr_cpus, 1)),
-		.modes = modes,
-		.nr_cpus = nr_cpus,
-		.nr_zones = 1,
-		.nr_lists = NR_LISTS,
-		.limits = { LIMIT, LIMIT / 2, LIMIT / 4, LIMIT / 8, 1 },
-		.weight = { 1, 2, 4, 8, 512 },
+		.percpu.areas = memory(wi_percpu_areas_bytes(nr_cpus, 1)),
+		.percpu.memory = memory(wi_percpu_bytes(nr_cpus, 1)),
+		.percpu.modes = modes,
+		.percpu.nr_cpus = nr_cpus,
+		.percpu.nr_zones = 1,
+		.percpu.nr_lists = NR_LISTS,
+		.percpu.limits = { LIMIT, LIMIT / 2, LIMIT / 4, LIMIT / 8, 1 },
+		.percpu.weight = { 1, 2, 4, 8, 512 },
+		.totals = &m->totals,
 		.batch = 64,
 		.wait_ns = 10000000,
 		.backend = { .get = claim,
@@ -88,7 +90,7 @@ static struct machine *make(unsigned nr_cpus, enum wi_mode mode)
 	};
 	void *zone = memory(wi_zone_bytes(ZONE_PAGES));
 
-	if (!m || !config.areas || !config.memory || !zone)
+	if (!m || !config.percpu.areas || !config.percpu.memory || !zone)
 		return NULL;
 	for (unsigned i = 0; i < nr_cpus; i++)
 		modes[i] = (uint8_t)mode;

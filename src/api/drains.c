@@ -69,7 +69,7 @@ static int run(struct wi_cache *cache, struct wi_drain_request *request,
 	bool taken_over;
 	int err;
 
-	request->nr_zones = cache->drain.nr_zones;
+	request->nr_zones = wi_percpu_nr_zones(&cache->drain);
 	request->deadline_ns =
 		wi_after_ns(start, wait_ns != 0 ? wait_ns : cache->wait_ns);
 	err = wi_cache_drain(cache, request, &outcome, &taken_over);
@@ -106,8 +106,8 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 		return -EINVAL;
 	}
 	if (o.cpus != NULL) {
-		err = wi_machine_cpus(&cpus, cache->drain.nr_cpus, o.cpus,
-				      "cpus");
+		err = wi_machine_cpus(&cpus, wi_percpu_nr_cpus(&cache->drain),
+				      o.cpus, "cpus");
 		if (err != 0)
 			return err;
 		request.cpus = cpus.word;
@@ -162,7 +162,7 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 		return -EINVAL;
 	}
 	request.set_off = mode == WEIR_MODE_OFF;
-	if (cache->drain.locked) {
+	if (wi_percpu_is_locked(&cache->drain)) {
 		if (mode != WEIR_MODE_ORDINARY && mode != WEIR_MODE_OFF) {
 			wi_report("mode: without sequences CPUs are ordinary "
 				  "or off");
@@ -176,46 +176,31 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 	} else {
 		request.mode = (enum wi_mode)mode;
 	}
-	err = wi_machine_cpus(&cpus, cache->drain.nr_cpus, list, "cpus");
+	err = wi_machine_cpus(&cpus, wi_percpu_nr_cpus(&cache->drain), list,
+			      "cpus");
 	if (err != 0)
 		return err;
 	request.cpus = cpus.word;
 	return run(cache, &request, 0, NULL);
 }
 
-static enum weir_mode public_mode(uint8_t mode, bool off)
+enum weir_mode wi_public_mode(struct wi_percpu_mode mode)
 {
-	if (off)
+	if (mode.off)
 		return WEIR_MODE_OFF;
-	return mode >= WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
-				      : (enum weir_mode)mode;
-}
-
-enum weir_mode wi_public_mode(const struct wi_unit *unit)
-{
-	/* Relaxed reads by nature: bytes the drain mutex's holder stores, who
-	 * may be of another process, and store what it likes. Off is in force
-	 * when nothing can come back to a list any more. */
-	return public_mode(wi_load_relaxed(&unit->in_force),
-			   wi_load_relaxed((const uint8_t *)&unit->off) != 0 &&
-				   wi_load_relaxed(&unit->parked) ==
-					   WI_SET_NULL);
+	return mode.mode >= WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
+					   : (enum weir_mode)mode.mode;
 }
 
 enum weir_mode wi_public_mode_of_cpu(const struct wi_cache *cache, unsigned cpu)
 {
-	const struct wi_drain *drain = &cache->drain;
-	const struct wi_unit *unit = &drain->units[cpu];
-	enum weir_mode mode = wi_public_mode(unit);
+	const struct wi_percpu_view view = wi_percpu_view_of(&cache->drain);
+	enum weir_mode mode = WEIR_MODE_ORDINARY;
 
-	for (unsigned zone = 0; zone < drain->nr_zones;
-	     zone++, unit += drain->nr_cpus) {
-		/* Relaxed, both: as in wi_public_mode(). */
-		uint8_t wanted = wi_load_relaxed(&unit->wanted);
-		bool off = wi_load_relaxed(&unit->wanted_off);
-
-		mode = wi_public_mode(unit);
-		if (mode != public_mode(wanted, off))
+	for (unsigned zone = 0; zone < view.nr_zones; zone++) {
+		mode = wi_public_mode(wi_percpu_view_mode(&view, zone, cpu));
+		if (mode !=
+		    wi_public_mode(wi_percpu_view_wanted(&view, zone, cpu)))
 			break;
 	}
 	return mode;

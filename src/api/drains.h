@@ -7,6 +7,7 @@
 #define WI_API_DRAINS_H
 
 #include "cache/cache.h"
+#include "percpu/stat.h"
 
 int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 		    struct weir_drain_result *result);
@@ -30,9 +31,9 @@ int wi_public_add(struct weir_drain_result *sum,
 int wi_public_set_mode(struct wi_cache *cache, const char *cpus,
 		       enum weir_mode mode);
 
-/* The mode in force; of a CPU, it is the one asked for when it is so in all
- * zones. */
-enum weir_mode wi_public_mode(const struct wi_unit *unit);
+enum weir_mode wi_public_mode(struct wi_percpu_mode mode);
+
+/* The mode in force; it is the one asked for when it is so in all zones. */
 enum weir_mode wi_public_mode_of_cpu(const struct wi_cache *cache,
 				     unsigned cpu);
 

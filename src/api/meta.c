@@ -39,10 +39,11 @@ struct wi_live_layout wi_live_lay_out(const struct wi_live *live)
 		.zone_bytes = wi_round_up(wi_zone_bytes(live->zone_pages), 64),
 	};
 
-	l.areas =
-		wi_round_up(l.totals + wi_drain_bytes(nr_cpus, nr_zones), 4096);
-	l.zones = wi_round_up(l.areas + wi_cache_areas_bytes(nr_cpus, nr_zones),
-			      64);
+	l.percpu = l.totals + sizeof(struct wi_live_totals);
+	l.areas = wi_round_up(l.percpu + wi_percpu_bytes(nr_cpus, nr_zones),
+			      4096);
+	l.zones = wi_round_up(
+		l.areas + wi_percpu_areas_bytes(nr_cpus, nr_zones), 64);
 	l.bytes = l.zones + (nr_zones - 1) * l.zone_bytes + wi_zone_bytes(last);
 	return l;
 }

@@ -2,11 +2,11 @@
 /*
  * The memory of a pool that may be read from outside: what stands where.
  *
- *	+----------+--------+----------------+-----------+-------+---+
- *	| struct   | totals | units, bitmap  | areas     | zones |   |
- *	| wi_live  |        | (src/drain)    | (pcplist) |       |   |
- *	+----------+--------+----------------+-----------+-------+---+
- *	0          4096                      (pages)     (lines)
+ *	+----------+--------+--------------------+---------+-------+---+
+ *	| struct   | totals | totals, units, ... | areas   | zones |   |
+ *	| wi_live  |        |    (percpu)        | (percpu)| (zone)|   |
+ *	+----------+--------+--------------------+---------+-------+---+
+ *	0          4096     (lines)              (pages)   (lines)
  *
  * It holds numbers and offsets, no addresses. Where things are follows from
  * the counts in the descriptor; a reader works that out by itself, and does not
@@ -21,12 +21,12 @@
 #include "os/topology.h"
 
 #define WI_LIVE_MAGIC UINT64_C(0x6c6f6f7072696577) /* "weirpool" */
-#define WI_LIVE_VERSION 3 /* of all that is in this memory */
+#define WI_LIVE_VERSION 4 /* of all that is in this memory */
 #define WI_LIVE_HEAD 4096
 
-/* In bytes from the beginning; units follow the totals. */
+/* In bytes from the beginning. */
 struct wi_live_layout {
-	uint64_t totals, areas, zones, bytes;
+	uint64_t totals, percpu, areas, zones, bytes;
 	uint64_t unit_bytes, area_bytes, zone_bytes; /* each, zones rounded */
 };
 
@@ -46,6 +46,15 @@ struct wi_live {
 };
 
 _Static_assert(sizeof(struct wi_live) <= WI_LIVE_HEAD, "a page");
+
+/* Since creation; any thread, relaxed, read by anyone. */
+struct wi_live_totals {
+	_Alignas(64) struct wi_cache_totals cache;
+	/* Pages that left the zones and did not come back, and the most there
+	 * were at once; written once a batch (pool_zones.c). */
+	_Alignas(64) uint64_t outside;
+	uint64_t peak;
+};
 
 /* What the counts of a descriptor make of its layout. */
 struct wi_live_layout wi_live_lay_out(const struct wi_live *live);

@@ -9,7 +9,7 @@
  *   |   lists, base, ... impl -|------->| meta -+                       |
  *   +--------------------------+        +-------|-----------------------+
  *                                       +-------v-----------------------+
- *                                       | descriptor | totals | units   |
+ *                                       | descriptor | totals | ...     |
  *   pages                               | areas of CPUs | zones         |
  *                                       +-------------------------------+
  *   | zone 0 ....................| zone 1 ..........| ...
@@ -90,6 +90,11 @@ static inline unsigned wi_pool_zone_of(const struct wi_pool *pool,
 static inline uint64_t wi_pool_nr_pages(const struct wi_pool *pool)
 {
 	return pool->bytes >> pool->page_shift;
+}
+
+static inline struct wi_live_totals *wi_pool_totals(const struct wi_pool *pool)
+{
+	return (void *)(pool->meta + pool->view.live->layout.totals);
 }
 
 static inline uint64_t wi_pool_zone_pages(const struct wi_pool *pool,

@@ -109,11 +109,7 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 
 	/* No drain brings what was never there. */
 	if (runs == 0 || (n > runs && !some)) {
-		/* Relaxed: a count. */
-		wi_add_relaxed(
-			&pool->cache.drain.total->failures[WI_FAIL_EMPTY], 1);
-		WI_TRACE(exhausted, &pool->cache.drain, WI_FAIL_EMPTY, kind, n,
-			 0);
+		wi_cache_count_failure(&pool->cache, WI_FAIL_EMPTY, kind, n, 0);
 		wi_percpu_tick_all(
 			&pool->cache.drain); /* an operation like any other */
 		wi_pool_report_shortage(pool, order, n, flags, &shortage);

@@ -112,29 +112,33 @@ static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	const struct wi_live *live = pool->view.live;
 	struct wi_cache_config config = {
-		.areas = pool->meta + live->layout.areas,
-		.memory = pool->meta + live->layout.totals,
-		.modes = pool->machine.mode,
-		.online = pool->machine.topology.online.word,
-		.nr_cpus = pool->machine.topology.nr_cpus,
-		.nr_zones = pool->nr_zones,
-		.nr_lists = WI_POOL_LISTS,
-		.locked = pool->machine.locked,
+		.percpu = {
+			.areas = pool->meta + live->layout.areas,
+			.memory = pool->meta + live->layout.percpu,
+			.modes = pool->machine.mode,
+			.online = pool->machine.topology.online.word,
+			.nr_cpus = pool->machine.topology.nr_cpus,
+			.nr_zones = pool->nr_zones,
+			.nr_lists = WI_POOL_LISTS,
+			.locked = pool->machine.locked,
+		},
+		.totals = &wi_pool_totals(pool)->cache,
 		.batch = o->batch,
 		.wait_ns = o->wait_ns,
 		.backend = wi_pool_backend,
 	};
+	struct wi_percpu_config *percpu = &config.percpu;
 
 	if (pool->nr_zones > 1) {
-		config.zone_of_cpu = pool->machine.topology.node_of_cpu;
-		for (unsigned cpu = 0; cpu < config.nr_cpus; cpu++)
+		percpu->zone_of_cpu = pool->machine.topology.node_of_cpu;
+		for (unsigned cpu = 0; cpu < percpu->nr_cpus; cpu++)
 			pool->machine.topology.node_of_cpu[cpu] %=
 				pool->nr_zones;
 	}
 	config.backend.ctx = pool;
 	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
-		config.limits[list] = (uint16_t)live->limits[list];
-		config.weight[list] = live->weight[list];
+		percpu->limits[list] = (uint16_t)live->limits[list];
+		percpu->weight[list] = live->weight[list];
 	}
 	return wi_cache_init(&pool->cache, &config);
 }

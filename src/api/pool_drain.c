@@ -62,8 +62,8 @@ int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
-	if (cpu >= pool->cache.drain.nr_cpus) {
-		wi_report_cpu(cpu, pool->cache.drain.nr_cpus - 1);
+	if (cpu >= wi_percpu_nr_cpus(&pool->cache.drain)) {
+		wi_report_cpu(cpu, wi_percpu_nr_cpus(&pool->cache.drain) - 1);
 		return -EINVAL;
 	}
 	return wi_public_mode_of_cpu(&pool->cache, cpu);

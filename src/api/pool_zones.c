@@ -43,7 +43,7 @@ static void offsets_to_pages(const struct wi_pool *pool, unsigned zone,
  */
 static void count_left(const struct wi_pool *pool, uint64_t nr_pages)
 {
-	struct wi_totals *total = pool->cache.drain.total;
+	struct wi_live_totals *total = wi_pool_totals(pool);
 	uint64_t now = wi_add_relaxed(&total->outside, nr_pages) + nr_pages;
 	uint64_t peak = wi_load_relaxed(&total->peak);
 
@@ -54,7 +54,7 @@ static void count_left(const struct wi_pool *pool, uint64_t nr_pages)
 static void count_back(const struct wi_pool *pool, uint64_t nr_pages)
 {
 	/* Relaxed: see count_left(). */
-	wi_add_relaxed(&pool->cache.drain.total->outside, -nr_pages);
+	wi_add_relaxed(&wi_pool_totals(pool)->outside, -nr_pages);
 }
 
 /* A chunk at a time, so that it stays in the first-level cache. */

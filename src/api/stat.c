@@ -18,33 +18,23 @@ static uint64_t read_word(const uint64_t *word)
 
 /* --- where things are --------------------------------------------------- */
 
-static const struct wi_totals *totals_of(const struct wi_view *view)
+static const struct wi_live_totals *totals_of(const struct wi_view *view)
 {
-	return (const struct wi_totals *)(const void *)(view->memory +
-							view->live->layout
-								.totals);
+	return (const void *)(view->memory + view->live->layout.totals);
 }
 
-static size_t nth_unit(const struct wi_view *view, unsigned zone, unsigned cpu)
+struct wi_percpu_view wi_view_percpu(const struct wi_view *view)
 {
-	return (size_t)zone * view->live->nr_cpus + cpu;
-}
+	const struct wi_live *live = view->live;
 
-const struct wi_unit *wi_view_unit(const struct wi_view *view, unsigned zone,
-				   unsigned cpu)
-{
-	const void *units = totals_of(view) + 1;
-
-	return (const struct wi_unit *)units + nth_unit(view, zone, cpu);
-}
-
-struct wi_area *wi_view_area(const struct wi_view *view, unsigned zone,
-			     unsigned cpu)
-{
-	const char *areas = view->memory + view->live->layout.areas;
-
-	return (struct wi_area *)(uintptr_t)(areas + nth_unit(view, zone, cpu) *
-							     WEIR_AREA_BYTES);
+	return (struct wi_percpu_view){
+		.memory = view->memory + live->layout.percpu,
+		.areas = view->memory + live->layout.areas,
+		.weight = live->weight,
+		.nr_cpus = live->nr_cpus,
+		.nr_zones = live->nr_zones,
+		.nr_lists = live->nr_lists,
+	};
 }
 
 static struct wi_zone_view zone_of(const struct wi_view *view, unsigned zone)
@@ -61,50 +51,17 @@ static struct wi_zone_view zone_of(const struct wi_view *view, unsigned zone)
 
 /* --- one CPU ------------------------------------------------------------ */
 
-void wi_stat_cpu(struct wi_area *area, const struct wi_unit *unit,
-		 unsigned nr_lists, const uint32_t *weight,
-		 struct wi_stat_cpu *stat)
-{
-	const unsigned set = wi_active_set(read_word(&area->active));
-
-	*stat = (struct wi_stat_cpu){
-		.refills = read_word(&area->counters.refills),
-		.flushes = read_word(&area->counters.flushes),
-		.direct = read_word(&area->counters.direct),
-		.aborts = read_word(&area->counters.aborts),
-		.late = read_word(&unit->late),
-	};
-	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
-		stat->by[i] = read_word(&unit->by[i]);
-	for (unsigned list = 0; list < nr_lists; list++) {
-		uint64_t header[2] = { read_word(&area->header[0][list]),
-				       read_word(&area->header[1][list]) };
-
-		stat->operations[list] = wi_header_ops(header[0]) / 2 +
-					 wi_header_ops(header[1]) / 2;
-		for (unsigned i = 0; i < 2; i++) {
-			unsigned n = wi_header_count(header[i]);
-
-			if (set == WI_SET_0 + i) {
-				stat->count[list] = n;
-				stat->cached += (uint64_t)n * weight[list];
-			} else { /* a spare set is empty */
-				stat->pending += (uint64_t)n * weight[list];
-			}
-		}
-	}
-}
-
 /* Is there an area to be read? That of a CPU that never had lists is a hole,
  * and so may be that of another, if somebody else's memory says what is not. */
-static bool has_area(const struct wi_view *view, unsigned zone, unsigned cpu)
+static bool has_area(const struct wi_view *view,
+		     const struct wi_percpu_view *percpu, unsigned zone,
+		     unsigned cpu)
 {
-	const struct wi_area *area = wi_view_area(view, zone, cpu);
-	const char *at = (const char *)&area->active;
-	const char *end = (const char *)&area->pad2;
+	size_t bytes;
+	const char *at = wi_percpu_view_area(percpu, zone, cpu, &bytes);
+	const char *end = at + bytes;
 
-	if (!wi_drain_is_awake(totals_of(view), view->live->nr_cpus,
-			       view->live->nr_zones, cpu))
+	if (!wi_percpu_view_is_awake(percpu, cpu))
 		return false;
 	while (view->is_backed != NULL && at < end)
 		if (!view->is_backed(view->ctx, at, &at))
@@ -112,15 +69,14 @@ static bool has_area(const struct wi_view *view, unsigned zone, unsigned cpu)
 	return true;
 }
 
-static struct wi_stat_cpu cpu_of(const struct wi_view *view, unsigned zone,
-				 unsigned cpu)
+static struct wi_percpu_stat cpu_of(const struct wi_view *view,
+				    const struct wi_percpu_view *percpu,
+				    unsigned zone, unsigned cpu)
 {
-	struct wi_stat_cpu its = { 0 };
+	struct wi_percpu_stat its = { 0 };
 
-	if (has_area(view, zone, cpu))
-		wi_stat_cpu(wi_view_area(view, zone, cpu),
-			    wi_view_unit(view, zone, cpu), view->live->nr_lists,
-			    view->live->weight, &its);
+	if (has_area(view, percpu, zone, cpu))
+		wi_percpu_view_read(percpu, zone, cpu, &its);
 	return its;
 }
 
@@ -128,16 +84,17 @@ static void fill_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 		     struct weir_stat_cpu *stat)
 {
 	const struct wi_live *live = view->live;
-	const struct wi_stat_cpu its = cpu_of(view, zone, cpu);
+	const struct wi_percpu_view percpu = wi_view_percpu(view);
+	const struct wi_percpu_stat its = cpu_of(view, &percpu, zone, cpu);
 
 	*stat = (struct weir_stat_cpu){
-		.mode = wi_public_mode(wi_view_unit(view, zone, cpu)),
+		.mode = wi_public_mode(wi_percpu_view_mode(&percpu, zone, cpu)),
 		.cached = its.cached,
 		.pending = its.pending,
-		.refills = its.refills,
-		.flushes = its.flushes,
-		.direct = its.direct,
-		.aborts = its.aborts,
+		.refills = its.nr[WI_AREA_REFILL],
+		.flushes = its.nr[WI_AREA_FLUSH],
+		.direct = its.nr[WI_AREA_DIRECT],
+		.aborts = its.nr[WI_AREA_ABORT],
 		.by_progress = its.by[WI_EVIDENCE_PROGRESS],
 		.by_not_busy = its.by[WI_EVIDENCE_NOT_BUSY],
 		.by_membarrier = its.by[WI_EVIDENCE_MEMBARRIER],
@@ -206,16 +163,19 @@ int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 
 static void add_cpus(const struct wi_view *view, struct weir_stat *stat)
 {
+	const struct wi_percpu_view percpu = wi_view_percpu(view);
+
 	for (unsigned zone = 0; zone < stat->nr_zones; zone++)
 		for (unsigned cpu = 0; cpu < stat->nr_cpus; cpu++) {
-			struct wi_stat_cpu its = cpu_of(view, zone, cpu);
+			struct wi_percpu_stat its =
+				cpu_of(view, &percpu, zone, cpu);
 
 			stat->cached += its.cached;
 			stat->pending += its.pending;
-			stat->refills += its.refills;
-			stat->flushes += its.flushes;
-			stat->direct += its.direct;
-			stat->aborts += its.aborts;
+			stat->refills += its.nr[WI_AREA_REFILL];
+			stat->flushes += its.nr[WI_AREA_FLUSH];
+			stat->direct += its.nr[WI_AREA_DIRECT];
+			stat->aborts += its.nr[WI_AREA_ABORT];
 			for (unsigned i = 0; i < view->live->nr_lists; i++)
 				stat->operations += its.operations[i];
 		}
@@ -224,25 +184,28 @@ static void add_cpus(const struct wi_view *view, struct weir_stat *stat)
 static void fill(const struct wi_view *view, struct weir_stat *stat)
 {
 	const struct wi_live *live = view->live;
-	const struct wi_totals *t = totals_of(view);
+	const struct wi_live_totals *totals = totals_of(view);
+	const uint64_t *failures = totals->cache.failures;
+	const struct wi_percpu_view percpu = wi_view_percpu(view);
+	struct wi_percpu_totals t;
 	uint64_t in;
 
+	wi_percpu_view_totals(&percpu, &t);
 	*stat = (struct weir_stat){
 		.pages = live->bytes / live->page_size,
-		.peak = read_word(&t->peak),
-		.drains = read_word(&t->drains.drained),
-		.drained_pages = read_word(&t->drains.pages),
-		.by_progress = read_word(&t->drains.by[WI_EVIDENCE_PROGRESS]),
-		.by_not_busy = read_word(&t->drains.by[WI_EVIDENCE_NOT_BUSY]),
-		.by_membarrier =
-			read_word(&t->drains.by[WI_EVIDENCE_MEMBARRIER]),
-		.parked = read_word(&t->drains.nr_pending),
-		.membarriers = read_word(&t->membarriers),
-		.membarriers_failed = read_word(&t->drains.membarriers_failed),
-		.failed_nowait = read_word(&t->failures[WI_FAIL_NOWAIT]),
-		.failed_empty = read_word(&t->failures[WI_FAIL_EMPTY]),
-		.failed_pending = read_word(&t->failures[WI_FAIL_PENDING]),
-		.failed_lost = read_word(&t->failures[WI_FAIL_LOST]),
+		.peak = read_word(&totals->peak),
+		.drains = t.drains.drained,
+		.drained_pages = t.drains.pages,
+		.by_progress = t.drains.by[WI_EVIDENCE_PROGRESS],
+		.by_not_busy = t.drains.by[WI_EVIDENCE_NOT_BUSY],
+		.by_membarrier = t.drains.by[WI_EVIDENCE_MEMBARRIER],
+		.parked = t.drains.nr_pending,
+		.membarriers = t.membarriers,
+		.membarriers_failed = t.drains.membarriers_failed,
+		.failed_nowait = read_word(&failures[WI_FAIL_NOWAIT]),
+		.failed_empty = read_word(&failures[WI_FAIL_EMPTY]),
+		.failed_pending = read_word(&failures[WI_FAIL_PENDING]),
+		.failed_lost = read_word(&failures[WI_FAIL_LOST]),
 		.nr_zones = live->nr_zones,
 		.nr_cpus = live->nr_cpus,
 	};

@@ -17,6 +17,7 @@
 
 struct token_cache {
 	struct wi_cache cache;
+	struct wi_cache_totals totals;
 	struct weir_cache_backend backend;
 	uint64_t came_back; /* calls of put that returned */
 	struct weir_cache *handle;
@@ -113,15 +114,18 @@ static void unmake(struct token_cache *impl)
 static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 {
 	const unsigned nr_cpus = impl->machine.topology.nr_cpus;
-	const size_t units = wi_round_up(wi_drain_bytes(nr_cpus, 1), 4096);
+	const size_t units = wi_round_up(wi_percpu_bytes(nr_cpus, 1), 4096);
 	struct wi_os_map map = { .no_fork = true, .read_first = true };
 	struct wi_cache_config config = {
-		.modes = impl->machine.mode,
-		.online = impl->machine.topology.online.word,
-		.nr_cpus = nr_cpus,
-		.nr_zones = 1,
-		.nr_lists = o->nr_lists,
-		.locked = impl->machine.locked,
+		.percpu = {
+			.modes = impl->machine.mode,
+			.online = impl->machine.topology.online.word,
+			.nr_cpus = nr_cpus,
+			.nr_zones = 1,
+			.nr_lists = o->nr_lists,
+			.locked = impl->machine.locked,
+		},
+		.totals = &impl->totals,
 		.batch = o->batch,
 		.wait_ns = o->wait_ns,
 		.backend = { .get = backend_get,
@@ -131,7 +135,7 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	};
 	int err;
 
-	map.bytes = units + wi_cache_areas_bytes(nr_cpus, 1);
+	map.bytes = units + wi_percpu_areas_bytes(nr_cpus, 1);
 	err = wi_os_map((void **)&impl->meta, &map);
 	if (err == 0) {
 		impl->meta_bytes = map.bytes;
@@ -142,11 +146,11 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 		wi_report("the system refused memory for the lists");
 		return err;
 	}
-	config.memory = impl->meta;
-	config.areas = impl->meta + units;
+	config.percpu.memory = impl->meta;
+	config.percpu.areas = impl->meta + units;
 	for (unsigned list = 0; list < o->nr_lists; list++) {
-		config.limits[list] = o->limit[list];
-		config.weight[list] = 1;
+		config.percpu.limits[list] = o->limit[list];
+		config.percpu.weight[list] = 1;
 	}
 	impl->backend = o->backend;
 	err = wi_cache_init(&impl->cache, &config);

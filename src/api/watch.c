@@ -32,32 +32,34 @@ static bool is_all_backed(const struct weir_watch *watch, const void *from,
 	return true;
 }
 
-/* The words of an area that are read. */
-static bool has_head(const struct weir_watch *watch, const struct wi_area *area)
+/* Are there the words of its areas that are read? */
+static bool has_areas(const struct weir_watch *watch,
+		      const struct wi_percpu_view *percpu, unsigned cpu)
 {
-	return is_all_backed(watch, &area->active,
-			     offsetof(struct wi_area, pad2) -
-				     offsetof(struct wi_area, active));
+	for (unsigned zone = 0; zone < percpu->nr_zones; zone++) {
+		size_t bytes;
+		const char *at = wi_percpu_view_area(percpu, zone, cpu, &bytes);
+
+		if (!is_all_backed(watch, at, bytes))
+			return false;
+	}
+	return true;
 }
 
 /* Are there the pages that every pool has written? Pages never go. */
 static bool is_whole(const struct weir_watch *watch)
 {
-	const struct wi_view *view = &watch->view;
-	const unsigned nr_cpus = watch->live.nr_cpus;
-	const unsigned nr_zones = watch->live.nr_zones;
-	const struct wi_totals *totals =
-		(const void *)(watch->memory + watch->live.layout.totals);
-	const char *end =
-		(const char *)totals + wi_drain_bytes(nr_cpus, nr_zones);
+	const struct wi_percpu_view percpu = wi_view_percpu(&watch->view);
 
-	if (!is_all_backed(watch, watch->memory, (size_t)(end - watch->memory)))
+	if (!is_all_backed(watch, watch->memory,
+			   watch->live.layout.percpu +
+				   wi_percpu_bytes(percpu.nr_cpus,
+						   percpu.nr_zones)))
 		return false;
-	for (unsigned zone = 0; zone < nr_zones; zone++)
-		for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
-			if (wi_drain_is_awake(totals, nr_cpus, nr_zones, cpu) &&
-			    !has_head(watch, wi_view_area(view, zone, cpu)))
-				return false;
+	for (unsigned cpu = 0; cpu < percpu.nr_cpus; cpu++)
+		if (wi_percpu_view_is_awake(&percpu, cpu) &&
+		    !has_areas(watch, &percpu, cpu))
+			return false;
 	return true;
 }
 

@@ -17,7 +17,7 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 	if (wi_percpu_has_list(&cache->drain, zone, kind)) {
 		done = wi_percpu_push(&cache->drain, zone, kind, tokens, n);
 		if (done < n && n - done < cache->batch[kind] &&
-		    cache->drain.limits[kind] > 1) {
+		    wi_percpu_limit(&cache->drain, kind) > 1) {
 			wi_cache_flush(cache, zone, kind);
 			done += wi_percpu_push(&cache->drain, zone, kind,
 					       tokens + done, n - done);
@@ -25,7 +25,7 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 	}
 	if (done == 0)
 		wi_percpu_tick(&cache->drain, zone);
-	if (cache->drain.nr_zones > 1)
+	if (wi_percpu_nr_zones(&cache->drain) > 1)
 		wi_percpu_tick_others(&cache->drain, zone);
 	wi_cache_give_back(cache, zone, kind, tokens + done, n - done);
 }
@@ -53,35 +53,27 @@ size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 
 int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 {
-	struct wi_drain *drain = &cache->drain;
+	const struct wi_percpu_config *percpu = &config->percpu;
 
-	wi_assert(config->nr_zones == 1 || config->backend.zone_of != NULL);
-	drain->areas = config->areas;
-	drain->nr_cpus = config->nr_cpus;
-	drain->nr_zones = config->nr_zones;
-	drain->nr_lists = config->nr_lists;
-	drain->locked = config->locked;
-	drain->sink = wi_cache_sink;
+	wi_assert(percpu->nr_zones == 1 || config->backend.zone_of != NULL);
 	cache->backend = config->backend;
-	drain->zone_of_cpu = config->zone_of_cpu;
+	cache->totals = config->totals;
 	cache->wait_ns = config->wait_ns;
-	for (unsigned list = 0; list < config->nr_lists; list++) {
-		uint64_t batch = config->batch / config->weight[list];
+	for (unsigned list = 0; list < percpu->nr_lists; list++) {
+		uint64_t batch = config->batch / percpu->weight[list];
 
-		drain->limits[list] = config->limits[list];
-		drain->weight[list] = config->weight[list];
 		batch = wi_max_u64(batch, 4);
-		batch = wi_min_u64(batch, config->limits[list] / 2);
+		batch = wi_min_u64(batch, percpu->limits[list] / 2);
 		batch = wi_min_u64(batch, WI_BATCH_MAX);
 		cache->batch[list] = (uint16_t)wi_max_u64(batch, 1);
 		for (unsigned i = 0; i < WI_NR_WAITERS; i++)
 			cache->waiters[list][i].token = WEIR_AGAIN;
 	}
-	return wi_drain_init(drain, config->memory, config->modes,
-			     config->online);
+	cache->drain.sink = wi_cache_sink;
+	return wi_percpu_init(&cache->drain, percpu);
 }
 
 void wi_cache_fini(struct wi_cache *cache)
 {
-	wi_drain_fini(&cache->drain);
+	wi_percpu_fini(&cache->drain);
 }

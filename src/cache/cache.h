@@ -65,6 +65,7 @@ struct wi_waiter {
 struct wi_cache {
 	struct wi_drain drain; /* its constants are the cache's too */
 	struct wi_backend backend;
+	struct wi_cache_totals *totals;
 	uint16_t batch[WEIR_NR_LISTS];
 	uint64_t wait_ns;
 
@@ -72,18 +73,24 @@ struct wi_cache {
 	struct wi_waiter waiters[WEIR_NR_LISTS][WI_NR_WAITERS];
 };
 
+/* Why a get fell short. */
+enum wi_failure {
+	WI_FAIL_NOWAIT,
+	WI_FAIL_EMPTY,
+	WI_FAIL_PENDING,
+	WI_FAIL_LOST,
+	WI_NR_FAILURES
+};
+
+/* Since creation; any thread, relaxed, read by anyone. */
+struct wi_cache_totals {
+	uint64_t failures[WI_NR_FAILURES];
+};
+
 struct wi_cache_config {
-	char *areas;		/* zeroed, wi_cache_areas_bytes() */
-	void *memory;		/* zeroed, wi_drain_bytes() */
-	const uint8_t *modes;	/* enum wi_mode of each CPU */
-	const uint64_t *online; /* a bitmap; NULL: all. The others' areas are
-				 * not touched before an operation there. */
-	const uint16_t *zone_of_cpu;
-	unsigned nr_cpus, nr_zones, nr_lists;
-	bool locked;
-	uint16_t limits[WEIR_NR_LISTS];
-	uint32_t weight[WEIR_NR_LISTS];
-	uint32_t batch; /* of tokens of weight 1 */
+	struct wi_percpu_config percpu;
+	struct wi_cache_totals *totals; /* zeroed */
+	uint32_t batch;			/* of tokens of weight 1 */
 	uint64_t wait_ns;
 	struct wi_backend backend;
 };
@@ -99,12 +106,7 @@ static inline uint64_t wi_after_ns(uint64_t now, uint64_t wait_ns)
 	return wait_ns < UINT64_MAX - now ? now + wait_ns : UINT64_MAX;
 }
 
-static inline size_t wi_cache_areas_bytes(unsigned nr_cpus, unsigned nr_zones)
-{
-	return (size_t)nr_cpus * nr_zones * WEIR_AREA_BYTES;
-}
-
-/* Why a get fell short. */
+/* What the caller may report of a get that fell short. */
 struct wi_shortage {
 	enum wi_failure why;
 	uint64_t pending; /* pages without evidence, when it last drained */
@@ -125,6 +127,10 @@ struct wi_get {
  * positive, and are the caller's to give back. */
 size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 		    int *error);
+
+/* Counts and traces a get of n tokens that fell short; it has got. */
+void wi_cache_count_failure(struct wi_cache *cache, enum wi_failure why,
+			    unsigned kind, size_t n, size_t got);
 
 /* Gives tokens of one zone back. Never fails, never waits, keeps errno. */
 void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,

@@ -3,36 +3,11 @@
 #include "base/trace.h"
 #include "cache/internal.h"
 
-/* Of refills or flushes in a row, after how many they grow no more. */
-#define IN_A_ROW_MAX 2
-
 void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 			const uint64_t *tokens, size_t n)
 {
 	if (n > 0)
 		cache->backend.put(cache->backend.ctx, zone, kind, tokens, n);
-}
-
-/*
- * Refills that follow each other take more each time, and flushes leave less,
- * so that a CPU that only allocates or only frees is seldom in a zone. A drain
- * in between begins anew: what was taken from a list was not used up. Says how
- * many of these (which: 1 refills, -1 flushes) came right before this one.
- */
-static unsigned count_in_a_row(struct wi_area *area, unsigned list, int which)
-{
-	uint32_t *in_a_row = &area->counters.in_a_row[list];
-	/* Relaxed, all three: hints, whoever writes them. */
-	uint32_t number = (uint32_t)(wi_load_relaxed(&area->active) >> 32) << 8;
-	uint32_t old = wi_load_relaxed(in_a_row);
-	int before = (int8_t)old * which;
-
-	if (before < 0 || ((old ^ number) & ~UINT32_C(0xff)) != 0)
-		before = 0;
-	if (before < IN_A_ROW_MAX)
-		wi_store_relaxed(in_a_row,
-				 number | (uint8_t)((before + 1) * which));
-	return (unsigned)before;
 }
 
 /*
@@ -44,8 +19,8 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 {
 	uint64_t newer[WEIR_LIST_MAX / 2 + 1], older[WI_CHUNK];
 	struct wi_area *area = wi_percpu_area_here(&cache->drain, zone);
-	const size_t limit = cache->drain.limits[list];
-	const size_t keep = limit / 2 >> count_in_a_row(area, list, -1);
+	const size_t limit = wi_percpu_limit(&cache->drain, list);
+	const size_t keep = limit / 2 >> wi_area_count_in_a_row(area, list, -1);
 	size_t kept = wi_percpu_pop(&cache->drain, zone, list, newer, keep);
 	size_t given = 0;
 	size_t left = limit - keep;
@@ -63,18 +38,18 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 	left = wi_percpu_push(&cache->drain, zone, list, newer, kept);
 	wi_cache_give_back(cache, zone, list, newer + left, kept - left);
 	given += kept - left;
-	wi_add_relaxed(&area->counters.flushes, 1); /* a count */
-	WI_TRACE(flush, &cache->drain, zone, area->cpu, list, given);
+	wi_area_count(area, WI_AREA_FLUSH);
+	WI_TRACE(flush, &cache->drain, zone, wi_area_cpu(area), list, given);
 }
 
 /* How many a refill takes, of which it hands out n at once. */
 static size_t refill_size(struct wi_cache *cache, struct wi_area *area,
 			  unsigned list)
 {
-	const size_t most = (cache->drain.limits[list] + 1) / 2;
+	const size_t most = (wi_percpu_limit(&cache->drain, list) + 1) / 2;
 	size_t batch = cache->batch[list];
 
-	batch <<= count_in_a_row(area, list, 1);
+	batch <<= wi_area_count_in_a_row(area, list, 1);
 	batch = wi_min_u64(batch, wi_min_u64(most, WI_REFILL_MAX));
 	return wi_max_u64(batch, cache->batch[list]);
 }
@@ -134,21 +109,20 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 			       ? cache->batch[get->kind]
 			       : 1;
 	struct wi_area *area = wi_percpu_area_here(&cache->drain, zone);
-	struct wi_area_counters *counters = &area->counters;
 	size_t have, taken, pushed = 0;
 
 	if (n >= batch) {
-		wi_add_relaxed(&counters->direct, 1); /* a count */
+		wi_area_count(area, WI_AREA_DIRECT);
 		have = cache->backend.get(cache->backend.ctx, zone, get->kind,
 					  get->tokens + got, n,
-					  &counters->cursor);
-		WI_TRACE(direct, &cache->drain, zone, area->cpu, get->kind, n,
-			 have);
+					  wi_area_cursor(area));
+		WI_TRACE(direct, &cache->drain, zone, wi_area_cpu(area),
+			 get->kind, n, have);
 		return have;
 	}
 	batch = refill_size(cache, area, get->kind);
 	have = cache->backend.get(cache->backend.ctx, zone, get->kind, tokens,
-				  batch, &counters->cursor);
+				  batch, wi_area_cursor(area));
 	taken = wi_min_u64(have, n);
 	copy(get->tokens + got, tokens, taken);
 	if (have == batch) {
@@ -156,12 +130,11 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 	} else {
 		wi_cache_give_back(cache, zone, get->kind, tokens + taken,
 				   have - taken);
-		/* Relaxed: a hint. */
-		wi_store_relaxed(&counters->in_a_row[get->kind], 0);
+		wi_area_end_row(area, get->kind);
 	}
-	wi_add_relaxed(&counters->refills, 1); /* a count */
-	WI_TRACE(refill, &cache->drain, zone, area->cpu, get->kind, have,
-		 pushed);
+	wi_area_count(area, WI_AREA_REFILL);
+	WI_TRACE(refill, &cache->drain, zone, wi_area_cpu(area), get->kind,
+		 have, pushed);
 	return taken;
 }
 
@@ -169,7 +142,7 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 			    const struct wi_get *get, size_t got)
 {
-	if (get->kind < cache->drain.nr_lists)
+	if (get->kind < wi_percpu_nr_lists(&cache->drain))
 		got += wi_percpu_pop(&cache->drain, zone, get->kind,
 				     get->tokens + got, get->n - got);
 	if (got < get->n)
@@ -190,12 +163,14 @@ size_t wi_cache_get_from_zones(struct wi_cache *cache, const struct wi_get *get,
 			       unsigned here, size_t got)
 {
 	got = get_from_zone(cache, here, get, got);
-	if (cache->drain.nr_zones > 1)
+	if (wi_percpu_nr_zones(&cache->drain) > 1)
 		wi_percpu_tick_others(&cache->drain, here);
 	if (get->flags & WI_GET_LOCAL)
 		return got;
-	for (unsigned i = 1; i < cache->drain.nr_zones && got < get->n; i++)
-		got = get_from_zone(cache, (here + i) % cache->drain.nr_zones,
-				    get, got);
+	for (unsigned i = 1;
+	     i < wi_percpu_nr_zones(&cache->drain) && got < get->n; i++)
+		got = get_from_zone(
+			cache, (here + i) % wi_percpu_nr_zones(&cache->drain),
+			get, got);
 	return got;
 }

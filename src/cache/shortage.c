@@ -16,8 +16,8 @@
 static bool may_wait_in_line(const struct wi_need *need)
 {
 	return need->get != NULL &&
-	       need->get->kind < need->cache->drain.nr_lists &&
-	       (need->cache->drain.nr_zones == 1 ||
+	       need->get->kind < wi_percpu_nr_lists(&need->cache->drain) &&
+	       (wi_percpu_nr_zones(&need->cache->drain) == 1 ||
 		!(need->get->flags & WI_GET_LOCAL));
 }
 
@@ -177,14 +177,18 @@ int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
 	return drain_for(&need, request, outcome, taken_over);
 }
 
+void wi_cache_count_failure(struct wi_cache *cache, enum wi_failure why,
+			    unsigned kind, size_t n, size_t got)
+{
+	wi_add_relaxed(&cache->totals->failures[why], 1); /* a count */
+	WI_TRACE(exhausted, &cache->drain, why, kind, n, got);
+}
+
 size_t wi_cache_fail(const struct wi_need *need, enum wi_failure why,
 		     int *error)
 {
-	struct wi_cache *cache = need->cache;
-
-	wi_add_relaxed(&cache->drain.total->failures[why], 1); /* a count */
-	WI_TRACE(exhausted, &cache->drain, why, need->get->kind, need->get->n,
-		 need->got);
+	wi_cache_count_failure(need->cache, why, need->get->kind, need->get->n,
+			       need->got);
 	if (need->get->shortage != NULL)
 		*need->get->shortage =
 			(struct wi_shortage){ why, need->pending };
@@ -201,15 +205,16 @@ static int drain_in_need(struct wi_need *need, bool last_word,
 	const bool all = last_word && !(need->get->flags & WI_GET_LOCAL);
 	struct wi_drain_request request = {
 		.first_zone = all ? 0 : need->here,
-		.nr_zones = all ? cache->drain.nr_zones : 1,
+		.nr_zones = all ? wi_percpu_nr_zones(&cache->drain) : 1,
 		.deadline_ns = deadline,
 	};
 	bool taken_over;
 	int err;
 
-	if (!last_word && need->get->kind < cache->drain.nr_lists)
-		request.want_pages = (need->get->n - need->part) *
-				     cache->drain.weight[need->get->kind];
+	if (!last_word && need->get->kind < wi_percpu_nr_lists(&cache->drain))
+		request.want_pages =
+			(need->get->n - need->part) *
+			wi_percpu_weight(&cache->drain, need->get->kind);
 	err = drain_for(need, &request, outcome, &taken_over);
 	need->pending = outcome->pending;
 	return err;
@@ -310,7 +315,8 @@ void wi_cache_collect_here(struct wi_cache *cache)
 {
 	const unsigned cpu = wi_percpu_cpu_here(&cache->drain);
 
-	for (unsigned zone = 0; zone < cache->drain.nr_zones; zone++)
+	for (unsigned zone = 0; zone < wi_percpu_nr_zones(&cache->drain);
+	     zone++)
 		if (wi_drain_is_pending(&cache->drain, zone, cpu))
 			collect(cache, zone, cpu);
 }

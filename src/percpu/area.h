@@ -40,13 +40,18 @@
 
 enum { WI_SET_NULL, WI_SET_0, WI_SET_1, WI_NR_SETS };
 
+enum wi_area_event {
+	WI_AREA_REFILL, /* from the back end into a list */
+	WI_AREA_FLUSH,	/* a full list gave half or more back */
+	WI_AREA_DIRECT, /* an allocation that passed the lists by */
+	WI_AREA_ABORT,	/* a sequence that had to start over, where seen */
+	WI_NR_AREA_EVENTS,
+};
+
 /* Counted by slow paths on their CPU; relaxed, read by anyone. */
 struct wi_area_counters {
-	uint64_t refills; /* from the back end into a list */
-	uint64_t flushes; /* a full list gave half or more back */
-	uint64_t direct;  /* allocations that passed the lists by */
-	uint64_t aborts;  /* sequences that had to start over, where seen */
-	uint32_t cursor;  /* the back end's hint: where the last refill was */
+	uint64_t nr[WI_NR_AREA_EVENTS];
+	uint32_t cursor; /* the back end's hint: where the last refill was */
 	/* Of each list, a hint: {drain number:24 | refills, or less than 0
 	 * flushes, in a row since that drain:8}. */
 	uint32_t in_a_row[WEIR_NR_LISTS];
@@ -131,6 +136,23 @@ WI_INLINE bool wi_active_is_quiet(uint64_t active)
 WI_INLINE uint64_t *wi_area_headers(struct wi_area *area, unsigned set)
 {
 	return set == WI_SET_NULL ? area->null_set : area->header[set - 1];
+}
+
+/* Counts what happened to this area. Relaxed: a count. */
+WI_INLINE void wi_area_count(struct wi_area *area, enum wi_area_event what)
+{
+	wi_add_relaxed(&area->counters.nr[what], 1);
+}
+
+WI_INLINE unsigned wi_area_cpu(const struct wi_area *area)
+{
+	return area->cpu;
+}
+
+/* The back end's hint; relaxed, whoever writes it. */
+WI_INLINE uint32_t *wi_area_cursor(struct wi_area *area)
+{
+	return &area->counters.cursor;
 }
 
 /* The set whose header the operation will change (no burst's mark). */

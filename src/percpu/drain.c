@@ -28,9 +28,9 @@
 #define TOKENS_AHEAD 64
 #define SLEEP_NS 50000
 
-size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones)
+size_t wi_percpu_bytes(unsigned nr_cpus, unsigned nr_zones)
 {
-	return sizeof(struct wi_totals) +
+	return sizeof(struct wi_percpu_totals) +
 	       (size_t)nr_cpus * nr_zones * sizeof(struct wi_unit) +
 	       2 * wi_round_up(nr_cpus, 64) / 8;
 }
@@ -39,19 +39,6 @@ size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones)
 static unsigned nr_words(unsigned nr_cpus)
 {
 	return (nr_cpus + 63) / 64;
-}
-
-bool wi_drain_is_awake(const struct wi_totals *memory, unsigned nr_cpus,
-		       unsigned nr_zones, unsigned cpu)
-{
-	const struct wi_unit *units = (const void *)(memory + 1);
-	const uint64_t *bitmaps =
-		(const void *)(units + (size_t)nr_cpus * nr_zones);
-
-	/* Relaxed: a hint, but for the mutex holder, who writes it. */
-	return wi_load_relaxed(&bitmaps[nr_words(nr_cpus) + cpu / 64]) >>
-		       cpu % 64 &
-	       1;
 }
 
 bool wi_drain_has_woken(const struct wi_drain *drain, unsigned cpu)
@@ -790,12 +777,22 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 			 wi_drain_area(drain, zone, cpu), zone);
 }
 
-int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes,
-		  const uint64_t *online)
+int wi_percpu_init(struct wi_drain *drain,
+		   const struct wi_percpu_config *config)
 {
-	const size_t nr_units = (size_t)drain->nr_cpus * drain->nr_zones;
+	const size_t nr_units = (size_t)config->nr_cpus * config->nr_zones;
 
-	drain->total = memory;
+	drain->areas = config->areas;
+	drain->nr_cpus = config->nr_cpus;
+	drain->nr_zones = config->nr_zones;
+	drain->nr_lists = config->nr_lists;
+	drain->locked = config->locked;
+	drain->zone_of_cpu = config->zone_of_cpu;
+	for (unsigned list = 0; list < config->nr_lists; list++) {
+		drain->limits[list] = config->limits[list];
+		drain->weight[list] = config->weight[list];
+	}
+	drain->total = config->memory;
 	drain->units = (struct wi_unit *)(drain->total + 1);
 	drain->last_cpus = (uint64_t *)(drain->units + nr_units);
 	drain->awake = drain->last_cpus + nr_words(drain->nr_cpus);
@@ -806,16 +803,17 @@ int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes,
 		for (unsigned zone = 0; zone < drain->nr_zones; zone++) {
 			struct wi_unit *unit = unit_of(drain, zone, cpu);
 
-			unit->mode = unit->wanted = modes[cpu];
+			unit->mode = unit->wanted = config->modes[cpu];
 			unit->in_force = unit->mode;
 		}
-		if (online == NULL || (online[cpu / 64] >> cpu % 64 & 1))
+		if (config->online == NULL ||
+		    (config->online[cpu / 64] >> cpu % 64 & 1))
 			wi_drain_wake(drain, cpu);
 	}
 	return wi_os_mutex_init(&drain->mutex);
 }
 
-void wi_drain_fini(struct wi_drain *drain)
+void wi_percpu_fini(struct wi_drain *drain)
 {
 	wi_os_mutex_fini(&drain->mutex);
 }

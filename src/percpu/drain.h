@@ -113,24 +113,11 @@ struct wi_drain_outcome {
 	uint64_t membarriers_failed;
 };
 
-/* Why gets of the cache above failed. */
-enum wi_failure {
-	WI_FAIL_NOWAIT,
-	WI_FAIL_EMPTY,
-	WI_FAIL_PENDING,
-	WI_FAIL_LOST,
-	WI_NR_FAILURES
-};
-
-/* Since creation; relaxed, read by anyone, other processes too. */
-struct wi_totals {
-	struct wi_drain_outcome drains; /* the mutex holder writes */
+/* Since creation; the mutex holder writes, relaxed; read by anyone, other
+ * processes too. */
+struct wi_percpu_totals {
+	_Alignas(64) struct wi_drain_outcome drains;
 	uint64_t membarriers;
-	_Alignas(64) uint64_t failures[WI_NR_FAILURES]; /* any thread */
-	/* Pages that left the zones and did not come back, and the most there
-	 * were at once; any thread, once a batch (src/api/pool_alloc.c). */
-	_Alignas(64) uint64_t outside;
-	uint64_t peak;
 };
 
 struct wi_drain {
@@ -157,25 +144,66 @@ struct wi_drain {
 	 * relaxed; read by anyone, other processes too. */
 	uint64_t *awake;
 
-	struct wi_totals *total;
+	struct wi_percpu_totals *total;
 };
 
-/* Bytes of zeroed memory, aligned to 64, for the totals, the units and two
- * bitmaps. */
-size_t wi_drain_bytes(unsigned nr_cpus, unsigned nr_zones);
+struct wi_percpu_config {
+	char *areas;		/* zeroed, wi_percpu_areas_bytes() */
+	void *memory;		/* zeroed, wi_percpu_bytes(), aligned to 64 */
+	const uint8_t *modes;	/* enum wi_mode of each CPU */
+	const uint64_t *online; /* a bitmap; NULL: all. The others' areas are
+				 * not touched before an operation there. */
+	const uint16_t *zone_of_cpu; /* NULL: there is one zone */
+	unsigned nr_cpus, nr_zones, nr_lists;
+	bool locked;
+	uint16_t limits[WEIR_NR_LISTS];
+	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
+};
 
-/* Is that CPU awake? Of that memory, in this process or another. */
-bool wi_drain_is_awake(const struct wi_totals *memory, unsigned nr_cpus,
-		       unsigned nr_zones, unsigned cpu);
+static inline size_t wi_percpu_areas_bytes(unsigned nr_cpus, unsigned nr_zones)
+{
+	return (size_t)nr_cpus * nr_zones * WEIR_AREA_BYTES;
+}
 
-/*
- * Begins with the constants above `last` set by the caller, the areas zeroed,
- * `modes` a mode for each CPU, and `online` a bitmap of CPUs that have lists
- * from the beginning (NULL: all). 0, or a negative errno from the mutex.
- */
-int wi_drain_init(struct wi_drain *drain, void *memory, const uint8_t *modes,
-		  const uint64_t *online);
-void wi_drain_fini(struct wi_drain *drain);
+/* For the totals, the units and two bitmaps. */
+size_t wi_percpu_bytes(unsigned nr_cpus, unsigned nr_zones);
+
+/* In zeroed memory. 0, or a negative errno from the mutex. */
+int wi_percpu_init(struct wi_drain *drain, const struct wi_percpu_config *);
+void wi_percpu_fini(struct wi_drain *drain);
+
+static inline unsigned wi_percpu_nr_cpus(const struct wi_drain *drain)
+{
+	return drain->nr_cpus;
+}
+
+static inline unsigned wi_percpu_nr_zones(const struct wi_drain *drain)
+{
+	return drain->nr_zones;
+}
+
+static inline unsigned wi_percpu_nr_lists(const struct wi_drain *drain)
+{
+	return drain->nr_lists;
+}
+
+static inline bool wi_percpu_is_locked(const struct wi_drain *drain)
+{
+	return drain->locked;
+}
+
+/* The most tokens that a list may have, and the pages of each. */
+static inline unsigned wi_percpu_limit(const struct wi_drain *drain,
+				       unsigned list)
+{
+	return drain->limits[list];
+}
+
+static inline unsigned wi_percpu_weight(const struct wi_drain *drain,
+					unsigned list)
+{
+	return drain->weight[list];
+}
 
 struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
 			      unsigned cpu);

@@ -7,6 +7,8 @@
 /* Sequences that are aborted this many times in a row leave for the back end:
  * a debugger that steps through one never finishes it. */
 #define TRIES_MAX 64
+/* Of refills or flushes in a row, after how many they grow no more. */
+#define IN_A_ROW_MAX 2
 
 struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned zone)
 {
@@ -103,8 +105,7 @@ static size_t push_locked(struct wi_drain *drain, unsigned zone, unsigned list,
 
 static void count_abort(struct wi_drain *drain, unsigned zone)
 {
-	/* Relaxed: a count. */
-	wi_add_relaxed(&wi_percpu_area_here(drain, zone)->counters.aborts, 1);
+	wi_area_count(wi_percpu_area_here(drain, zone), WI_AREA_ABORT);
 }
 
 size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
@@ -159,6 +160,28 @@ size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 			done++;
 	}
 	return done;
+}
+
+unsigned wi_area_count_in_a_row(struct wi_area *area, unsigned list, int which)
+{
+	uint32_t *in_a_row = &area->counters.in_a_row[list];
+	/* Relaxed, all three: hints, whoever writes them. */
+	uint32_t number = (uint32_t)(wi_load_relaxed(&area->active) >> 32) << 8;
+	uint32_t old = wi_load_relaxed(in_a_row);
+	int before = (int8_t)old * which;
+
+	if (before < 0 || ((old ^ number) & ~UINT32_C(0xff)) != 0)
+		before = 0;
+	if (before < IN_A_ROW_MAX)
+		wi_store_relaxed(in_a_row,
+				 number | (uint8_t)((before + 1) * which));
+	return (unsigned)before;
+}
+
+void wi_area_end_row(struct wi_area *area, unsigned list)
+{
+	/* Relaxed: a hint. */
+	wi_store_relaxed(&area->counters.in_a_row[list], 0);
 }
 
 void wi_percpu_wake_here(struct wi_drain *drain)

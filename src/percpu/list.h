@@ -34,6 +34,17 @@ size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 		      const uint64_t *tokens, size_t n);
 
 /*
+ * Refills that follow each other take more each time, and flushes leave less,
+ * so that a CPU that only allocates or only frees is seldom in a zone. A drain
+ * in between begins anew: what was taken from a list was not used up. Returns
+ * how many of these (which: 1 refills, -1 flushes) came right before this one.
+ */
+unsigned wi_area_count_in_a_row(struct wi_area *area, unsigned list, int which);
+
+/* The next refill or flush is the first of a row. */
+void wi_area_end_row(struct wi_area *area, unsigned list);
+
+/*
  * Leaves evidence that this CPU is between operations. An operation that found
  * its list empty, or full, or none, commits nothing: without this a drain could
  * wait for ever for an owner that makes no other.

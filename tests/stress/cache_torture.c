@@ -399,15 +399,17 @@ static void create_internal(void)
 {
 	static uint8_t modes[CPU_SETSIZE];
 	static uint16_t zones[CPU_SETSIZE];
+	static struct wi_cache_totals totals;
 	struct wi_cache_config config = {
-		.modes = modes,
-		.zone_of_cpu = zones,
-		.nr_cpus = wi_os_nr_cpus(),
-		.nr_zones = 2,
-		.nr_lists = LISTS,
-		.locked = variant->flags != 0 || !wi_rseq_available(),
-		.limits = { 60, 100, 5 },
-		.weight = { 1, 1, 1 },
+		.percpu.modes = modes,
+		.percpu.zone_of_cpu = zones,
+		.percpu.nr_cpus = wi_os_nr_cpus(),
+		.percpu.nr_zones = 2,
+		.percpu.nr_lists = LISTS,
+		.percpu.locked = variant->flags != 0 || !wi_rseq_available(),
+		.percpu.limits = { 60, 100, 5 },
+		.percpu.weight = { 1, 1, 1 },
+		.totals = &totals,
 		.batch = 16,
 		.wait_ns = WAIT_NS,
 		.backend = { .get = zone_get,
@@ -416,20 +418,22 @@ static void create_internal(void)
 			     .zone_of = zone_of },
 	};
 
-	memset(modes, config.locked ? WI_MODE_LOCKED : (int)variant->mode,
+	memset(modes,
+	       config.percpu.locked ? WI_MODE_LOCKED : (int)variant->mode,
 	       sizeof(modes));
 	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		zones[cpu] = cpu % 2;
 	areas = aligned_alloc(
 		4096,
-		wi_round_up(wi_cache_areas_bytes(config.nr_cpus, 2), 4096));
-	units = aligned_alloc(64, wi_round_up(wi_drain_bytes(config.nr_cpus, 2),
-					      64));
+		wi_round_up(wi_percpu_areas_bytes(config.percpu.nr_cpus, 2),
+			    4096));
+	units = aligned_alloc(
+		64, wi_round_up(wi_percpu_bytes(config.percpu.nr_cpus, 2), 64));
 	CHECK(areas != NULL && units != NULL);
-	memset(areas, 0, wi_cache_areas_bytes(config.nr_cpus, 2));
-	memset(units, 0, wi_drain_bytes(config.nr_cpus, 2));
-	config.areas = areas;
-	config.memory = units;
+	memset(areas, 0, wi_percpu_areas_bytes(config.percpu.nr_cpus, 2));
+	memset(units, 0, wi_percpu_bytes(config.percpu.nr_cpus, 2));
+	config.percpu.areas = areas;
+	config.percpu.memory = units;
 	memset(&internal, 0, sizeof(internal));
 	CHECK_EQ(wi_cache_init(&internal, &config), 0);
 }

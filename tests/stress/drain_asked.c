@@ -20,7 +20,7 @@ static event enough;
 static struct wi_drain_request everything(void)
 {
 	return (struct wi_drain_request){
-		.nr_zones = cache->drain.nr_zones,
+		.nr_zones = wi_percpu_nr_zones(&cache->drain),
 		.deadline_ns = now_ns() + 2000000000,
 	};
 }

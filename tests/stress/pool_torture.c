@@ -138,7 +138,8 @@ static void look_at_marks(void)
 {
 	struct wi_pool *impl = wi_pool_of(pool);
 
-	for (unsigned cpu = 0; cpu < impl->cache.drain.nr_cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < wi_percpu_nr_cpus(&impl->cache.drain);
+	     cpu++) {
 		struct wi_area *area =
 			wi_drain_area(&impl->cache.drain, 0, cpu);
 		const uint32_t tid = wi_mark_thread(
@@ -249,7 +250,8 @@ static void look(void)
 		drain_from_burst();
 	/* On a polling CPU that this process may not use nobody passes by: its
 	 * set stays pending, without a page. */
-	for (unsigned cpu = 0; cpu < impl->cache.drain.nr_cpus; cpu++)
+	for (unsigned cpu = 0; cpu < wi_percpu_nr_cpus(&impl->cache.drain);
+	     cpu++)
 		CHECK_MSG((polls && !torture_may_use(cpu)) ||
 				  impl->cache.drain.units[cpu].parked == 0,
 			  "sets of CPU %u are parked", cpu);

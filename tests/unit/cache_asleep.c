@@ -49,7 +49,7 @@ static uint64_t generation(void *ctx)
 /* Pages of the areas that were touched. */
 static unsigned nr_touched(void)
 {
-	const size_t nr = (wi_cache_areas_bytes(NR_CPUS, 1) + 4095) / 4096;
+	const size_t nr = (wi_percpu_areas_bytes(NR_CPUS, 1) + 4095) / 4096;
 	unsigned char *is_there = malloc(nr);
 	unsigned n = 0;
 
@@ -64,32 +64,34 @@ static void create(enum wi_mode mode)
 {
 	static uint8_t modes[NR_CPUS];
 	static uint64_t online[NR_CPUS / 64];
+	static struct wi_cache_totals totals;
 	struct wi_cache_config config = {
-		.modes = modes,
-		.online = online,
-		.nr_cpus = NR_CPUS,
-		.nr_zones = 1,
-		.nr_lists = 1,
-		.limits = { 60 },
-		.weight = { 1 },
+		.percpu.modes = modes,
+		.percpu.online = online,
+		.percpu.nr_cpus = NR_CPUS,
+		.percpu.nr_zones = 1,
+		.percpu.nr_lists = 1,
+		.percpu.limits = { 60 },
+		.percpu.weight = { 1 },
+		.totals = &totals,
 		.batch = 16,
 		.wait_ns = 1000000000,
 		.backend = { .get = get, .put = put, .generation = generation },
 	};
-	size_t bytes = wi_round_up(wi_drain_bytes(NR_CPUS, 1), 64);
+	size_t bytes = wi_round_up(wi_percpu_bytes(NR_CPUS, 1), 64);
 
-	config.locked = mode == WI_MODE_LOCKED;
+	config.percpu.locked = mode == WI_MODE_LOCKED;
 	memset(modes, mode, sizeof(modes));
 	memset(online, 0, sizeof(online));
 	online[here / 64] |= UINT64_C(1) << here % 64;
-	areas = mmap(NULL, wi_cache_areas_bytes(NR_CPUS, 1),
+	areas = mmap(NULL, wi_percpu_areas_bytes(NR_CPUS, 1),
 		     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		     0);
 	CHECK(areas != MAP_FAILED);
-	madvise(areas, wi_cache_areas_bytes(NR_CPUS, 1), MADV_NOHUGEPAGE);
-	config.areas = areas;
-	config.memory = aligned_alloc(64, bytes);
-	memset(config.memory, 0, bytes);
+	madvise(areas, wi_percpu_areas_bytes(NR_CPUS, 1), MADV_NOHUGEPAGE);
+	config.percpu.areas = areas;
+	config.percpu.memory = aligned_alloc(64, bytes);
+	memset(config.percpu.memory, 0, bytes);
 	memset(&cache, 0, sizeof(cache));
 	CHECK_EQ(wi_cache_init(&cache, &config), 0);
 	nr_home = 0;
@@ -98,7 +100,7 @@ static void create(enum wi_mode mode)
 static void destroy(void)
 {
 	wi_cache_fini(&cache);
-	munmap(areas, wi_cache_areas_bytes(NR_CPUS, 1));
+	munmap(areas, wi_percpu_areas_bytes(NR_CPUS, 1));
 	free(cache.drain.total);
 }
 
@@ -208,7 +210,7 @@ static void sleeping_mode(enum wi_mode mode, bool off)
 static void on_touch(int signal)
 {
 	(void)signal;
-	CHECK_EQ(mprotect(areas, wi_cache_areas_bytes(NR_CPUS, 1),
+	CHECK_EQ(mprotect(areas, wi_percpu_areas_bytes(NR_CPUS, 1),
 			  PROT_READ | PROT_WRITE),
 		 0);
 	CHECK_EQ(pthread_cancel(pthread_self()), 0);
@@ -231,7 +233,7 @@ static void cancelled(void)
 
 	create(WI_MODE_LOCKED);
 	CHECK_EQ(sigaction(SIGSEGV, &action, &before), 0);
-	CHECK_EQ(mprotect(areas, wi_cache_areas_bytes(NR_CPUS, 1), PROT_NONE),
+	CHECK_EQ(mprotect(areas, wi_percpu_areas_bytes(NR_CPUS, 1), PROT_NONE),
 		 0);
 	CHECK_EQ(pthread_create(&thread, NULL, wake, NULL), 0);
 	CHECK_EQ(pthread_join(thread, &result), 0);

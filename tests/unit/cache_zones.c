@@ -48,14 +48,16 @@ static void create(enum wi_mode mode)
 {
 	static uint8_t modes[CPU_SETSIZE];
 	static uint16_t zones[CPU_SETSIZE];
+	static struct wi_cache_totals totals;
 	struct wi_cache_config config = {
-		.modes = modes,
-		.zone_of_cpu = zones,
-		.nr_cpus = (unsigned)cpu[1] + 1,
-		.nr_zones = 2,
-		.nr_lists = 1,
-		.limits = { 60 },
-		.weight = { 1 },
+		.percpu.modes = modes,
+		.percpu.zone_of_cpu = zones,
+		.percpu.nr_cpus = (unsigned)cpu[1] + 1,
+		.percpu.nr_zones = 2,
+		.percpu.nr_lists = 1,
+		.percpu.limits = { 60 },
+		.percpu.weight = { 1 },
+		.totals = &totals,
 		.batch = 16,
 		.wait_ns = 5000000000u,
 		.backend = { .get = zone_get,
@@ -63,16 +65,16 @@ static void create(enum wi_mode mode)
 			     .generation = generation,
 			     .zone_of = zone_of },
 	};
-	size_t bytes = wi_cache_areas_bytes(config.nr_cpus, 2);
+	size_t bytes = wi_percpu_areas_bytes(config.percpu.nr_cpus, 2);
 
-	config.locked = mode == WI_MODE_LOCKED;
+	config.percpu.locked = mode == WI_MODE_LOCKED;
 	memset(modes, mode, sizeof(modes));
 	zones[cpu[1]] = 1;
-	config.areas = aligned_alloc(4096, wi_round_up(bytes, 4096));
-	memset(config.areas, 0, bytes);
-	bytes = wi_round_up(wi_drain_bytes(config.nr_cpus, 2), 64);
-	config.memory = aligned_alloc(64, bytes);
-	memset(config.memory, 0, bytes);
+	config.percpu.areas = aligned_alloc(4096, wi_round_up(bytes, 4096));
+	memset(config.percpu.areas, 0, bytes);
+	bytes = wi_round_up(wi_percpu_bytes(config.percpu.nr_cpus, 2), 64);
+	config.percpu.memory = aligned_alloc(64, bytes);
+	memset(config.percpu.memory, 0, bytes);
 	memset(&cache, 0, sizeof(cache));
 	CHECK_EQ(wi_cache_init(&cache, &config), 0);
 }

@@ -65,7 +65,8 @@ static struct weir_drain_result drain(const char *cpus, uint64_t want,
 static void some_cpus(void)
 {
 	struct weir_drain_result r;
-	const uint32_t nr_cpus = wi_pool_of(pool)->cache.drain.nr_cpus;
+	const uint32_t nr_cpus =
+		wi_percpu_nr_cpus(&wi_pool_of(pool)->cache.drain);
 
 	/* Nothing anywhere: no CPU is touched. */
 	r = drain(NULL, 0, 0, 0);

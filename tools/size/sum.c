@@ -27,8 +27,8 @@ static void read_limits(const struct size_question *q, const struct wi_pool *p,
 	*keeps = (struct keeps){ 0, 0 };
 	a->nr_limits = 0;
 	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
-		const uint64_t limit = p->cache.drain.limits[list];
-		const uint64_t weight = p->cache.drain.weight[list];
+		const uint64_t limit = wi_percpu_limit(&p->cache.drain, list);
+		const uint64_t weight = wi_percpu_weight(&p->cache.drain, list);
 		uint64_t half = limit / 2;
 		uint64_t hands = p->cache.batch[list];
 
@@ -138,7 +138,7 @@ static uint64_t in_kernel_pages(uint64_t bytes)
 static void read_memory(const struct wi_pool *pool, struct size_answer *a)
 {
 	a->nr_zones = pool->nr_zones;
-	a->areas = wi_cache_areas_bytes(a->nr_possible, a->nr_zones);
+	a->areas = wi_percpu_areas_bytes(a->nr_possible, a->nr_zones);
 	a->bits = 0;
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
 		a->bits += wi_zone_bytes(wi_zone_nr_pages(pool->zone[zone]));

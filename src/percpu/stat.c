@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots: see stat.h. */
+#include "percpu/stat.h"
+
+static uint64_t read_word(const uint64_t *word)
+{
+	return wi_load_relaxed(word); /* see stat.h */
+}
+
+struct wi_percpu_view wi_percpu_view_of(const struct wi_drain *drain)
+{
+	return (struct wi_percpu_view){
+		.memory = drain->total,
+		.areas = drain->areas,
+		.weight = drain->weight,
+		.nr_cpus = drain->nr_cpus,
+		.nr_zones = drain->nr_zones,
+		.nr_lists = drain->nr_lists,
+	};
+}
+
+static const struct wi_unit *view_unit(const struct wi_percpu_view *view,
+				       unsigned zone, unsigned cpu)
+{
+	const struct wi_percpu_totals *totals = view->memory;
+
+	return (const struct wi_unit *)(const void *)(totals + 1) +
+	       (size_t)zone * view->nr_cpus + cpu;
+}
+
+static const struct wi_area *view_area(const struct wi_percpu_view *view,
+				       unsigned zone, unsigned cpu)
+{
+	return (const void *)(view->areas + ((size_t)zone * view->nr_cpus +
+					     cpu) * WEIR_AREA_BYTES);
+}
+
+bool wi_percpu_view_is_awake(const struct wi_percpu_view *view, unsigned cpu)
+{
+	const uint64_t *bitmaps =
+		(const void *)view_unit(view, view->nr_zones, 0);
+	/* The second of the two that follow the units. */
+	const uint64_t *awake = bitmaps + (view->nr_cpus + 63) / 64;
+
+	return read_word(&awake[cpu / 64]) >> cpu % 64 & 1;
+}
+
+const char *wi_percpu_view_area(const struct wi_percpu_view *view,
+				unsigned zone, unsigned cpu, size_t *bytes)
+{
+	*bytes = offsetof(struct wi_area, pad2) -
+		 offsetof(struct wi_area, active);
+	return (const char *)&view_area(view, zone, cpu)->active;
+}
+
+void wi_percpu_view_read(const struct wi_percpu_view *view, unsigned zone,
+			 unsigned cpu, struct wi_percpu_stat *stat)
+{
+	const struct wi_area *area = view_area(view, zone, cpu);
+	const struct wi_unit *unit = view_unit(view, zone, cpu);
+	const unsigned set = wi_active_set(read_word(&area->active));
+
+	*stat = (struct wi_percpu_stat){ .late = read_word(&unit->late) };
+	for (unsigned i = 0; i < WI_NR_AREA_EVENTS; i++)
+		stat->nr[i] = read_word(&area->counters.nr[i]);
+	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
+		stat->by[i] = read_word(&unit->by[i]);
+	for (unsigned list = 0; list < view->nr_lists; list++) {
+		const uint64_t weight = view->weight[list];
+		uint64_t header[2] = { read_word(&area->header[0][list]),
+				       read_word(&area->header[1][list]) };
+
+		stat->operations[list] = wi_header_ops(header[0]) / 2 +
+					 wi_header_ops(header[1]) / 2;
+		for (unsigned i = 0; i < 2; i++) {
+			unsigned n = wi_header_count(header[i]);
+
+			if (set == WI_SET_0 + i) {
+				stat->count[list] = n;
+				stat->cached += n * weight;
+			} else { /* a spare set is empty */
+				stat->pending += n * weight;
+			}
+		}
+	}
+}
+
+struct wi_percpu_mode wi_percpu_view_mode(const struct wi_percpu_view *view,
+					  unsigned zone, unsigned cpu)
+{
+	const struct wi_unit *unit = view_unit(view, zone, cpu);
+
+	/* Relaxed, all, also below: bytes that the holder of the drain mutex
+	 * stores. Read as a number: it may be of another process, and store
+	 * what it likes. */
+	return (struct wi_percpu_mode){
+		.mode = wi_load_relaxed(&unit->in_force),
+		.off = wi_load_relaxed((const uint8_t *)&unit->off) != 0 &&
+		       wi_load_relaxed(&unit->parked) == WI_SET_NULL,
+	};
+}
+
+struct wi_percpu_mode wi_percpu_view_wanted(const struct wi_percpu_view *view,
+					    unsigned zone, unsigned cpu)
+{
+	const struct wi_unit *unit = view_unit(view, zone, cpu);
+
+	/* Relaxed, both: see above. */
+	return (struct wi_percpu_mode){
+		.mode = wi_load_relaxed(&unit->wanted),
+		.off = wi_load_relaxed((const uint8_t *)&unit->wanted_off) != 0,
+	};
+}
+
+void wi_percpu_view_totals(const struct wi_percpu_view *view,
+			   struct wi_percpu_totals *totals)
+{
+	const struct wi_percpu_totals *t = view->memory;
+
+	*totals = (struct wi_percpu_totals){
+		.drains = {
+			.pages = read_word(&t->drains.pages),
+			.drained = read_word(&t->drains.drained),
+			.nr_pending = read_word(&t->drains.nr_pending),
+			.membarriers_failed =
+				read_word(&t->drains.membarriers_failed),
+		},
+		.membarriers = read_word(&t->membarriers),
+	};
+	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
+		totals->drains.by[i] = read_word(&t->drains.by[i]);
+}
