@@ -69,7 +69,6 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 		for (unsigned i = 0; i < WI_NR_WAITERS; i++)
 			cache->waiters[list][i].token = WEIR_AGAIN;
 	}
-	cache->drain.sink = wi_cache_sink;
 	return wi_percpu_init(&cache->drain, percpu);
 }
 

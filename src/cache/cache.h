@@ -139,7 +139,8 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 /* The deadline of the request is set by the caller. 0, -EAGAIN (pending),
  * -ETIMEDOUT or -EDEADLK (the mutex). *taken_over: the result is
  * another drain's. */
-int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
+int wi_cache_drain(struct wi_cache *cache,
+		   const struct wi_drain_request *request,
 		   struct wi_drain_outcome *outcome, bool *taken_over);
 
 #endif

@@ -26,7 +26,7 @@ static inline bool wi_get_is_enough(const struct wi_get *get, size_t got)
 
 /* --- shortage.c -------------------------------------------------------- */
 
-/* What the sink of a drain gives tokens to, before the back end. */
+/* What tokens that a drain took are given to, before the back end. */
 struct wi_need {
 	struct wi_cache *cache;
 	const struct wi_get *get; /* NULL: a drain for its own sake */
@@ -45,9 +45,5 @@ size_t wi_cache_fail(const struct wi_need *need, enum wi_failure why,
 
 /* Takes the parked sets of this CPU that have evidence by now. */
 void wi_cache_collect_here(struct wi_cache *cache);
-
-/* The sink of drains. */
-void wi_cache_sink(void *ctx, unsigned zone, unsigned list,
-		   const uint64_t *tokens, size_t n);
 
 #endif

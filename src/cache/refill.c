@@ -142,6 +142,9 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 			    const struct wi_get *get, size_t got)
 {
+	/* Again, after the sequence of the fast path found nothing: it may have
+	 * been aborted, its thread may be on another CPU by now, and a bulk
+	 * takes what is there instead of all or nothing. */
 	if (get->kind < wi_percpu_nr_lists(&cache->drain))
 		got += wi_percpu_pop(&cache->drain, zone, get->kind,
 				     get->tokens + got, get->n - got);

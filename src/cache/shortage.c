@@ -85,12 +85,14 @@ static bool serve(struct wi_cache *cache, unsigned list, uint64_t token)
 	}
 }
 
-/* The sink of drains: own need, then waiters in order, then the back end. */
-void wi_cache_sink(void *ctx, unsigned zone, unsigned list,
-		   const uint64_t *tokens, size_t n)
+/* Gives away what a drain took: own need, then waiters in order, then the back
+ * end. */
+static void hand_out(struct wi_need *need, const struct wi_drained *drained)
 {
-	struct wi_need *need = ctx;
 	const struct wi_get *get = need->get;
+	const unsigned list = drained->list;
+	const uint64_t *tokens = drained->tokens;
+	const size_t n = drained->n;
 	size_t i = 0;
 
 	if (get != NULL && get->kind == list)
@@ -98,7 +100,20 @@ void wi_cache_sink(void *ctx, unsigned zone, unsigned list,
 			get->tokens[need->got++] = tokens[i++];
 	while (i < n && serve(need->cache, list, tokens[i]))
 		i++;
-	wi_cache_give_back(need->cache, zone, list, tokens + i, n - i);
+	wi_cache_give_back(need->cache, drained->zone, list, tokens + i, n - i);
+}
+
+static void run_drain(struct wi_need *need,
+		      const struct wi_drain_request *request,
+		      struct wi_drain_outcome *outcome)
+{
+	struct wi_drain_run run;
+	struct wi_drained drained;
+
+	wi_drain_begin(&run, &need->cache->drain, request);
+	while (wi_drain_next(&run, &drained))
+		hand_out(need, &drained);
+	*outcome = run.outcome;
 }
 
 static int outcome_error(const struct wi_drain_request *request,
@@ -131,45 +146,48 @@ static int wait_for_drain(struct wi_need *need,
 	return err;
 }
 
-/* A drain that serves the need first. To be called with cancellation put off: a
- * cancelled thread would keep the mutex, or a place in the line. */
-static int drain_holding(struct wi_need *need, struct wi_drain_request *request,
-			 struct wi_drain_outcome *outcome, bool *taken_over)
+/* With the mutex, or the error of not getting it: a drain that serves the need
+ * first. */
+static int lock_and_drain(struct wi_need *need,
+			  const struct wi_drain_request *request,
+			  struct wi_drain_outcome *outcome, bool *taken_over)
 {
 	struct wi_drain *drain = &need->cache->drain;
 	uint64_t asked = UINT64_MAX; /* it did not wait for any */
 
-	wi_rseq_thread_init(); /* for drop_bursts() */
+	wi_rseq_thread_init(); /* for wi_percpu_drop_bursts() */
 	*taken_over = false;
-	request->ctx = need;
 	if (!wi_drain_trylock(drain)) {
 		int err = wait_for_drain(need, request, &asked);
 
 		if (err != 0)
 			return err;
 	}
-	if (need->get != NULL && wi_get_is_enough(need->get, need->got)) {
+	if (need->get != NULL && wi_get_is_enough(need->get, need->got))
 		*outcome = (struct wi_drain_outcome){ 0 };
-	} else if (wi_drain_covered(drain, asked, request, outcome)) {
+	else if (wi_drain_covered(drain, asked, request, outcome))
 		*taken_over = true;
-	} else {
-		wi_drain_run(drain, request, outcome);
-	}
+	else
+		run_drain(need, request, outcome);
 	wi_drain_unlock(drain);
 	return outcome_error(request, outcome);
 }
 
-static int drain_for(struct wi_need *need, struct wi_drain_request *request,
+/* Cancellation is put off: a cancelled thread would keep the mutex, or a place
+ * in the line. */
+static int drain_for(struct wi_need *need,
+		     const struct wi_drain_request *request,
 		     struct wi_drain_outcome *outcome, bool *taken_over)
 {
 	int cancel = wi_os_cancel_put_off();
-	int err = drain_holding(need, request, outcome, taken_over);
+	int err = lock_and_drain(need, request, outcome, taken_over);
 
 	wi_os_cancel_allow(cancel);
 	return err;
 }
 
-int wi_cache_drain(struct wi_cache *cache, struct wi_drain_request *request,
+int wi_cache_drain(struct wi_cache *cache,
+		   const struct wi_drain_request *request,
 		   struct wi_drain_outcome *outcome, bool *taken_over)
 {
 	struct wi_need need = { .cache = cache };
@@ -302,10 +320,14 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error)
 static void collect(struct wi_cache *cache, unsigned zone, unsigned cpu)
 {
 	struct wi_need need = { .cache = cache };
+	struct wi_drain_run run;
+	struct wi_drained drained;
 	int cancel = wi_os_cancel_put_off(); /* it would keep the mutex */
 
 	if (wi_drain_trylock(&cache->drain)) {
-		wi_drain_collect(&cache->drain, zone, cpu, &need);
+		wi_drain_begin_collect(&run, &cache->drain, zone, cpu);
+		while (wi_drain_next(&run, &drained))
+			hand_out(&need, &drained);
 		wi_drain_unlock(&cache->drain);
 	}
 	wi_os_cancel_allow(cancel);

@@ -2,8 +2,8 @@
 /*
  * Exchange, wait, flush: see drain.h.
  *
- * Longer than 800 lines: a drain's steps share struct run and the unit's words,
- * which would become an interface if they stood in several files.
+ * Longer than 800 lines: a drain's steps share the words of the unit, which
+ * would become an interface if they stood in several files.
  */
 #include "percpu/drain.h"
 
@@ -172,23 +172,14 @@ static void change(struct wi_drain *drain, struct wi_unit *unit,
 		unit->in_flight = mode;
 }
 
-/* With evidence: gives the tokens of the parked set to the sink. Then a change
- * that waited for this is made, which needs evidence of its own. */
-static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
-		      struct wi_area *area, unsigned zone, void *ctx)
+/* The parked set, with evidence, has been emptied by the caller and is the next
+ * spare. A change that waited for this is made, which needs evidence of its
+ * own. */
+static void reuse_set(struct wi_drain *drain, struct wi_unit *unit,
+		      struct wi_area *area, unsigned zone)
 {
-	uint64_t pages = 0;
-
-	for (unsigned list = 0; list < drain->nr_lists; list++) {
-		size_t n;
-		const uint64_t *tokens =
-			wi_pcplist_tokens(area, unit->parked, list, &n);
-
-		if (n > 0)
-			drain->sink(ctx, zone, list, tokens, n);
-		pages += (uint64_t)n * drain->weight[list];
+	for (unsigned list = 0; list < drain->nr_lists; list++)
 		wi_pcplist_reset(area, unit->parked, list, drain->limits[list]);
-	}
 	/* Relaxed, both: for statistics. */
 	wi_store_relaxed(&unit->parked, WI_SET_NULL);
 	wi_store_relaxed(&unit->in_force, unit->mode);
@@ -196,7 +187,6 @@ static uint64_t flush(struct wi_drain *drain, struct wi_unit *unit,
 		unit->count = (uint32_t)pages_in(drain, area, unit->set);
 		change(drain, unit, area, zone);
 	}
-	return pages;
 }
 
 /* Did every sequence that may still commit announce itself? */
@@ -221,25 +211,18 @@ static enum wi_evidence look(struct wi_unit *unit, struct wi_area *area)
 
 /* --- a run ------------------------------------------------------------- */
 
-struct run {
-	struct wi_drain *drain;
-	const struct wi_drain_request *request;
-	struct wi_drain_outcome *outcome;
-	bool has_changed; /* a mode, by an exchange that is waited for too */
-};
-
 /* CPUs of a request, 64 at a time: those awake, and those asleep. */
-static uint64_t awake_cpus(const struct run *run, unsigned word)
+static uint64_t awake_cpus(const struct wi_drain_run *run, unsigned word)
 {
-	const uint64_t *cpus = run->request->cpus;
+	const uint64_t *cpus = run->request.cpus;
 
 	return run->drain->awake[word] &
 	       (cpus == NULL ? ~UINT64_C(0) : cpus[word]);
 }
 
-static uint64_t sleeping_cpus(const struct run *run, unsigned word)
+static uint64_t sleeping_cpus(const struct wi_drain_run *run, unsigned word)
 {
-	const uint64_t *cpus = run->request->cpus;
+	const uint64_t *cpus = run->request.cpus;
 	const unsigned after = run->drain->nr_cpus - 64 * word;
 
 	return ~run->drain->awake[word] &
@@ -248,7 +231,7 @@ static uint64_t sleeping_cpus(const struct run *run, unsigned word)
 }
 
 /* The first of the request that is awake, from there on; nr_cpus: none. */
-static unsigned next_cpu(const struct run *run, unsigned cpu)
+static unsigned next_cpu(const struct wi_drain_run *run, unsigned cpu)
 {
 	const unsigned nr = nr_words(run->drain->nr_cpus);
 	uint64_t from = ~UINT64_C(0) << cpu % 64;
@@ -266,38 +249,63 @@ static unsigned next_cpu(const struct run *run, unsigned cpu)
 /* for each (zone, cpu) of a request that is awake */
 /* NOLINTBEGIN(bugprone-macro-parentheses): it declares zone and cpu */
 #define FOR_EACH_UNIT(run, zone, cpu)                                          \
-	for (unsigned zone = (run)->request->first_zone;                       \
-	     zone < (run)->request->first_zone + (run)->request->nr_zones;     \
+	for (unsigned zone = (run)->request.first_zone;                        \
+	     zone < (run)->request.first_zone + (run)->request.nr_zones;       \
 	     zone++)                                                           \
 		for (unsigned cpu = next_cpu(run, 0);                          \
 		     cpu < (run)->drain->nr_cpus;                              \
 		     cpu = next_cpu(run, cpu + 1))
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-static void settle(struct run *run, unsigned zone, unsigned cpu,
+/* Is there nothing to wait for any more, but the caller? */
+static bool is_taken(const struct wi_unit *unit)
+{
+	return unit->evidence != WI_EVIDENCE_NONE;
+}
+
+/* There is evidence: the parked set goes to the caller. */
+static void settle(struct wi_drain_run *run, unsigned zone, unsigned cpu,
 		   enum wi_evidence evidence)
 {
 	struct wi_drain *drain = run->drain;
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
-	uint64_t pages = flush(drain, unit, wi_drain_area(drain, zone, cpu),
-			       zone, run->request->ctx);
-	/* Else a change of mode waits for evidence of its own. */
-	const bool is_done = unit->parked == WI_SET_NULL;
 
+	unit->evidence = (uint8_t)evidence;
+	unit->count = (uint32_t)pages_in(drain, wi_drain_area(drain, zone, cpu),
+					 unit->parked);
+	run->outcome.pages += unit->count;
+	run->outcome.by[evidence]++;
+	run->nr_taken++;
+	count(&unit->by[evidence]);
+}
+
+/* The caller has taken the set's tokens away. */
+static void finish_unit(struct wi_drain_run *run, unsigned zone, unsigned cpu)
+{
+	struct wi_drain *drain = run->drain;
+	struct wi_unit *unit = unit_of(drain, zone, cpu);
+	const enum wi_evidence evidence = unit->evidence;
+	const uint32_t pages = unit->count;
+	bool is_done;
+
+	unit->evidence = WI_EVIDENCE_NONE;
+	unit->count = 0;
+	run->nr_taken--;
+	reuse_set(drain, unit, wi_drain_area(drain, zone, cpu), zone);
+	/* Else a change of mode waits for evidence of its own. */
+	is_done = unit->parked == WI_SET_NULL;
 	WI_TRACE(evidence, drain, zone, cpu, evidence, pages,
 		 unit->chosen && is_done);
-	count(&unit->by[evidence]);
-	run->outcome->pages += pages;
-	run->outcome->by[evidence]++;
 	if (!is_done) {
 		run->has_changed = true;
 		return;
 	}
-	run->outcome->drained += unit->chosen;
+	run->outcome.drained += unit->chosen;
 	unit->chosen = false;
 }
 
-static bool look_and_settle(struct run *run, unsigned zone, unsigned cpu)
+static bool look_and_settle(struct wi_drain_run *run, unsigned zone,
+			    unsigned cpu)
 {
 	enum wi_evidence evidence = look(unit_of(run->drain, zone, cpu),
 					 wi_drain_area(run->drain, zone, cpu));
@@ -308,10 +316,10 @@ static bool look_and_settle(struct run *run, unsigned zone, unsigned cpu)
 	return true;
 }
 
-static bool is_satisfied(const struct run *run)
+static bool is_satisfied(const struct wi_drain_run *run)
 {
-	return run->request->want_pages != 0 &&
-	       run->outcome->pages >= run->request->want_pages;
+	return run->request.want_pages != 0 &&
+	       run->outcome.pages >= run->request.want_pages;
 }
 
 /* Fetches the first tokens of a set that will be flushed, while the drainer
@@ -339,15 +347,15 @@ static void note_mode(const struct wi_drain_request *request,
 }
 
 /* CPUs that are asleep (I5) have nothing, and no operation in flight. */
-static void pass_sleepers(struct run *run)
+static void pass_sleepers(struct wi_drain_run *run)
 {
-	const struct wi_drain_request *request = run->request;
+	const struct wi_drain_request *request = &run->request;
 	const unsigned last_zone = request->first_zone + request->nr_zones;
 
 	for (unsigned word = 0; word < nr_words(run->drain->nr_cpus); word++) {
 		uint64_t cpus = sleeping_cpus(run, word);
 
-		run->outcome->empty +=
+		run->outcome.empty +=
 			(uint64_t)wi_popcount(cpus) * request->nr_zones;
 		for (; cpus != 0 && request->set_mode; cpus &= cpus - 1)
 			for (unsigned zone = request->first_zone;
@@ -365,8 +373,21 @@ static void pass_sleepers(struct run *run)
 	}
 }
 
-/* Counts what each unit keeps; true if there is any to be drained. */
-static void survey(struct run *run)
+/* What earlier drains left parked may have evidence by now. */
+static void look_at_parked(struct wi_drain_run *run)
+{
+	FOR_EACH_UNIT(run, zone, cpu)
+	{
+		struct wi_unit *unit = unit_of(run->drain, zone, cpu);
+
+		unit->chosen = false;
+		if (unit->parked != WI_SET_NULL)
+			look_and_settle(run, zone, cpu);
+	}
+}
+
+/* Counts what each unit keeps. */
+static void survey(struct wi_drain_run *run)
 {
 	struct wi_drain *drain = run->drain;
 
@@ -376,33 +397,30 @@ static void survey(struct run *run)
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
 		struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
-		unit->chosen = false;
 		unit->count = (uint32_t)pages_in(drain, area, unit->set);
-		if (run->request->idle_only) {
+		if (run->request.idle_only) {
 			uint64_t ops = ops_of(drain, area);
 
 			if (ops != unit->idle_ops)
 				unit->count = 0;
 			unit->idle_ops = ops;
 		}
-		if (unit->parked != WI_SET_NULL)
-			look_and_settle(run, zone, cpu);
 		/* The kernel is asked for that: it is as good as in use. */
-		if (run->request->may_interrupt && unit->parked != WI_SET_NULL)
+		if (run->request.may_interrupt && unit->parked != WI_SET_NULL)
 			unit->count +=
 				(uint32_t)pages_in(drain, area, unit->parked);
 		if (unit->count == 0 && unit->parked == WI_SET_NULL)
-			run->outcome->empty++;
-		else if (run->request->want_pages == 0)
+			run->outcome.empty++;
+		else if (run->request.want_pages == 0)
 			fetch_tokens(drain, area, unit->set);
 	}
 }
 
 /* Exchanges the unit's active if that is of use now, and waits for it with the
  * others chosen. */
-static void take(struct run *run, unsigned zone, unsigned cpu)
+static void take(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 {
-	const struct wi_drain_request *request = run->request;
+	const struct wi_drain_request *request = &run->request;
 	struct wi_drain *drain = run->drain;
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
 	struct wi_area *area = wi_drain_area(drain, zone, cpu);
@@ -420,9 +438,9 @@ static void take(struct run *run, unsigned zone, unsigned cpu)
 
 /* The fullest units first, until they promise what is still wanted. False if
  * there was none. */
-static bool choose_fullest(struct run *run)
+static bool choose_fullest(struct wi_drain_run *run)
 {
-	uint64_t missing = run->request->want_pages - run->outcome->pages;
+	uint64_t missing = run->request.want_pages - run->outcome.pages;
 	uint64_t promised = 0;
 	bool any = false;
 
@@ -449,7 +467,7 @@ static bool choose_fullest(struct run *run)
 	return any;
 }
 
-static bool choose_all(struct run *run)
+static bool choose_all(struct wi_drain_run *run)
 {
 	bool any = false;
 
@@ -458,7 +476,7 @@ static bool choose_all(struct run *run)
 		const struct wi_unit *unit = unit_of(run->drain, zone, cpu);
 
 		if (unit->count > 0 || unit->parked != WI_SET_NULL ||
-		    run->request->set_mode) {
+		    run->request.set_mode) {
 			take(run, zone, cpu);
 			any = true;
 		}
@@ -468,17 +486,18 @@ static bool choose_all(struct run *run)
 
 /* It is evidence in every mode but the locked one; in the others but ordinary
  * it is an interrupt that was promised not to come. */
-static bool awaits_membarrier(const struct run *run, const struct wi_unit *unit)
+static bool awaits_membarrier(const struct wi_drain_run *run,
+			      const struct wi_unit *unit)
 {
-	return unit->chosen && !unit->tried &&
+	return unit->chosen && !unit->tried && !is_taken(unit) &&
 	       (unit->in_flight == WI_MODE_ORDINARY ||
-		(run->request->may_interrupt && !run->drain->locked));
+		(run->request.may_interrupt && !run->drain->locked));
 }
 
 /* One membarrier speaks for all zones of its CPU. */
-static void settle_zones(struct run *run, unsigned cpu)
+static void settle_zones(struct wi_drain_run *run, unsigned cpu)
 {
-	const struct wi_drain_request *request = run->request;
+	const struct wi_drain_request *request = &run->request;
 	const unsigned last_zone = request->first_zone + request->nr_zones;
 
 	for (unsigned zone = request->first_zone; zone < last_zone; zone++) {
@@ -491,7 +510,7 @@ static void settle_zones(struct run *run, unsigned cpu)
 }
 
 /* Ordinary CPUs: watch for progress, then ask the kernel. */
-static void membarrier_chosen(struct run *run)
+static void membarrier_chosen(struct wi_drain_run *run)
 {
 	struct wi_drain *drain = run->drain;
 	uint64_t until = 0;
@@ -521,22 +540,22 @@ static void membarrier_chosen(struct run *run)
 			settle_zones(run, cpu);
 		} else {
 			unit->tried = true;
-			run->outcome->membarriers_failed++;
+			run->outcome.membarriers_failed++;
 		}
 	}
 }
 
 /* Evidence for the CPU that the drainer is on. */
-static void tick(const struct run *run)
+static void tick(const struct wi_drain_run *run)
 {
-	const unsigned first = run->request->first_zone;
+	const unsigned first = run->request.first_zone;
 
-	for (unsigned i = 0; i < run->request->nr_zones; i++)
+	for (unsigned i = 0; i < run->request.nr_zones; i++)
 		wi_percpu_tick(run->drain, first + i);
 }
 
-/* One look at each chosen unit; how many are still without evidence. */
-static unsigned look_at_chosen(struct run *run, bool ask_for_orphans)
+/* One look at each chosen unit; how many are without evidence. */
+static unsigned look_at_chosen(struct wi_drain_run *run, bool ask_for_orphans)
 {
 	unsigned left = 0;
 
@@ -547,42 +566,51 @@ static unsigned look_at_chosen(struct run *run, bool ask_for_orphans)
 	{
 		struct wi_unit *unit = unit_of(run->drain, zone, cpu);
 
-		if (!unit->chosen)
+		if (!unit->chosen || is_taken(unit))
 			continue;
 		if (!look_and_settle(run, zone, cpu) && ask_for_orphans &&
 		    all_announced(unit) && wi_grace_is_orphan(&unit->grace))
 			settle(run, zone, cpu, WI_EVIDENCE_NOT_BUSY);
-		left += unit->chosen; /* still, or by a change of mode */
+		left += !is_taken(unit);
 	}
 	return left;
 }
 
-/* Waits for those that only their owners can settle. */
-static void wait_for_chosen(struct run *run)
+/*
+ * Waits for those that only their owners can settle, until the caller has
+ * something to take, after which this is called again, or the wait is over:
+ * true.
+ */
+static bool wait_for_chosen(struct wi_drain_run *run)
 {
-	uint64_t deadline = run->request->deadline_ns;
-	uint64_t start, now;
+	const uint64_t deadline = run->request.deadline_ns;
+	uint64_t now;
 
 	/* Reading the clock takes as long as evidence does to come. */
-	for (unsigned looks = 0; looks < WI_DRAIN_LOOKS; wi_cpu_relax()) {
+	for (; run->looks < WI_DRAIN_LOOKS; wi_cpu_relax()) {
 		unsigned left = look_at_chosen(run, false);
 
-		if (left == 0)
-			return;
-		looks += left;
+		run->looks += left;
+		if (left == 0 || run->nr_taken > 0)
+			return run->nr_taken == 0;
 	}
-	start = wi_os_now_ns();
-	for (unsigned turn = 0;; turn++) {
+	if (run->wait_start == 0)
+		run->wait_start = wi_os_now_ns();
+	for (;; run->turn++) {
+		unsigned left;
+
 		membarrier_chosen(run);
-		if (look_at_chosen(run, turn % 64 == 63) == 0 ||
-		    is_satisfied(run))
-			break;
+		left = look_at_chosen(run, run->turn % 64 == 63);
+		if (is_satisfied(run))
+			return true;
+		if (left == 0 || run->nr_taken > 0)
+			return run->nr_taken == 0;
 		now = wi_os_now_ns();
 		if (now >= deadline) {
 			look_at_chosen(run, true);
-			break;
+			return true;
 		}
-		if (now - start < SPIN_NS)
+		if (now - run->wait_start < SPIN_NS)
 			wi_cpu_relax();
 		else
 			wi_os_sleep_ns(wi_min_u64(SLEEP_NS, deadline - now));
@@ -623,28 +651,13 @@ static void remember(struct wi_drain *drain,
 	}
 }
 
-void wi_drain_run(struct wi_drain *drain,
-		  const struct wi_drain_request *request,
-		  struct wi_drain_outcome *outcome)
+/* Counts what stays parked, and the run. */
+static void conclude(struct wi_drain_run *run)
 {
-	struct run run = { drain, request, outcome, false };
+	struct wi_drain *drain = run->drain;
+	struct wi_drain_outcome *outcome = &run->outcome;
 
-	*outcome = (struct wi_drain_outcome){ 0 };
-	wi_rseq_thread_init();
-	/* DRAIN-F3 (partner DRAIN-F2): the number before the survey's loads.
-	 * Who still reads the old one after this has its pages surveyed. */
-	wi_add_full(&drain->begun, 1);
-	WI_TRACE(drain_begin, drain, drain->begun, request->want_pages);
-	survey(&run);
-	while (!is_satisfied(&run) &&
-	       (request->want_pages != 0 ? choose_fullest(&run)
-					 : choose_all(&run))) {
-		tick(&run);
-		wait_for_chosen(&run);
-		if (request->want_pages == 0)
-			break;
-	}
-	FOR_EACH_UNIT(&run, zone, cpu)
+	FOR_EACH_UNIT(run, zone, cpu)
 	{
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
 		uint64_t pages;
@@ -662,7 +675,142 @@ void wi_drain_run(struct wi_drain *drain,
 	WI_TRACE(drain_end, drain, drain->begun, outcome->pages,
 		 outcome->drained, outcome->pending);
 	add_up(drain, outcome);
-	remember(drain, request, outcome);
+	remember(drain, &run->request, outcome);
+}
+
+enum { LOOK_AT_PARKED, SURVEY, CHOOSE, WAIT, CONCLUDE, COLLECT, IS_OVER };
+
+void wi_drain_begin(struct wi_drain_run *run, struct wi_drain *drain,
+		    const struct wi_drain_request *request)
+{
+	*run = (struct wi_drain_run){
+		.drain = drain,
+		.request = *request,
+		.step = LOOK_AT_PARKED,
+	};
+	wi_rseq_thread_init();
+	/* DRAIN-F3 (partner DRAIN-F2): the number before the survey's loads.
+	 * Who still reads the old one after this has its pages surveyed. */
+	wi_add_full(&drain->begun, 1);
+	WI_TRACE(drain_begin, drain, drain->begun, request->want_pages);
+}
+
+void wi_drain_begin_collect(struct wi_drain_run *run, struct wi_drain *drain,
+			    unsigned zone, unsigned cpu)
+{
+	*run = (struct wi_drain_run){
+		.drain = drain,
+		.request = { .first_zone = zone, .nr_zones = 1 },
+		.collected = cpu,
+		.step = COLLECT,
+	};
+	wi_rseq_thread_init();
+}
+
+/* Once more if a change of mode waited for the first evidence. */
+static void collect(struct wi_drain_run *run)
+{
+	const unsigned zone = run->request.first_zone;
+	const unsigned cpu = run->collected;
+	struct wi_unit *unit = unit_of(run->drain, zone, cpu);
+
+	if (unit->parked != WI_SET_NULL) {
+		unit->chosen = true;
+		tick(run);
+		if (look_and_settle(run, zone, cpu))
+			return;
+	}
+	unit->chosen = false;
+	add_up(run->drain, &run->outcome);
+	run->step = IS_OVER;
+}
+
+static bool choose(struct wi_drain_run *run)
+{
+	if (is_satisfied(run) ||
+	    !(run->request.want_pages != 0 ? choose_fullest(run)
+					   : choose_all(run)))
+		return false;
+	tick(run);
+	run->looks = run->turn = 0;
+	run->wait_start = 0;
+	return true;
+}
+
+/* One step; the caller takes what has evidence after it. */
+static void make_step(struct wi_drain_run *run)
+{
+	switch (run->step) {
+	case LOOK_AT_PARKED:
+		look_at_parked(run);
+		run->step = SURVEY;
+		break;
+	case SURVEY:
+		survey(run);
+		run->step = CHOOSE;
+		break;
+	case CHOOSE:
+		run->step = choose(run) ? WAIT : CONCLUDE;
+		break;
+	case WAIT:
+		if (wait_for_chosen(run))
+			run->step = run->request.want_pages != 0 ? CHOOSE
+								 : CONCLUDE;
+		break;
+	case CONCLUDE:
+		conclude(run);
+		run->step = IS_OVER;
+		break;
+	default:
+		collect(run);
+	}
+}
+
+/* The next list with tokens of a unit that has evidence; false: there is no
+ * such unit any more. From where the last one was, as long as there are. */
+static bool next_list(struct wi_drain_run *run, struct wi_drained *drained)
+{
+	struct wi_drain *drain = run->drain;
+
+	for (; run->nr_taken > 0; run->cpu = next_cpu(run, run->cpu + 1)) {
+		struct wi_unit *unit;
+
+		if (run->cpu >= drain->nr_cpus) {
+			run->zone++;
+			run->cpu = next_cpu(run, 0);
+		}
+		unit = unit_of(drain, run->zone, run->cpu);
+		if (!is_taken(unit))
+			continue;
+		while (run->list < drain->nr_lists) {
+			const unsigned list = run->list++;
+			struct wi_area *area =
+				wi_drain_area(drain, run->zone, run->cpu);
+
+			drained->tokens = wi_pcplist_tokens(area, unit->parked,
+							    list, &drained->n);
+			drained->zone = run->zone;
+			drained->list = list;
+			if (drained->n > 0)
+				return true;
+		}
+		run->list = 0;
+		finish_unit(run, run->zone, run->cpu);
+	}
+	return false;
+}
+
+bool wi_drain_next(struct wi_drain_run *run, struct wi_drained *drained)
+{
+	while (!next_list(run, drained)) {
+		if (run->step == IS_OVER)
+			return false;
+		make_step(run);
+		run->cpu = run->step == COLLECT ? run->collected
+						: next_cpu(run, 0);
+		run->zone = run->request.first_zone;
+	}
+	return true;
 }
 
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
@@ -671,29 +819,6 @@ bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
 	/* Relaxed: a hint; who acts on it takes the mutex. */
 	return wi_load_relaxed(&unit_of(drain, zone, cpu)->parked) !=
 	       WI_SET_NULL;
-}
-
-void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
-		      void *ctx)
-{
-	struct wi_unit *unit = unit_of(drain, zone, cpu);
-	struct wi_drain_request request = { .first_zone = zone, .nr_zones = 1 };
-	struct wi_drain_outcome outcome = { 0 };
-	struct run run = { .drain = drain,
-			   .request = &request,
-			   .outcome = &outcome };
-
-	request.ctx = ctx;
-	wi_rseq_thread_init();
-	/* Twice if a change of mode waited for the first evidence. */
-	while (unit->parked != WI_SET_NULL) {
-		unit->chosen = true;
-		tick(&run);
-		if (!look_and_settle(&run, zone, cpu))
-			break;
-	}
-	unit->chosen = false;
-	add_up(drain, &outcome);
 }
 
 /* --- asking ------------------------------------------------------------ */

@@ -4,7 +4,7 @@
  *
  *   1. exchange   each CPU's `active` for its spare set (all CPUs first)
  *   2. wait       for evidence that no sequence on the old set can commit
- *   3. flush      the old set to the sink; it is the next spare
+ *   3. flush      the caller empties the old set; it is the next spare
  *
  * A unit is the drainer's record of one CPU's area of one zone. Its two sets:
  *
@@ -68,10 +68,6 @@ enum wi_mode {
 	WI_NR_MODES,
 };
 
-/* Gets the tokens of one list; called with the mutex held. */
-typedef void (*wi_drain_sink)(void *ctx, unsigned zone, unsigned list,
-			      const uint64_t *tokens, size_t n);
-
 struct wi_unit {
 	struct wi_grace grace;
 	uint32_t number;   /* of the last exchange */
@@ -86,6 +82,8 @@ struct wi_unit {
 	bool wanted_off;
 	bool chosen;	   /* by the drain that runs */
 	bool tried;	   /* membarrier, by it, since the last exchange */
+	uint8_t evidence;  /* for the parked set, which is being emptied; or
+			    * WI_EVIDENCE_NONE */
 	uint64_t idle_ops; /* operations at the last maintenance */
 	/* Drains by evidence, and those that had none in time; relaxed, for
 	 * statistics. */
@@ -103,7 +101,6 @@ struct wi_drain_request {
 	bool set_mode;	    /* exchange in any case, for one of these: */
 	bool set_off;	    /* no caching; the mode stays for later */
 	enum wi_mode mode;
-	void *ctx; /* of the sink */
 };
 
 struct wi_drain_outcome {
@@ -132,7 +129,6 @@ struct wi_drain {
 	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
 	uint16_t limits[WEIR_NR_LISTS];
 	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
-	wi_drain_sink sink;
 
 	/* The last complete run, for those who waited meanwhile. */
 	uint64_t last; /* its number */
@@ -223,10 +219,50 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 		      const struct wi_drain_request *request,
 		      struct wi_drain_outcome *outcome);
 
-/* With the mutex held: drains. */
-void wi_drain_run(struct wi_drain *drain,
-		  const struct wi_drain_request *request,
-		  struct wi_drain_outcome *outcome);
+/*
+ * A drain under way, by the holder of the mutex:
+ *
+ *	struct wi_drained drained;
+ *
+ *	wi_drain_begin(&run, drain, request);
+ *	while (wi_drain_next(&run, &drained))
+ *		...takes drained.tokens away
+ *	...run.outcome says what came of it
+ *
+ * The caller goes on until wi_drain_next() returns false, with everything that
+ * comes: the tokens are in no list any more.
+ */
+struct wi_drain_run {
+	struct wi_drain *drain;
+	struct wi_drain_request request;
+	struct wi_drain_outcome outcome;
+
+	/* The rest is of drain.c. */
+	int step;
+	unsigned nr_taken;	  /* units with evidence, to be emptied */
+	unsigned zone, cpu, list; /* where the next of them is looked for */
+	unsigned collected;	  /* the CPU, if that is all it does */
+	bool has_changed; /* a mode, by an exchange that is waited for too */
+	unsigned looks, turn;
+	uint64_t wait_start;
+};
+
+/* Tokens of a list of one zone, until the next call. */
+struct wi_drained {
+	unsigned zone, list;
+	const uint64_t *tokens;
+	size_t n;
+};
+
+void wi_drain_begin(struct wi_drain_run *run, struct wi_drain *drain,
+		    const struct wi_drain_request *request);
+
+/* On that CPU, between operations: takes what is parked there and has evidence
+ * by now. */
+void wi_drain_begin_collect(struct wi_drain_run *run, struct wi_drain *drain,
+			    unsigned zone, unsigned cpu);
+
+bool wi_drain_next(struct wi_drain_run *run, struct wi_drained *drained);
 
 /* Has this CPU lists, or been asked to have none? From any thread. */
 bool wi_drain_has_woken(const struct wi_drain *drain, unsigned cpu);
@@ -237,10 +273,5 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu);
 /* Is a set of this unit parked? A hint, from any thread. */
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
 			 unsigned cpu);
-
-/* With the mutex held, on that CPU, between operations: takes what is parked
- * and has evidence by now. */
-void wi_drain_collect(struct wi_drain *drain, unsigned zone, unsigned cpu,
-		      void *ctx);
 
 #endif

@@ -42,20 +42,14 @@ static void ask(void *unused)
 static void drain_first(uint64_t for_ns)
 {
 	struct wi_drain *drain = &wi_pool_of(pool)->cache.drain;
-	struct {
-		struct wi_cache *cache;
-		void *get;
-		char rest[64];
-	} need = {
-		.cache = &wi_pool_of(pool)->cache,
-	};
-	struct wi_drain_request request = { .nr_zones = drain->nr_zones,
-					    .ctx = &need };
-	struct wi_drain_outcome outcome;
+	struct wi_drain_request request = { .nr_zones = drain->nr_zones };
+	struct wi_drain_run run;
+	struct wi_drained drained;
 
 	request.deadline_ns = now_ns() + for_ns;
-	wi_drain_run(drain, &request, &outcome);
-	CHECK_EQ(outcome.nr_pending, 1);
+	wi_drain_begin(&run, drain, &request);
+	CHECK(!wi_drain_next(&run, &drained));
+	CHECK_EQ(run.outcome.nr_pending, 1);
 }
 
 static void beside(uint64_t first_ns, uint64_t second_ns)
