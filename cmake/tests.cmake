@@ -100,7 +100,7 @@ foreach(header IN LISTS headers)
 endforeach()
 
 # The sources themselves.
-foreach(check IN ITEMS labels docs format golden)
+foreach(check IN ITEMS labels names docs format golden)
   add_test(NAME tree_${check} COMMAND ${root}/scripts/check-${check}
     WORKING_DIRECTORY ${root})
   set_tests_properties(tree_${check} PROPERTIES

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * cache-waiters: the places of threads that wait for the drain mutex, and the
- * tokens handed to them (src/cache/shortage.c: waiter_enter, waiter_leave, serve).
+ * tokens handed to them (src/cache/shortage.c: waiter_enter, waiter_leave, serve_waiter).
  *
  * Property.  A token handed over is got by exactly one waiter; none is lost or
  * got twice.  A token does not go to one waiter while another, whose ticket is

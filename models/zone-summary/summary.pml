@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * zone-summary: summaries of two levels, with store buffers (docs/design.md,
- * section 3, "hints"; src/zone/zone.c: judge, wi_zone_settle; tree.c: put).
+ * section 3, "hints"; src/zone/zone.c: judge_word, wi_zone_settle; tree.c: put_bits).
  *
  * Property (Z4, T1, T2).  When every call has returned, each bit of level 0 agrees
  * with its block's state, and the bit above says whether one is set.

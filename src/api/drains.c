@@ -61,8 +61,10 @@ int wi_public_pending(const struct weir_drain_result *result)
 	return -EAGAIN;
 }
 
-static int run(struct wi_cache *cache, struct wi_drain_request *request,
-	       uint64_t wait_ns, struct weir_drain_result *result)
+static int drain_with_deadline(struct wi_cache *cache,
+			       struct wi_drain_request *request,
+			       uint64_t wait_ns,
+			       struct weir_drain_result *result)
 {
 	struct wi_drain_outcome outcome = { 0 };
 	uint64_t start = wi_os_now_ns();
@@ -113,7 +115,7 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 		request.cpus = cpus.word;
 	}
 	request.want_pages = o.want_pages;
-	return run(cache, &request, o.wait_ns, result);
+	return drain_with_deadline(cache, &request, o.wait_ns, result);
 }
 
 int wi_public_drain_idle(struct wi_cache *cache,
@@ -121,7 +123,7 @@ int wi_public_drain_idle(struct wi_cache *cache,
 {
 	struct wi_drain_request request = { .idle_only = true };
 
-	return run(cache, &request, 0, result);
+	return drain_with_deadline(cache, &request, 0, result);
 }
 
 int wi_public_add(struct weir_drain_result *sum,
@@ -181,7 +183,7 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 	if (err != 0)
 		return err;
 	request.cpus = cpus.word;
-	return run(cache, &request, 0, NULL);
+	return drain_with_deadline(cache, &request, 0, NULL);
 }
 
 enum weir_mode wi_public_mode(struct wi_percpu_mode mode)

@@ -26,8 +26,8 @@ WI_COLD void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 }
 
 /* Why an offset cannot be a run of this order; NULL if it can. */
-static const char *refusal(const struct wi_pool *pool, uint64_t offset,
-			   unsigned order)
+static const char *why_no_run(const struct wi_pool *pool, uint64_t offset,
+			      unsigned order)
 {
 	uint64_t run, within;
 	unsigned zone;
@@ -53,8 +53,8 @@ static const char *refusal(const struct wi_pool *pool, uint64_t offset,
 /* --- allocation -------------------------------------------------------- */
 
 /* Why a request cannot be served at all: 0, or a positive errno value. */
-static int bad_request(const struct wi_pool *pool, unsigned order,
-		       unsigned flags)
+static int check_alloc_request(const struct wi_pool *pool, unsigned order,
+			       unsigned flags)
 {
 	wi_report_nothing();
 	if (pool == NULL)
@@ -71,8 +71,8 @@ static int bad_request(const struct wi_pool *pool, unsigned order,
 }
 
 /* Offsets become pointers, in place; zeroed and noted as out if need be. */
-static void hand_out(const struct wi_pool *pool, unsigned order, void **pages,
-		     size_t n, unsigned flags)
+static void hand_out_pages(const struct wi_pool *pool, unsigned order,
+			   void **pages, size_t n, unsigned flags)
 {
 	if (pool->checks != NULL)
 		for (size_t i = 0; i < n; i++)
@@ -88,8 +88,8 @@ static void hand_out(const struct wi_pool *pool, unsigned order, void **pages,
  * n runs into pages; with `some`, as many as there are. How many; the error
  * where they are fewer (without `some`: 0 then, nothing is kept).
  */
-static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
-		       size_t n, unsigned flags, bool some, int *error)
+static size_t allocate_runs(struct wi_pool *pool, unsigned order, void **pages,
+			    size_t n, unsigned flags, bool some, int *error)
 {
 	_Static_assert(sizeof(void *) == sizeof(uint64_t), "tokens in place");
 	uint64_t *tokens = (uint64_t *)(void *)pages;
@@ -126,7 +126,7 @@ static size_t allocate(struct wi_pool *pool, unsigned order, void **pages,
 				     &tokens[i], 1);
 		return 0;
 	}
-	hand_out(pool, order, pages, got, flags);
+	hand_out_pages(pool, order, pages, got, flags);
 	return got;
 }
 
@@ -135,10 +135,10 @@ WI_COLD static void *alloc_slow(struct weir_pool *pool, unsigned order,
 {
 	struct wi_pool *impl = wi_pool_of(pool);
 	void *page;
-	int error = bad_request(impl, order, flags);
+	int error = check_alloc_request(impl, order, flags);
 
 	if (error == 0 &&
-	    allocate(impl, order, &page, 1, flags, false, &error) == 1)
+	    allocate_runs(impl, order, &page, 1, flags, false, &error) == 1)
 		return page;
 	errno = error;
 	return NULL;
@@ -187,13 +187,13 @@ int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
 		    size_t n, unsigned flags)
 {
 	struct wi_pool *impl = wi_pool_of(pool);
-	int error = bad_request(impl, order, flags);
+	int error = check_alloc_request(impl, order, flags);
 
 	if (error != 0)
 		return -error;
 	if (n == 0)
 		return 0;
-	return allocate(impl, order, pages, n, flags, false, &error) == n
+	return allocate_runs(impl, order, pages, n, flags, false, &error) == n
 		       ? 0
 		       : -error;
 }
@@ -202,11 +202,11 @@ size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,
 		       size_t n, unsigned flags)
 {
 	struct wi_pool *impl = wi_pool_of(pool);
-	int error = bad_request(impl, order, flags);
+	int error = check_alloc_request(impl, order, flags);
 	size_t got = 0;
 
 	if (error == 0 && n > 0)
-		got = allocate(impl, order, pages, n, flags, true, &error);
+		got = allocate_runs(impl, order, pages, n, flags, true, &error);
 	if (got == 0 && error != 0)
 		errno = error;
 	return got;
@@ -224,7 +224,7 @@ WI_COLD static void free_slow(struct weir_pool *handle, void *page,
 	if (pool == NULL || page == NULL)
 		return;
 	offset = (uint64_t)((char *)page - pool->base);
-	why = refusal(pool, offset, order);
+	why = why_no_run(pool, offset, order);
 	if (why != NULL)
 		wi_pool_die(pool, offset, order, why);
 	if (pool->checks != NULL)

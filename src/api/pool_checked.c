@@ -45,14 +45,14 @@ void __asan_poison_memory_region(const volatile void *, size_t)
 void __asan_unpoison_memory_region(const volatile void *, size_t)
 	__attribute__((weak));
 
-static void forbid(char *p, size_t len)
+static void forbid_access(char *p, size_t len)
 {
 	VALGRIND_MAKE_MEM_NOACCESS(p, len);
 	if (__asan_poison_memory_region != NULL)
 		__asan_poison_memory_region(p, len);
 }
 
-static void permit(char *p, size_t len)
+static void permit_access(char *p, size_t len)
 {
 	if (__asan_unpoison_memory_region != NULL)
 		__asan_unpoison_memory_region(p, len);
@@ -103,7 +103,7 @@ void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 	const size_t len = (size_t)(pool->page_size << order);
 	char *run = pool->base + offset;
 
-	permit(run, len);
+	permit_access(run, len);
 	for (uint64_t i = first; i < first + nr; i++) {
 		/*
 		 * Relaxed: the run is its caller's alone. An exchange, for the
@@ -147,7 +147,7 @@ void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
 		/* Relaxed: the run is still this call's alone. */
 		wi_store_relaxed(&pool->checks[i], FREED);
 	}
-	forbid(run, (size_t)(pool->page_size << order));
+	forbid_access(run, (size_t)(pool->page_size << order));
 }
 
 void wi_pool_check_all(const struct wi_pool *pool)
@@ -156,7 +156,7 @@ void wi_pool_check_all(const struct wi_pool *pool)
 		/* Relaxed: no other thread uses the pool. */
 		if (wi_load_relaxed(&pool->checks[i]) != FREED)
 			continue;
-		permit(page_at(pool, i), (size_t)pool->page_size);
+		permit_access(page_at(pool, i), (size_t)pool->page_size);
 		must_be_as_left(pool, i, "destroying");
 	}
 }

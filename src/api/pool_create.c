@@ -167,7 +167,7 @@ static void fill_handle(struct wi_pool *pool)
 }
 
 /* Whatever of it there is. */
-static void unmake(struct wi_pool *pool)
+static void unmake_pool(struct wi_pool *pool)
 {
 	if (pool->handle != NULL)
 		wi_os_unmap_wiped(pool->handle, sizeof(*pool->handle));
@@ -195,7 +195,7 @@ static void init_zone(struct wi_pool *pool, unsigned zone)
 		pool->nr_runs[i] += nr_pages >> i;
 }
 
-static int build(struct wi_pool *pool, const struct weir_pool_opts *o)
+static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	int err = wi_pool_map_meta(pool, o);
 
@@ -237,7 +237,8 @@ static int map_pool(struct wi_pool **pool)
 	return err;
 }
 
-static int create(struct weir_pool **out, const struct weir_pool_opts *given)
+static int create_pool(struct weir_pool **out,
+		       const struct weir_pool_opts *given)
 {
 	struct weir_pool_opts o;
 	struct wi_pool *pool;
@@ -255,9 +256,9 @@ static int create(struct weir_pool **out, const struct weir_pool_opts *given)
 	if (err == 0)
 		err = set_shape(pool, &o);
 	if (err == 0)
-		err = build(pool, &o);
+		err = build_pool(pool, &o);
 	if (err != 0) {
-		unmake(pool);
+		unmake_pool(pool);
 		return err;
 	}
 	wi_live_begin((struct wi_live *)(void *)pool->meta);
@@ -271,7 +272,7 @@ static int create(struct weir_pool **out, const struct weir_pool_opts *given)
 int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 {
 	int cancel = wi_os_cancel_put_off();
-	int err = create(out, given);
+	int err = create_pool(out, given);
 
 	wi_os_cancel_allow(cancel);
 	return err;
@@ -315,7 +316,7 @@ static void list_pages_out(const struct wi_pool *pool)
 		}
 }
 
-static int destroy(struct weir_pool *handle, unsigned flags)
+static int destroy_pool(struct weir_pool *handle, unsigned flags)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 	struct wi_drain_request request = { 0 };
@@ -349,14 +350,14 @@ static int destroy(struct weir_pool *handle, unsigned flags)
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	wi_live_end((struct wi_live *)(void *)pool->meta);
 	wi_pool_forget(pool);
-	unmake(pool);
+	unmake_pool(pool);
 	return 0;
 }
 
 int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 {
 	int cancel = wi_os_cancel_put_off();
-	int err = destroy(handle, flags);
+	int err = destroy_pool(handle, flags);
 
 	wi_os_cancel_allow(cancel);
 	return err;

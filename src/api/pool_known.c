@@ -32,7 +32,7 @@ static struct wi_known {
 
 /* --- entries ------------------------------------------------------------ */
 
-static bool claim(struct wi_known *known, uint32_t state)
+static bool claim_entry(struct wi_known *known, uint32_t state)
 {
 	/* Relaxed: who still holds it at a fork, in another thread of the
 	 * parent, holds it for ever in the child. */
@@ -46,7 +46,7 @@ static struct wi_known *claim_any(void)
 {
 	for (uint32_t state = FREE; state <= GONE; state += GONE - FREE)
 		for (unsigned i = 0; i < NR_KNOWN; i++)
-			if (claim(&table[i], state))
+			if (claim_entry(&table[i], state))
 				return &table[i];
 	return NULL;
 }
@@ -106,7 +106,7 @@ void wi_pool_forget(struct wi_pool *pool)
 
 /* --- readers ------------------------------------------------------------ */
 
-static bool hold(struct wi_known *known)
+static bool hold_entry(struct wi_known *known)
 {
 	/* POOL-F3 (partner POOL-F2): our mark before our look. */
 	wi_add_full(&known->holders, 1);
@@ -127,7 +127,7 @@ const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number)
 		if (wi_load_relaxed(&known->number) != number ||
 		    wi_load_relaxed(&known->handle) != handle || number == 0)
 			continue;
-		if (!hold(known))
+		if (!hold_entry(known))
 			return NULL;
 		/* Relaxed: of an entry that is held it does not change. */
 		if (wi_load_relaxed(&known->number) == number)
@@ -159,7 +159,8 @@ void wi_pool_say_whose(const void *page, char *to, size_t len)
 			snprintf(to, len,
 				 "; it was in pool \"%.31s\", now destroyed",
 				 known->name);
-		if (wi_load_relaxed(&known->state) != LIVE || !hold(known))
+		if (wi_load_relaxed(&known->state) != LIVE ||
+		    !hold_entry(known))
 			continue;
 		snprintf(to, len, " but of pool \"%.31s\"", known->name);
 		wi_sub_full(&known->holders, 1); /* POOL-F3 */

@@ -27,8 +27,8 @@ static void set_limits(const struct wi_pool *pool,
 	}
 }
 
-static void describe(const struct wi_pool *pool, const struct weir_pool_opts *o,
-		     struct wi_live *live)
+static void describe_pool(const struct wi_pool *pool,
+			  const struct weir_pool_opts *o, struct wi_live *live)
 {
 	static uint64_t nr_made;
 
@@ -62,7 +62,7 @@ static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 	void *memory;
 	int err = -EOPNOTSUPP;
 
-	describe(pool, o, &live);
+	describe_pool(pool, o, &live);
 	map.bytes = live.layout.bytes;
 	if (!(o->flags & WEIR_POOL_HIDDEN))
 		err = wi_os_share(&memory, map.bytes, live.name, &pool->file);

@@ -19,8 +19,8 @@ struct shortage {
 	size_t len;
 };
 
-__attribute__((format(printf, 2, 3))) static void add(struct shortage *s,
-						      const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void
+add_words(struct shortage *s, const char *format, ...)
 {
 	va_list args;
 	int n;
@@ -42,39 +42,43 @@ static void say_empty(struct shortage *s)
 		s->pool == NULL ? UINT64_MAX : wi_pool_nr_pages(s->pool);
 
 	if (s->n > pages >> s->order && s->n > 1)
-		add(s,
-		    "%" PRIu64 " runs of order %u are more than the pool's "
-		    "%" PRIu64 " pages",
-		    s->n, s->order, pages);
+		add_words(s,
+			  "%" PRIu64
+			  " runs of order %u are more than the pool's "
+			  "%" PRIu64 " pages",
+			  s->n, s->order, pages);
 	else if (s->n > pages >> s->order)
-		add(s,
-		    "a run of order %u has %" PRIu64 " pages, the pool "
-		    "%" PRIu64,
-		    s->order, UINT64_C(1) << s->order, pages);
+		add_words(s,
+			  "a run of order %u has %" PRIu64 " pages, the pool "
+			  "%" PRIu64,
+			  s->order, UINT64_C(1) << s->order, pages);
 	else if (s->n > 1)
-		add(s, "fewer than %" PRIu64 " runs of order %u were free%s",
-		    s->n, s->order, where);
+		add_words(s,
+			  "fewer than %" PRIu64 " runs of order %u were free%s",
+			  s->n, s->order, where);
 	else if (s->order > 0)
-		add(s, "no run of order %u was free%s", s->order, where);
+		add_words(s, "no run of order %u was free%s", s->order, where);
 	else
-		add(s, "no page was free%s", where);
+		add_words(s, "no page was free%s", where);
 }
 
 static void say_why(struct shortage *s)
 {
 	if (s->why == WI_FAIL_NOWAIT)
-		add(s,
-		    "WEIR_NOWAIT: %" PRIu64 " of order %u not in this CPU's "
-		    "list and the zones",
-		    s->n, s->order);
+		add_words(s,
+			  "WEIR_NOWAIT: %" PRIu64
+			  " of order %u not in this CPU's "
+			  "list and the zones",
+			  s->n, s->order);
 	else if (s->why == WI_FAIL_PENDING)
-		add(s,
-		    "%" PRIu64 " pages were pending on CPUs without evidence "
-		    "until the deadline (wait_ns)",
-		    s->pending);
+		add_words(s,
+			  "%" PRIu64
+			  " pages were pending on CPUs without evidence "
+			  "until the deadline (wait_ns)",
+			  s->pending);
 	else if (s->why == WI_FAIL_LOST)
-		add(s, "others took what was free until the deadline "
-		       "(wait_ns)");
+		add_words(s, "others took what was free until the deadline "
+			     "(wait_ns)");
 	else
 		say_empty(s);
 }
@@ -103,17 +107,17 @@ static void say_figures(struct shortage *s)
 
 	if (wi_view_read(&s->pool->view, &stat) != 0)
 		return;
-	add(s, "; now of %" PRIu64 " pages %" PRIu64 " are free", stat.pages,
-	    stat.free);
+	add_words(s, "; now of %" PRIu64 " pages %" PRIu64 " are free",
+		  stat.pages, stat.free);
 	if (largest >= 0)
-		add(s, " (largest run: order %d)", largest);
-	add(s,
-	    ", %" PRIu64 " in lists, %" PRIu64 " pending, %" PRIu64
-	    " allocated",
-	    stat.cached, stat.pending, stat.out);
+		add_words(s, " (largest run: order %d)", largest);
+	add_words(s,
+		  ", %" PRIu64 " in lists, %" PRIu64 " pending, %" PRIu64
+		  " allocated",
+		  stat.cached, stat.pending, stat.out);
 }
 
-static void say_shortage(char *to, size_t len, const uint64_t *arg)
+static void say_pool_shortage(char *to, size_t len, const uint64_t *arg)
 {
 	struct shortage s = {
 		.pool = wi_pool_hold((const void *)(uintptr_t)arg[0], arg[1]),
@@ -130,7 +134,7 @@ static void say_shortage(char *to, size_t len, const uint64_t *arg)
 		say_why(&s);
 		return;
 	}
-	add(&s, "pool \"%s\": ", s.pool->name);
+	add_words(&s, "pool \"%s\": ", s.pool->name);
 	say_why(&s);
 	say_figures(&s);
 	wi_pool_let_go(s.pool);
@@ -140,7 +144,7 @@ void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
 			     size_t n, unsigned flags,
 			     const struct wi_shortage *shortage)
 {
-	wi_report_reason(say_shortage,
+	wi_report_reason(say_pool_shortage,
 			 (const uint64_t[WI_REASON_ARGS]){
 				 (uintptr_t)pool->handle,
 				 pool->view.live->number,

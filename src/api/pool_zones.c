@@ -58,8 +58,8 @@ static void count_back(const struct wi_pool *pool, uint64_t nr_pages)
 }
 
 /* A chunk at a time, so that it stays in the first-level cache. */
-static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
-			  uint64_t *tokens, size_t n, uint32_t *cursor)
+static size_t zones_get(void *ctx, unsigned zone, unsigned kind,
+			uint64_t *tokens, size_t n, uint32_t *cursor)
 {
 	const struct wi_pool *pool = ctx;
 	const unsigned order = wi_pool_order_of_kind(kind);
@@ -79,8 +79,8 @@ static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 	return got;
 }
 
-static void backend_put(void *ctx, unsigned zone, unsigned kind,
-			const uint64_t *tokens, size_t n)
+static void zones_put(void *ctx, unsigned zone, unsigned kind,
+		      const uint64_t *tokens, size_t n)
 {
 	const struct wi_pool *pool = ctx;
 	const unsigned order = wi_pool_order_of_kind(kind);
@@ -106,7 +106,7 @@ static void backend_put(void *ctx, unsigned zone, unsigned kind,
 	}
 }
 
-static uint64_t backend_generation(void *ctx)
+static uint64_t zones_generation(void *ctx)
 {
 	const struct wi_pool *pool = ctx;
 	uint64_t sum = 0;
@@ -116,14 +116,14 @@ static uint64_t backend_generation(void *ctx)
 	return sum;
 }
 
-static unsigned backend_zone_of(void *ctx, uint64_t token)
+static unsigned zones_zone_of(void *ctx, uint64_t token)
 {
 	return wi_pool_zone_of(ctx, token);
 }
 
 const struct wi_backend wi_pool_backend = {
-	.get = backend_get,
-	.put = backend_put,
-	.generation = backend_generation,
-	.zone_of = backend_zone_of,
+	.get = zones_get,
+	.put = zones_put,
+	.generation = zones_generation,
+	.zone_of = zones_zone_of,
 };

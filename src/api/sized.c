@@ -124,7 +124,7 @@ void wi_sized_out(enum wi_sized which, void *theirs, const void *ours)
 
 /* --- initialisers for other languages ----------------------------------- */
 
-static void init(void *theirs, size_t size)
+static void init_sized(void *theirs, size_t size)
 {
 	memset(theirs, 0, size);
 	memcpy(theirs, &size, sizeof(size));
@@ -134,42 +134,42 @@ void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size)
 {
 	const int node = WEIR_NODE_ANY;
 
-	init(opts, size);
+	init_sized(opts, size);
 	if (size >= offsetof(struct weir_pool_opts, node) + sizeof(node))
 		memcpy(&opts->node, &node, sizeof(node));
 }
 
 void weir_cache_opts_init(struct weir_cache_opts *opts, size_t size)
 {
-	init(opts, size);
+	init_sized(opts, size);
 }
 
 void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
 {
-	init(opts, size);
+	init_sized(opts, size);
 }
 
 void weir_drain_result_init(struct weir_drain_result *result, size_t size)
 {
-	init(result, size);
+	init_sized(result, size);
 }
 
 void weir_stat_init(struct weir_stat *stat, size_t size)
 {
-	init(stat, size);
+	init_sized(stat, size);
 }
 
 void weir_stat_zone_init(struct weir_stat_zone *stat, size_t size)
 {
-	init(stat, size);
+	init_sized(stat, size);
 }
 
 void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size)
 {
-	init(stat, size);
+	init_sized(stat, size);
 }
 
 void weir_watch_info_init(struct weir_watch_info *info, size_t size)
 {
-	init(info, size);
+	init_sized(info, size);
 }

@@ -11,7 +11,7 @@
 #include "api/sized.h"
 #include "os/report.h"
 
-static uint64_t read_word(const uint64_t *word)
+static uint64_t read_total(const uint64_t *word)
 {
 	return wi_load_relaxed(word); /* see the top */
 }
@@ -181,7 +181,7 @@ static void add_cpus(const struct wi_view *view, struct weir_stat *stat)
 		}
 }
 
-static void fill(const struct wi_view *view, struct weir_stat *stat)
+static void fill_stat(const struct wi_view *view, struct weir_stat *stat)
 {
 	const struct wi_live *live = view->live;
 	const struct wi_live_totals *totals = totals_of(view);
@@ -193,7 +193,7 @@ static void fill(const struct wi_view *view, struct weir_stat *stat)
 	wi_percpu_view_totals(&percpu, &t);
 	*stat = (struct weir_stat){
 		.pages = live->bytes / live->page_size,
-		.peak = read_word(&totals->peak),
+		.peak = read_total(&totals->peak),
 		.drains = t.drains.drained,
 		.drained_pages = t.drains.pages,
 		.by_progress = t.drains.by[WI_EVIDENCE_PROGRESS],
@@ -202,10 +202,10 @@ static void fill(const struct wi_view *view, struct weir_stat *stat)
 		.parked = t.drains.nr_pending,
 		.membarriers = t.membarriers,
 		.membarriers_failed = t.drains.membarriers_failed,
-		.failed_nowait = read_word(&failures[WI_FAIL_NOWAIT]),
-		.failed_empty = read_word(&failures[WI_FAIL_EMPTY]),
-		.failed_pending = read_word(&failures[WI_FAIL_PENDING]),
-		.failed_lost = read_word(&failures[WI_FAIL_LOST]),
+		.failed_nowait = read_total(&failures[WI_FAIL_NOWAIT]),
+		.failed_empty = read_total(&failures[WI_FAIL_EMPTY]),
+		.failed_pending = read_total(&failures[WI_FAIL_PENDING]),
+		.failed_lost = read_total(&failures[WI_FAIL_LOST]),
 		.nr_zones = live->nr_zones,
 		.nr_cpus = live->nr_cpus,
 	};
@@ -225,7 +225,7 @@ int wi_view_read(const struct wi_view *view, struct weir_stat *stat)
 
 	if (wi_sized_check(WI_SIZED_STAT, stat) != 0)
 		return -EINVAL;
-	fill(view, &ours);
+	fill_stat(view, &ours);
 	wi_sized_out(WI_SIZED_STAT, stat, &ours);
 	return 0;
 }

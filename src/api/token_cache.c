@@ -37,7 +37,7 @@ struct weir_cache {
 
 /* --- the caller's back end --------------------------------------------- */
 
-static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
+static size_t callers_get(void *ctx, unsigned zone, unsigned kind,
 			  uint64_t *tokens, size_t n, uint32_t *cursor)
 {
 	struct token_cache *impl = ctx;
@@ -46,7 +46,7 @@ static size_t backend_get(void *ctx, unsigned zone, unsigned kind,
 	return impl->backend.get(impl->backend.context, kind, tokens, n);
 }
 
-static void backend_put(void *ctx, unsigned zone, unsigned kind,
+static void callers_put(void *ctx, unsigned zone, unsigned kind,
 			const uint64_t *tokens, size_t n)
 {
 	struct token_cache *impl = ctx;
@@ -57,7 +57,7 @@ static void backend_put(void *ctx, unsigned zone, unsigned kind,
 	wi_add_full(&impl->came_back, 1);
 }
 
-static uint64_t backend_generation(void *ctx)
+static uint64_t callers_generation(void *ctx)
 {
 	struct token_cache *impl = ctx;
 
@@ -102,7 +102,7 @@ static int read_opts(struct weir_cache_opts *o,
 	return 0;
 }
 
-static void unmake(struct token_cache *impl)
+static void unmake_cache(struct token_cache *impl)
 {
 	if (impl->handle != NULL)
 		wi_os_unmap_wiped(impl->handle, sizeof(*impl->handle));
@@ -111,7 +111,8 @@ static void unmake(struct token_cache *impl)
 	wi_os_unmap(impl, sizeof(*impl));
 }
 
-static int build(struct token_cache *impl, const struct weir_cache_opts *o)
+static int build_cache(struct token_cache *impl,
+		       const struct weir_cache_opts *o)
 {
 	const unsigned nr_cpus = impl->machine.topology.nr_cpus;
 	const size_t units = wi_round_up(wi_percpu_bytes(nr_cpus, 1), 4096);
@@ -128,9 +129,9 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 		.totals = &impl->totals,
 		.batch = o->batch,
 		.wait_ns = o->wait_ns,
-		.backend = { .get = backend_get,
-			     .put = backend_put,
-			     .generation = backend_generation,
+		.backend = { .get = callers_get,
+			     .put = callers_put,
+			     .generation = callers_generation,
 			     .ctx = impl },
 	};
 	int err;
@@ -163,7 +164,8 @@ static int build(struct token_cache *impl, const struct weir_cache_opts *o)
 	return 0;
 }
 
-static int create(struct weir_cache **cache, const struct weir_cache_opts *opts)
+static int create_cache(struct weir_cache **cache,
+			const struct weir_cache_opts *opts)
 {
 	const struct wi_os_map map = { .bytes = sizeof(struct token_cache),
 				       .no_fork = true };
@@ -185,9 +187,9 @@ static int create(struct weir_cache **cache, const struct weir_cache_opts *opts)
 	err = wi_machine_read(&impl->machine, o.quiet_cpus, o.polling_cpus,
 			      o.flags & WEIR_POOL_NO_RSEQ);
 	if (err == 0)
-		err = build(impl, &o);
+		err = build_cache(impl, &o);
 	if (err != 0) {
-		unmake(impl);
+		unmake_cache(impl);
 		return err;
 	}
 	*cache = impl->handle;
@@ -219,13 +221,13 @@ int weir_cache_create(struct weir_cache **cache,
 		      const struct weir_cache_opts *opts)
 {
 	int cancel = wi_os_cancel_put_off();
-	int err = create(cache, opts);
+	int err = create_cache(cache, opts);
 
 	wi_os_cancel_allow(cancel);
 	return err;
 }
 
-static int destroy(struct weir_cache *cache)
+static int destroy_cache(struct weir_cache *cache)
 {
 	struct wi_drain_request request = {
 		.nr_zones = 1,
@@ -243,14 +245,14 @@ static int destroy(struct weir_cache *cache)
 		return err;
 	wi_cache_fini(&cache->impl->cache);
 	WI_TRACE(cache_destroy, &cache->impl->cache.drain);
-	unmake(cache->impl);
+	unmake_cache(cache->impl);
 	return 0;
 }
 
 int weir_cache_destroy(struct weir_cache *cache)
 {
 	int cancel = wi_os_cancel_put_off();
-	int err = destroy(cache);
+	int err = destroy_cache(cache);
 
 	wi_os_cancel_allow(cancel);
 	return err;
@@ -258,8 +260,8 @@ int weir_cache_destroy(struct weir_cache *cache)
 
 /* --- tokens out and back ----------------------------------------------- */
 
-static int bad_request(const struct weir_cache *cache, unsigned list,
-		       unsigned flags)
+static int check_get_request(const struct weir_cache *cache, unsigned list,
+			     unsigned flags)
 {
 	wi_report_nothing();
 	if (cache->impl == NULL)
@@ -275,7 +277,7 @@ static int bad_request(const struct weir_cache *cache, unsigned list,
 	return 0;
 }
 
-static void say_shortage(char *to, size_t len, const uint64_t *arg)
+static void say_token_shortage(char *to, size_t len, const uint64_t *arg)
 {
 	const unsigned list = (unsigned)arg[0];
 
@@ -307,8 +309,9 @@ static void say_shortage(char *to, size_t len, const uint64_t *arg)
 }
 
 /* n tokens, or with `some` what there is; the error where they are fewer. */
-static size_t get(struct weir_cache *cache, unsigned list, uint64_t *tokens,
-		  size_t n, unsigned flags, bool some, int *error)
+static size_t get_tokens(struct weir_cache *cache, unsigned list,
+			 uint64_t *tokens, size_t n, unsigned flags, bool some,
+			 int *error)
 {
 	struct wi_shortage shortage;
 	const struct wi_get get = {
@@ -321,7 +324,7 @@ static size_t get(struct weir_cache *cache, unsigned list, uint64_t *tokens,
 	};
 	size_t got;
 
-	*error = bad_request(cache, list, flags);
+	*error = check_get_request(cache, list, flags);
 	if (*error != 0 || n == 0)
 		return 0;
 	got = wi_cache_get(&cache->impl->cache, &get, error);
@@ -329,7 +332,7 @@ static size_t get(struct weir_cache *cache, unsigned list, uint64_t *tokens,
 		return got;
 	if (got > 0)
 		wi_cache_put(&cache->impl->cache, 0, list, tokens, got);
-	wi_report_reason(say_shortage,
+	wi_report_reason(say_token_shortage,
 			 (const uint64_t[WI_REASON_ARGS]){
 				 list, shortage.why, n, shortage.pending });
 	return 0;
@@ -351,7 +354,7 @@ uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
 	if (wi_likely(token < WEIR_AGAIN))
 		return token;
 #endif
-	if (get(cache, list, &token, 1, flags, false, &error) == 1)
+	if (get_tokens(cache, list, &token, 1, flags, false, &error) == 1)
 		return token;
 	errno = error;
 	return WEIR_CACHE_NONE;
@@ -362,7 +365,7 @@ int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
 {
 	int error;
 
-	get(cache, list, tokens, n, flags, false, &error);
+	get_tokens(cache, list, tokens, n, flags, false, &error);
 	return -error;
 }
 
@@ -370,7 +373,7 @@ size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
 			   uint64_t *tokens, size_t n, unsigned flags)
 {
 	int error;
-	size_t got = get(cache, list, tokens, n, flags, true, &error);
+	size_t got = get_tokens(cache, list, tokens, n, flags, true, &error);
 
 	if (got == 0 && error != 0)
 		errno = error;

@@ -9,7 +9,7 @@
 
 /* --- opening ------------------------------------------------------------ */
 
-static bool is_backed(const void *ctx, const char *at, const char **end)
+static bool is_watched_backed(const void *ctx, const char *at, const char **end)
 {
 	const struct weir_watch *watch = ctx;
 	const uint64_t bytes = watch->live.layout.bytes;
@@ -27,7 +27,7 @@ static bool is_all_backed(const struct weir_watch *watch, const void *from,
 	const char *at = from, *end = at + bytes;
 
 	while (at < end)
-		if (!is_backed(watch, at, &at))
+		if (!is_watched_backed(watch, at, &at))
 			return false;
 	return true;
 }
@@ -68,7 +68,7 @@ struct wanted {
 	uint64_t number;
 };
 
-static int take(struct wi_watch_found *found, void *ctx)
+static int take_wanted(struct wi_watch_found *found, void *ctx)
 {
 	struct wanted *wanted = ctx;
 
@@ -81,11 +81,11 @@ static int take(struct wi_watch_found *found, void *ctx)
 }
 
 /* Of the process behind watch->process. */
-static int find(struct weir_watch *watch, const struct weir_watch_id *id)
+static int find_wanted(struct weir_watch *watch, const struct weir_watch_id *id)
 {
 	struct wanted wanted = { watch, id->number };
 	unsigned odd = 0;
-	int found = wi_watch_find(id->pid, take, &wanted, &odd);
+	int found = wi_watch_find(id->pid, take_wanted, &wanted, &odd);
 
 	if (found == -ESRCH)
 		return -ENOENT;
@@ -97,7 +97,7 @@ static int find(struct weir_watch *watch, const struct weir_watch_id *id)
 	return wi_os_process_is_gone(&watch->process) ? -ENOENT : 0;
 }
 
-static int map(struct weir_watch *watch)
+static int map_watched(struct weir_watch *watch)
 {
 	const void *memory;
 	int err = wi_os_map_shared(&memory, &watch->file);
@@ -107,7 +107,7 @@ static int map(struct weir_watch *watch)
 	watch->memory = memory;
 	watch->view = (struct wi_view){ .live = &watch->live,
 					.memory = watch->memory,
-					.is_backed = is_backed,
+					.is_backed = is_watched_backed,
 					.ctx = watch };
 	return is_whole(watch) ? 0 : -EPROTO;
 }
@@ -131,9 +131,9 @@ static int open_watch(struct weir_watch **out, const struct weir_watch_id *id)
 	if (err == -ESRCH)
 		err = -ENOENT;
 	if (err == 0)
-		err = find(watch, id);
+		err = find_wanted(watch, id);
 	if (err == 0)
-		err = map(watch);
+		err = map_watched(watch);
 	if (err != 0) {
 		weir_watch_close(watch);
 		return err;
@@ -170,7 +170,7 @@ void weir_watch_close(struct weir_watch *watch)
 
 /* --- reading ------------------------------------------------------------ */
 
-static enum weir_watch_state state_of(const struct weir_watch *watch)
+static enum weir_watch_state read_watch_state(const struct weir_watch *watch)
 {
 	const void *shared = watch->memory;
 
@@ -187,7 +187,7 @@ int weir_watch_info(const struct weir_watch *watch,
 	struct weir_watch_info ours = {
 		.pid = watch->id.pid,
 		.number = watch->id.number,
-		.state = state_of(watch),
+		.state = read_watch_state(watch),
 		.bytes = live->bytes,
 		.page_size = live->page_size,
 		.nr_cpus = live->nr_cpus,

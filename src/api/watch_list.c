@@ -141,7 +141,7 @@ void wi_watch_name(char *out, const struct wi_live *live)
 	out[len - 1] = '\0';
 }
 
-static int tell(struct wi_watch_found *found, void *ctx)
+static int tell_found(struct wi_watch_found *found, void *ctx)
 {
 	struct list *list = ctx;
 	struct weir_watch_id id = {
@@ -166,7 +166,7 @@ static int list_process(void *ctx, int pid)
 	int err;
 
 	list->pid = pid;
-	err = wi_watch_find(pid, tell, list, &odd);
+	err = wi_watch_find(pid, tell_found, list, &odd);
 	if (list->has_ended)
 		return err;
 	list->listing->nr_refused += err == -EPERM;
@@ -181,7 +181,7 @@ int wi_watch_list(struct wi_watch_listing *listing, int pid)
 
 	if (pid == 0)
 		return wi_os_each_number("/proc", list_process, &list);
-	return wi_watch_find(pid, tell, &list, &odd);
+	return wi_watch_find(pid, tell_found, &list, &odd);
 }
 
 struct caller {

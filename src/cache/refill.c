@@ -55,7 +55,7 @@ static size_t refill_size(struct wi_cache *cache, struct wi_area *area,
 }
 
 /* Few, as a rule: no call, and as wide as they will be read. */
-static void copy(uint64_t *to, const uint64_t *from, size_t n)
+static void copy_tokens(uint64_t *to, const uint64_t *from, size_t n)
 {
 	size_t i;
 
@@ -70,8 +70,9 @@ static void copy(uint64_t *to, const uint64_t *from, size_t n)
  * in their order: by n, the last ones first. What does not fit goes back.
  * Returns how many did.
  */
-static size_t stock(struct wi_cache *cache, unsigned zone,
-		    const struct wi_get *get, const uint64_t *tokens, size_t nr)
+static size_t stock_list(struct wi_cache *cache, unsigned zone,
+			 const struct wi_get *get, const uint64_t *tokens,
+			 size_t nr)
 {
 	uint64_t turned[WI_REFILL_MAX];
 	/* It is 1 at least, which clang's analyzer does not know. */
@@ -86,7 +87,7 @@ static size_t stock(struct wi_cache *cache, unsigned zone,
 	}
 	for (size_t end = nr - at, some; end > 0; end -= some) {
 		some = wi_min_u64(end, n);
-		copy(turned + at, tokens + end - some, some);
+		copy_tokens(turned + at, tokens + end - some, some);
 		at += some;
 	}
 	pushed = wi_percpu_push(&cache->drain, zone, get->kind, turned, nr);
@@ -100,8 +101,8 @@ static size_t stock(struct wi_cache *cache, unsigned zone,
  * that asks for one. When the back end is short of tokens the list gets none:
  * others would have to drain them.
  */
-static size_t refill(struct wi_cache *cache, unsigned zone,
-		     const struct wi_get *get, size_t got)
+static size_t refill_list(struct wi_cache *cache, unsigned zone,
+			  const struct wi_get *get, size_t got)
 {
 	uint64_t tokens[WI_REFILL_MAX];
 	const size_t n = get->n - got;
@@ -124,9 +125,10 @@ static size_t refill(struct wi_cache *cache, unsigned zone,
 	have = cache->backend.get(cache->backend.ctx, zone, get->kind, tokens,
 				  batch, wi_area_cursor(area));
 	taken = wi_min_u64(have, n);
-	copy(get->tokens + got, tokens, taken);
+	copy_tokens(get->tokens + got, tokens, taken);
 	if (have == batch) {
-		pushed = stock(cache, zone, get, tokens + taken, have - taken);
+		pushed = stock_list(cache, zone, get, tokens + taken,
+				    have - taken);
 	} else {
 		wi_cache_give_back(cache, zone, get->kind, tokens + taken,
 				   have - taken);
@@ -151,7 +153,7 @@ static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 	if (got < get->n)
 		wi_percpu_tick(&cache->drain, zone);
 	while (got < get->n) {
-		size_t n = refill(cache, zone, get, got);
+		size_t n = refill_list(cache, zone, get, got);
 
 		if (n == 0)
 			break;

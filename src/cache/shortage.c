@@ -57,7 +57,7 @@ static uint64_t waiter_leave(struct wi_waiter *waiter)
 }
 
 /* Hands a token to the waiter who came first; false if there is none. */
-static bool serve(struct wi_cache *cache, unsigned list, uint64_t token)
+static bool serve_waiter(struct wi_cache *cache, unsigned list, uint64_t token)
 {
 	for (;;) {
 		struct wi_waiter *first = NULL;
@@ -87,7 +87,8 @@ static bool serve(struct wi_cache *cache, unsigned list, uint64_t token)
 
 /* Gives away what a drain took: own need, then waiters in order, then the back
  * end. */
-static void hand_out(struct wi_need *need, const struct wi_drained *drained)
+static void hand_out_drained(struct wi_need *need,
+			     const struct wi_drained *drained)
 {
 	const struct wi_get *get = need->get;
 	const unsigned list = drained->list;
@@ -98,7 +99,7 @@ static void hand_out(struct wi_need *need, const struct wi_drained *drained)
 	if (get != NULL && get->kind == list)
 		while (i < n && need->got < get->n)
 			get->tokens[need->got++] = tokens[i++];
-	while (i < n && serve(need->cache, list, tokens[i]))
+	while (i < n && serve_waiter(need->cache, list, tokens[i]))
 		i++;
 	wi_cache_give_back(need->cache, drained->zone, list, tokens + i, n - i);
 }
@@ -112,7 +113,7 @@ static void run_drain(struct wi_need *need,
 
 	wi_drain_begin(&run, &need->cache->drain, request);
 	while (wi_drain_next(&run, &drained))
-		hand_out(need, &drained);
+		hand_out_drained(need, &drained);
 	*outcome = run.outcome;
 }
 
@@ -317,7 +318,7 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error)
 }
 
 /* Parked sets of this CPU, which has just been seen between operations. */
-static void collect(struct wi_cache *cache, unsigned zone, unsigned cpu)
+static void collect_pending(struct wi_cache *cache, unsigned zone, unsigned cpu)
 {
 	struct wi_need need = { .cache = cache };
 	struct wi_drain_run run;
@@ -327,7 +328,7 @@ static void collect(struct wi_cache *cache, unsigned zone, unsigned cpu)
 	if (wi_drain_trylock(&cache->drain)) {
 		wi_drain_begin_collect(&run, &cache->drain, zone, cpu);
 		while (wi_drain_next(&run, &drained))
-			hand_out(&need, &drained);
+			hand_out_drained(&need, &drained);
 		wi_drain_unlock(&cache->drain);
 	}
 	wi_os_cancel_allow(cancel);
@@ -340,5 +341,5 @@ void wi_cache_collect_here(struct wi_cache *cache)
 	for (unsigned zone = 0; zone < wi_percpu_nr_zones(&cache->drain);
 	     zone++)
 		if (wi_drain_is_pending(&cache->drain, zone, cpu))
-			collect(cache, zone, cpu);
+			collect_pending(cache, zone, cpu);
 }

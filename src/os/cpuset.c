@@ -118,7 +118,7 @@ static bool take_number(const char **s, unsigned *n)
 	return true;
 }
 
-static bool take(const char **s, char c)
+static bool take_char(const char **s, char c)
 {
 	if (**s != c)
 		return false;
@@ -136,11 +136,11 @@ static const char *take_range(struct wi_cpuset *set, const char **s)
 	if (!take_number(s, &first))
 		return "a CPU number was expected";
 	last = first;
-	if (take(s, '-')) {
+	if (take_char(s, '-')) {
 		if (!take_number(s, &last))
 			return "a range has no end";
-		if (take(s, ':')) {
-			if (!take_number(s, &used) || !take(s, '/') ||
+		if (take_char(s, ':')) {
+			if (!take_number(s, &used) || !take_char(s, '/') ||
 			    !take_number(s, &group))
 				return "a stride is written :USED/GROUP";
 			if (used == 0 || used > group)
@@ -173,7 +173,7 @@ static const char *take_list(struct wi_cpuset *set, const char *s)
 		wrong = take_range(set, &s);
 		if (wrong)
 			return wrong;
-	} while (take(&s, ','));
+	} while (take_char(&s, ','));
 	while (is_blank(*s))
 		s++;
 	return *s ? "ranges are separated by single commas" : NULL;

@@ -57,7 +57,7 @@ static void in_child(void)
 
 /* --- the list ----------------------------------------------------------- */
 
-static void lock(sigset_t *before)
+static void lock_entries(sigset_t *before)
 {
 	sigset_t all;
 
@@ -66,18 +66,18 @@ static void lock(sigset_t *before)
 	pthread_mutex_lock(&mutex);
 }
 
-static void unlock(const sigset_t *before)
+static void unlock_entries(const sigset_t *before)
 {
 	pthread_mutex_unlock(&mutex);
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-static int add(struct entry *entry)
+static int add_entry(struct entry *entry)
 {
 	sigset_t before;
 	int error = 0;
 
-	lock(&before);
+	lock_entries(&before);
 	if (!has_handlers) {
 		error = pthread_atfork(before_fork, in_parent, in_child);
 		has_handlers = error == 0;
@@ -89,7 +89,7 @@ static int add(struct entry *entry)
 			first->link = &entry->next;
 		first = entry;
 	}
-	unlock(&before);
+	unlock_entries(&before);
 	return -error;
 }
 
@@ -97,11 +97,11 @@ static void remove_entry(struct entry *entry)
 {
 	sigset_t before;
 
-	lock(&before);
+	lock_entries(&before);
 	*entry->link = entry->next;
 	if (entry->next != NULL)
 		entry->next->link = entry->link;
-	unlock(&before);
+	unlock_entries(&before);
 }
 
 /* --- the memory --------------------------------------------------------- */
@@ -118,7 +118,7 @@ static struct entry *entry_of(void *memory, size_t bytes)
 }
 
 /* By the kernel if it supports that, otherwise by the handlers. */
-static int arrange(void *memory, size_t bytes, size_t whole)
+static int arrange_wiping(void *memory, size_t bytes, size_t whole)
 {
 	int saved = errno, err;
 
@@ -130,7 +130,7 @@ static int arrange(void *memory, size_t bytes, size_t whole)
 	wi_store_relaxed(&refused, 1); /* a fact */
 	*entry_of(memory, bytes) =
 		(struct entry){ .memory = memory, .bytes = bytes };
-	return add(entry_of(memory, bytes));
+	return add_entry(entry_of(memory, bytes));
 }
 
 int wi_os_map_wiped(void **out, size_t bytes)
@@ -143,7 +143,7 @@ int wi_os_map_wiped(void **out, size_t bytes)
 
 	if (err != 0)
 		return err;
-	err = arrange(memory, bytes, map.bytes);
+	err = arrange_wiping(memory, bytes, map.bytes);
 	if (err != 0)
 		wi_os_unmap(memory, map.bytes);
 	else

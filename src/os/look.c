@@ -345,7 +345,7 @@ static int check_name(const char *path)
 }
 
 /* A held file that is a memfd of whatever content: 0 or a negative errno. */
-static int judge(int held, struct wi_os_shared *file)
+static int check_memfd(int held, struct wi_os_shared *file)
 {
 	struct statfs fs;
 	struct stat st;
@@ -365,7 +365,7 @@ static int judge(int held, struct wi_os_shared *file)
 static int open_held(int held, struct wi_os_shared *file)
 {
 	char path[32];
-	int error = judge(held, file), seals;
+	int error = check_memfd(held, file), seals;
 
 	if (error != 0)
 		return error;
@@ -382,7 +382,7 @@ static int open_held(int held, struct wi_os_shared *file)
 								: -EPROTO;
 	}
 	/* Its size is final now. */
-	error = judge(file->fd, file);
+	error = check_memfd(file->fd, file);
 	if (error != 0)
 		wi_os_close(file->fd);
 	return error;

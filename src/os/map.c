@@ -155,7 +155,7 @@ static char *reserve_and_trim(size_t bytes, size_t align)
  * more than that at any time if the address that the kernel chooses is aligned,
  * or the next aligned one below it is free: RLIMIT_AS counts every byte.
  */
-static char *reserve(size_t bytes, size_t align)
+static char *reserve_aligned(size_t bytes, size_t align)
 {
 	char *p = reserve_at(NULL, bytes);
 
@@ -170,7 +170,8 @@ static char *reserve(size_t bytes, size_t align)
 }
 
 /* Advice to the kernel about newly mapped memory. */
-static int advise(char *p, const struct plan *plan, const struct wi_os_map *map)
+static int advise_kernel(char *p, const struct plan *plan,
+			 const struct wi_os_map *map)
 {
 	/* A kernel without transparent huge pages refuses both, which is
 	 * harmless. */
@@ -222,14 +223,14 @@ static int map_planned(void **out, const struct plan *plan,
 	char *at = NULL;
 
 	for (int tries = 0; error == -EEXIST && tries < 100; tries++) {
-		at = reserve(plan->bytes, plan->align);
+		at = reserve_aligned(plan->bytes, plan->align);
 		if (!at)
 			return -errno;
 		error = map_over(at, plan, map->fd_offset);
 	}
 	if (error)
 		return error == -EEXIST ? -ENOMEM : error;
-	error = advise(at, plan, map);
+	error = advise_kernel(at, plan, map);
 	if (error) {
 		munmap(at, plan->bytes);
 		return error;
@@ -265,7 +266,7 @@ void wi_os_unmap(void *p, size_t bytes)
  * an error, where here it would be a signal. It wakes no thread (0, and 0 if
  * the word is -1).
  */
-static int touch(char *p, size_t bytes)
+static int touch_pages(char *p, size_t bytes)
 {
 	const unsigned add_nothing = 1u << 28 | 0xfff; /* ADD 0, CMP_EQ -1 */
 	size_t page = page_bytes();
@@ -293,7 +294,7 @@ int wi_os_prefault(void *p, size_t bytes)
 	/* Unknown, even for no bytes; or p may not be written. */
 	error = -EFAULT;
 	if (madvise(p, 0, MADV_POPULATE_WRITE_))
-		error = touch(p, bytes);
+		error = touch_pages(p, bytes);
 	errno = saved;
 	return error;
 }

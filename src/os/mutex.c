@@ -39,7 +39,7 @@ _Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct wi_os_mutex),
 _Static_assert(_Alignof(pthread_mutex_t) <= _Alignof(struct wi_os_mutex),
 	       "struct wi_os_mutex is aligned too loosely");
 
-static pthread_mutex_t *inside(struct wi_os_mutex *m)
+static pthread_mutex_t *pthread_inside(struct wi_os_mutex *m)
 {
 	return (pthread_mutex_t *)(void *)m->opaque;
 }
@@ -56,11 +56,11 @@ int wi_os_mutex_init(struct wi_os_mutex *m)
 		error = pthread_mutexattr_setprotocol(&attr,
 						      PTHREAD_PRIO_INHERIT);
 	if (!error)
-		error = pthread_mutex_init(inside(m), &attr);
+		error = pthread_mutex_init(pthread_inside(m), &attr);
 	if (error == ENOTSUP) { /* not in this kernel: better than no mutex */
 		error = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_NONE);
 		if (!error)
-			error = pthread_mutex_init(inside(m), &attr);
+			error = pthread_mutex_init(pthread_inside(m), &attr);
 	}
 	pthread_mutexattr_destroy(&attr);
 	return -error;
@@ -68,7 +68,7 @@ int wi_os_mutex_init(struct wi_os_mutex *m)
 
 void wi_os_mutex_fini(struct wi_os_mutex *m)
 {
-	if (pthread_mutex_destroy(inside(m)))
+	if (pthread_mutex_destroy(pthread_inside(m)))
 		wi_panic("a mutex was destroyed while it was held");
 }
 
@@ -115,19 +115,19 @@ int wi_os_mutex_lock(struct wi_os_mutex *m, uint64_t deadline_ns)
 	int error;
 
 	if (deadline_ns == UINT64_MAX)
-		error = pthread_mutex_lock(inside(m));
+		error = pthread_mutex_lock(pthread_inside(m));
 	else
-		error = lock_until(inside(m), deadline_ns);
+		error = lock_until(pthread_inside(m), deadline_ns);
 	return -error;
 }
 
 bool wi_os_mutex_trylock(struct wi_os_mutex *m)
 {
-	return pthread_mutex_trylock(inside(m)) == 0;
+	return pthread_mutex_trylock(pthread_inside(m)) == 0;
 }
 
 void wi_os_mutex_unlock(struct wi_os_mutex *m)
 {
-	if (pthread_mutex_unlock(inside(m)))
+	if (pthread_mutex_unlock(pthread_inside(m)))
 		wi_panic("a mutex was unlocked by a thread without it");
 }

@@ -128,7 +128,7 @@ void wi_report(const char *format, ...)
 	wi_os_cancel_allow(cancel);
 }
 
-static const char *say(wi_reason reason)
+static const char *say_reason(wi_reason reason)
 {
 	char *text = wi_os_thread_text(TEXT_BYTES);
 
@@ -149,7 +149,7 @@ const char *weir_last_error(void)
 		return text;
 	/* It would keep the heap, or a pool that it looks at. */
 	cancel = wi_os_cancel_put_off();
-	text = say(reason);
+	text = say_reason(reason);
 	wi_os_cancel_allow(cancel);
 	return text;
 }

@@ -38,11 +38,12 @@
  *   number of one of its parent's. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
  *   tests/unit/grace_processes.c.)
  *
- *   A signal's handler may fork anywhere in adopt(). The child goes on there
- *   with what was read in the parent. The generation is read first; so what is
- *   stored for the parent's generation is ignored by G2 and G3, and adopt()
- *   looks again. The mark alone is used without comparing: it is replaced by a
- *   compare-and-swap, which fails if the handler has got one in the child.
+ *   A signal's handler may fork anywhere in adopt_thread(). The child goes on
+ * there with what was read in the parent. The generation is read first; so what
+ * is stored for the parent's generation is ignored by G2 and G3, and
+ * adopt_thread() looks again. The mark alone is used without comparing: it is
+ * replaced by a compare-and-swap, which fails if the handler has got one in the
+ * child.
  *
  *   Where the kernel does not wipe (wi_os_fork_wipes), the word is wiped by a
  *   handler of fork(). In a child made otherwise, creation compares the
@@ -111,7 +112,7 @@ static uint64_t generation_now(void)
 }
 
 /* Gets this thread a mark of this process. */
-static WI_COLD void adopt(void)
+static WI_COLD void adopt_thread(void)
 {
 	uint64_t now;
 
@@ -136,7 +137,7 @@ static WI_COLD void adopt(void)
 void wi_rseq_thread_init(void)
 {
 	if (wi_unlikely(thread_generation != generation_now()))
-		adopt();
+		adopt_thread();
 }
 
 bool wi_rseq_is_settled(void)
@@ -160,7 +161,7 @@ enum { KNOWN = 1, SEQUENCES = 2, MEMBARRIER = 4 };
  * them, or several do. */
 static uint8_t facts;
 
-static WI_COLD uint8_t ask(void)
+static WI_COLD uint8_t ask_kernel(void)
 {
 	uint8_t found = KNOWN;
 
@@ -176,21 +177,21 @@ static WI_COLD uint8_t ask(void)
 	return found;
 }
 
-static bool has(uint8_t what)
+static bool has_fact(uint8_t what)
 {
 	uint8_t found = wi_load_relaxed(&facts);
 
-	return (found != 0 ? found : ask()) & what;
+	return (found != 0 ? found : ask_kernel()) & what;
 }
 
 bool wi_rseq_available(void)
 {
-	return has(SEQUENCES);
+	return has_fact(SEQUENCES);
 }
 
 bool wi_rseq_has_membarrier(void)
 {
-	return has(MEMBARRIER);
+	return has_fact(MEMBARRIER);
 }
 
 /* --- the beginning ------------------------------------------------------ */
@@ -201,7 +202,7 @@ int wi_rseq_begin(void)
 	void *memory;
 	int err;
 
-	(void)has(KNOWN);
+	(void)has_fact(KNOWN);
 	if (wi_load_relaxed(&process) != NULL) /* as below */
 		return 0;
 	err = wi_os_map_wiped(&memory, sizeof(*process));
@@ -227,7 +228,7 @@ __attribute__((constructor)) static void runtime_init(void)
 #ifdef WEIR_HAVE_SEQUENCES
 
 /* A sequence that only takes time: true if it was aborted. */
-static bool linger(void)
+static bool linger_in_sequence(void)
 {
 	uint32_t turns = 10000;
 	uint32_t aborted = 0;
@@ -265,7 +266,7 @@ struct disturber {
 	uint32_t done; /* membarriers aimed there */
 };
 
-static void *disturb(void *arg)
+static void *disturb_sequences(void *arg)
 {
 	struct disturber *d = arg;
 	uint32_t cpu;
@@ -288,18 +289,18 @@ bool wi_rseq_aborts(void)
 	bool aborted = false;
 	int err;
 
-	if (!has(SEQUENCES))
+	if (!has_fact(SEQUENCES))
 		return false;
 	/* That thread must not receive signals of the program. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, disturb, &d);
+	err = pthread_create(&thread, NULL, disturb_sequences, &d);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != 0)
 		return true; /* unknown: as before the check */
 	for (unsigned tries = 0; tries < TRIES && !aborted; tries++) {
 		wi_store_relaxed(&d.cpu, (uint32_t)wi_os_current_cpu());
-		aborted = linger();
+		aborted = linger_in_sequence();
 	}
 	wi_store_relaxed(&d.cpu, UINT32_MAX);
 	pthread_join(thread, NULL);

@@ -19,7 +19,7 @@
 #define MEMBARRIER_REGISTER_RSEQ (1 << 8)
 #define MEMBARRIER_ONE_CPU (1 << 0)
 
-static int membarrier(int command, unsigned flags, unsigned cpu)
+static int sys_membarrier(int command, unsigned flags, unsigned cpu)
 {
 	int saved = errno;
 
@@ -30,12 +30,12 @@ static int membarrier(int command, unsigned flags, unsigned cpu)
 
 int wi_os_membarrier_register(void)
 {
-	return membarrier(MEMBARRIER_REGISTER_RSEQ, 0, 0);
+	return sys_membarrier(MEMBARRIER_REGISTER_RSEQ, 0, 0);
 }
 
 int wi_os_membarrier_cpu(unsigned cpu)
 {
-	return membarrier(MEMBARRIER_RSEQ, MEMBARRIER_ONE_CPU, cpu);
+	return sys_membarrier(MEMBARRIER_RSEQ, MEMBARRIER_ONE_CPU, cpu);
 }
 
 uint32_t wi_os_tid(void)
@@ -241,7 +241,7 @@ static int read_numbers(unsigned v[3], const char *s)
 }
 
 /* Takes the third number from s if its first two are those of v. */
-static bool refine(unsigned v[3], const char *s)
+static bool refine_version(unsigned v[3], const char *s)
 {
 	unsigned found[3];
 
@@ -264,13 +264,13 @@ int wi_os_version_parse(unsigned v[3], const char *release, const char *version,
 
 	/* Debian: "6.1.0-31-amd64", "#1 SMP ... Debian 6.1.128-1 (...)". */
 	at = strstr(version, debian);
-	if (at && refine(v, at + sizeof(debian) - 1))
+	if (at && refine_version(v, at + sizeof(debian) - 1))
 		return 0;
 
 	/* Ubuntu: "Ubuntu 5.15.0-91.101-generic 5.15.131". */
 	at = strrchr(signature, ' ');
 	if (at)
-		refine(v, at + 1);
+		refine_version(v, at + 1);
 	return 0;
 }
 

@@ -82,7 +82,7 @@ read_set(struct wi_cpuset *set, const char *root, const char *format, ...)
 	return wi_cpuset_parse(set, text, NULL);
 }
 
-static unsigned highest(const struct wi_cpuset *set)
+static unsigned highest_in_set(const struct wi_cpuset *set)
 {
 	for (unsigned i = WI_CPUS_MAX / 64; i-- > 0;)
 		if (set->word[i])
@@ -115,7 +115,7 @@ static int read_cpus(struct wi_topology *t, const char *root)
 	wi_cpuset_and(&t->online, &t->possible);
 	if (wi_cpuset_is_empty(&t->online))
 		t->online = t->possible;
-	t->nr_cpus = highest(&t->possible) + 1;
+	t->nr_cpus = highest_in_set(&t->possible) + 1;
 	return error;
 }
 

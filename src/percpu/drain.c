@@ -97,7 +97,7 @@ static uint64_t ops_of(const struct wi_drain *drain, struct wi_area *area)
 }
 
 /* Relaxed: for statistics; only the mutex holder writes. */
-static void count(uint64_t *what)
+static void count_one(uint64_t *what)
 {
 	wi_store_relaxed(what, *what + 1);
 }
@@ -125,8 +125,8 @@ static bool is_quiet(const struct wi_unit *unit)
 
 /* Publishes the unit's spare set, or the null set when caching is off; what was
  * in use is parked. */
-static void exchange(struct wi_drain *drain, struct wi_unit *unit,
-		     struct wi_area *area, unsigned zone)
+static void exchange_active(struct wi_drain *drain, struct wi_unit *unit,
+			    struct wi_area *area, unsigned zone)
 {
 	const unsigned before = unit->set;
 	const unsigned next = unit->off ? WI_SET_NULL : spare_set(unit);
@@ -158,8 +158,8 @@ static void exchange(struct wi_drain *drain, struct wi_unit *unit,
 }
 
 /* An exchange to the mode that is wanted. */
-static void change(struct wi_drain *drain, struct wi_unit *unit,
-		   struct wi_area *area, unsigned zone)
+static void change_mode(struct wi_drain *drain, struct wi_unit *unit,
+			struct wi_area *area, unsigned zone)
 {
 	const uint8_t mode = unit->mode;
 	const bool has_set = unit->set != WI_SET_NULL;
@@ -167,7 +167,7 @@ static void change(struct wi_drain *drain, struct wi_unit *unit,
 	wi_store_relaxed(&unit->off, unit->wanted_off); /* for statistics */
 	if (!unit->off)
 		unit->mode = unit->wanted;
-	exchange(drain, unit, area, zone);
+	exchange_active(drain, unit, area, zone);
 	if (has_set)
 		unit->in_flight = mode;
 }
@@ -185,7 +185,7 @@ static void reuse_set(struct wi_drain *drain, struct wi_unit *unit,
 	wi_store_relaxed(&unit->in_force, unit->mode);
 	if (wants_change(unit)) {
 		unit->count = (uint32_t)pages_in(drain, area, unit->set);
-		change(drain, unit, area, zone);
+		change_mode(drain, unit, area, zone);
 	}
 }
 
@@ -197,7 +197,8 @@ static bool all_announced(const struct wi_unit *unit)
 }
 
 /* Is there evidence that needs nobody's help? */
-static enum wi_evidence look(struct wi_unit *unit, struct wi_area *area)
+static enum wi_evidence look_for_evidence(struct wi_unit *unit,
+					  struct wi_area *area)
 {
 	/* First what may be known already: for progress the line is needed that
 	 * the owner writes. */
@@ -264,8 +265,8 @@ static bool is_taken(const struct wi_unit *unit)
 }
 
 /* There is evidence: the parked set goes to the caller. */
-static void settle(struct wi_drain_run *run, unsigned zone, unsigned cpu,
-		   enum wi_evidence evidence)
+static void settle_ctl(struct wi_drain_run *run, unsigned zone, unsigned cpu,
+		       enum wi_evidence evidence)
 {
 	struct wi_drain *drain = run->drain;
 	struct wi_unit *unit = unit_of(drain, zone, cpu);
@@ -276,7 +277,7 @@ static void settle(struct wi_drain_run *run, unsigned zone, unsigned cpu,
 	run->outcome.pages += unit->count;
 	run->outcome.by[evidence]++;
 	run->nr_taken++;
-	count(&unit->by[evidence]);
+	count_one(&unit->by[evidence]);
 }
 
 /* The caller has taken the set's tokens away. */
@@ -307,12 +308,13 @@ static void finish_unit(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 static bool look_and_settle(struct wi_drain_run *run, unsigned zone,
 			    unsigned cpu)
 {
-	enum wi_evidence evidence = look(unit_of(run->drain, zone, cpu),
-					 wi_drain_area(run->drain, zone, cpu));
+	enum wi_evidence evidence =
+		look_for_evidence(unit_of(run->drain, zone, cpu),
+				  wi_drain_area(run->drain, zone, cpu));
 
 	if (evidence == WI_EVIDENCE_NONE)
 		return false;
-	settle(run, zone, cpu, evidence);
+	settle_ctl(run, zone, cpu, evidence);
 	return true;
 }
 
@@ -387,7 +389,7 @@ static void look_at_parked(struct wi_drain_run *run)
 }
 
 /* Counts what each unit keeps. */
-static void survey(struct wi_drain_run *run)
+static void survey_lists(struct wi_drain_run *run)
 {
 	struct wi_drain *drain = run->drain;
 
@@ -418,7 +420,7 @@ static void survey(struct wi_drain_run *run)
 
 /* Exchanges the unit's active if that is of use now, and waits for it with the
  * others chosen. */
-static void take(struct wi_drain_run *run, unsigned zone, unsigned cpu)
+static void take_lists(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 {
 	const struct wi_drain_request *request = &run->request;
 	struct wi_drain *drain = run->drain;
@@ -429,9 +431,9 @@ static void take(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 		note_mode(request, unit);
 	unit->tried = false;
 	if (may_exchange(unit) && wants_change(unit) && !is_quiet(unit))
-		change(drain, unit, area, zone);
+		change_mode(drain, unit, area, zone);
 	else if (may_exchange(unit) && (unit->count > 0 || wants_change(unit)))
-		exchange(drain, unit, area, zone);
+		exchange_active(drain, unit, area, zone);
 	unit->count = 0;
 	unit->chosen = unit->parked != WI_SET_NULL;
 }
@@ -460,7 +462,7 @@ static bool choose_fullest(struct wi_drain_run *run)
 		}
 		if (best == 0)
 			break;
-		take(run, best_zone, best_cpu);
+		take_lists(run, best_zone, best_cpu);
 		promised += best;
 		any = true;
 	}
@@ -477,7 +479,7 @@ static bool choose_all(struct wi_drain_run *run)
 
 		if (unit->count > 0 || unit->parked != WI_SET_NULL ||
 		    run->request.set_mode) {
-			take(run, zone, cpu);
+			take_lists(run, zone, cpu);
 			any = true;
 		}
 	}
@@ -505,7 +507,7 @@ static void settle_zones(struct wi_drain_run *run, unsigned cpu)
 			continue;
 		/* All that ran there before, as the kernel says (GRACE-F1). */
 		WI_TSAN_SEES(&wi_drain_area(run->drain, zone, cpu)->cpu);
-		settle(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
+		settle_ctl(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
 	}
 }
 
@@ -533,7 +535,7 @@ static void membarrier_chosen(struct wi_drain_run *run)
 		} while (wi_os_now_ns() < until);
 		if (!awaits_membarrier(run, unit))
 			continue;
-		count(&drain->total->membarriers);
+		count_one(&drain->total->membarriers);
 		err = wi_grace_membarrier(cpu);
 		WI_TRACE(membarrier, drain, cpu, err);
 		if (err == 0) {
@@ -546,7 +548,7 @@ static void membarrier_chosen(struct wi_drain_run *run)
 }
 
 /* Evidence for the CPU that the drainer is on. */
-static void tick(const struct wi_drain_run *run)
+static void tick_own_cpu(const struct wi_drain_run *run)
 {
 	const unsigned first = run->request.first_zone;
 
@@ -560,7 +562,7 @@ static unsigned look_at_chosen(struct wi_drain_run *run, bool ask_for_orphans)
 	unsigned left = 0;
 
 	if (run->has_changed)
-		tick(run);
+		tick_own_cpu(run);
 	run->has_changed = false;
 	FOR_EACH_UNIT(run, zone, cpu)
 	{
@@ -570,7 +572,7 @@ static unsigned look_at_chosen(struct wi_drain_run *run, bool ask_for_orphans)
 			continue;
 		if (!look_and_settle(run, zone, cpu) && ask_for_orphans &&
 		    all_announced(unit) && wi_grace_is_orphan(&unit->grace))
-			settle(run, zone, cpu, WI_EVIDENCE_NOT_BUSY);
+			settle_ctl(run, zone, cpu, WI_EVIDENCE_NOT_BUSY);
 		left += !is_taken(unit);
 	}
 	return left;
@@ -635,9 +637,9 @@ static void add_up(struct wi_drain *drain, struct wi_drain_outcome *outcome)
 }
 
 /* For who waited meanwhile; a run that could stop early covers nothing. */
-static void remember(struct wi_drain *drain,
-		     const struct wi_drain_request *request,
-		     const struct wi_drain_outcome *outcome)
+static void remember_run(struct wi_drain *drain,
+			 const struct wi_drain_request *request,
+			 const struct wi_drain_outcome *outcome)
 {
 	if (request->want_pages != 0 || request->idle_only)
 		return;
@@ -652,7 +654,7 @@ static void remember(struct wi_drain *drain,
 }
 
 /* Counts what stays parked, and the run. */
-static void conclude(struct wi_drain_run *run)
+static void conclude_run(struct wi_drain_run *run)
 {
 	struct wi_drain *drain = run->drain;
 	struct wi_drain_outcome *outcome = &run->outcome;
@@ -669,13 +671,13 @@ static void conclude(struct wi_drain_run *run)
 				 unit->parked);
 		outcome->pending += pages;
 		outcome->nr_pending++;
-		count(&unit->late);
+		count_one(&unit->late);
 		WI_TRACE(parked, drain, zone, cpu, pages);
 	}
 	WI_TRACE(drain_end, drain, drain->begun, outcome->pages,
 		 outcome->drained, outcome->pending);
 	add_up(drain, outcome);
-	remember(drain, &run->request, outcome);
+	remember_run(drain, &run->request, outcome);
 }
 
 enum { LOOK_AT_PARKED, SURVEY, CHOOSE, WAIT, CONCLUDE, COLLECT, IS_OVER };
@@ -708,7 +710,7 @@ void wi_drain_begin_collect(struct wi_drain_run *run, struct wi_drain *drain,
 }
 
 /* Once more if a change of mode waited for the first evidence. */
-static void collect(struct wi_drain_run *run)
+static void collect_one(struct wi_drain_run *run)
 {
 	const unsigned zone = run->request.first_zone;
 	const unsigned cpu = run->collected;
@@ -716,7 +718,7 @@ static void collect(struct wi_drain_run *run)
 
 	if (unit->parked != WI_SET_NULL) {
 		unit->chosen = true;
-		tick(run);
+		tick_own_cpu(run);
 		if (look_and_settle(run, zone, cpu))
 			return;
 	}
@@ -725,13 +727,13 @@ static void collect(struct wi_drain_run *run)
 	run->step = IS_OVER;
 }
 
-static bool choose(struct wi_drain_run *run)
+static bool choose_lists(struct wi_drain_run *run)
 {
 	if (is_satisfied(run) ||
 	    !(run->request.want_pages != 0 ? choose_fullest(run)
 					   : choose_all(run)))
 		return false;
-	tick(run);
+	tick_own_cpu(run);
 	run->looks = run->turn = 0;
 	run->wait_start = 0;
 	return true;
@@ -746,11 +748,11 @@ static void make_step(struct wi_drain_run *run)
 		run->step = SURVEY;
 		break;
 	case SURVEY:
-		survey(run);
+		survey_lists(run);
 		run->step = CHOOSE;
 		break;
 	case CHOOSE:
-		run->step = choose(run) ? WAIT : CONCLUDE;
+		run->step = choose_lists(run) ? WAIT : CONCLUDE;
 		break;
 	case WAIT:
 		if (wait_for_chosen(run))
@@ -758,11 +760,11 @@ static void make_step(struct wi_drain_run *run)
 								 : CONCLUDE;
 		break;
 	case CONCLUDE:
-		conclude(run);
+		conclude_run(run);
 		run->step = IS_OVER;
 		break;
 	default:
-		collect(run);
+		collect_one(run);
 	}
 }
 
@@ -898,8 +900,8 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 	 * (DRAIN-F1): who has a burst there looks for it there. */
 	wi_store_relaxed(word, *word | UINT64_C(1) << cpu % 64);
 	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
-		exchange(drain, unit_of(drain, zone, cpu),
-			 wi_drain_area(drain, zone, cpu), zone);
+		exchange_active(drain, unit_of(drain, zone, cpu),
+				wi_drain_area(drain, zone, cpu), zone);
 }
 
 int wi_percpu_init(struct wi_drain *drain,

@@ -44,7 +44,8 @@ bool wi_grace_progress(const struct wi_grace *grace, const struct wi_area *area)
 }
 
 /* May an operation that set this mark still commit to a set taken away? */
-static bool protects(const struct wi_area *area, uint64_t mark, unsigned taken)
+static bool mark_protects(const struct wi_area *area, uint64_t mark,
+			  unsigned taken)
 {
 	unsigned set = wi_mark_set(mark);
 	unsigned list = wi_mark_list(mark);
@@ -66,7 +67,7 @@ bool wi_grace_not_busy(struct wi_grace *grace, struct wi_area *area,
 {
 	uint64_t mark = grace->busy;
 
-	if (!protects(area, mark, taken))
+	if (!mark_protects(area, mark, taken))
 		return true;
 	/* GRACE-A2 (partners ARCH-R2, PCPLIST-R2). */
 	if (wi_load_acquire(&area->busy) != mark)

@@ -85,7 +85,7 @@ static uint64_t *slot_above(struct wi_area *area, uint64_t header)
 }
 
 /* Commits one operation that moved n tokens, each of which adds `each`. */
-static void commit(uint64_t *header, size_t n, uint64_t each)
+static void commit_locked(uint64_t *header, size_t n, uint64_t each)
 {
 	const uint64_t once = UINT64_C(2) << WEIR_HEADER_OPS_SHIFT;
 
@@ -108,7 +108,7 @@ size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
 	top = slot_above(area, *header);
 	for (size_t i = 0; i < n; i++)
 		tokens[i] = *(top - n + i);
-	commit(header, n, WEIR_HEADER_POP);
+	commit_locked(header, n, WEIR_HEADER_POP);
 	return n;
 }
 
@@ -126,6 +126,6 @@ size_t wi_pcplist_push_locked(struct wi_area *area, unsigned list,
 	top = slot_above(area, *header);
 	for (size_t i = 0; i < n; i++)
 		top[i] = tokens[i];
-	commit(header, n, WEIR_HEADER_PUSH);
+	commit_locked(header, n, WEIR_HEADER_PUSH);
 	return n;
 }

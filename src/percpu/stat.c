@@ -2,7 +2,7 @@
 /* Snapshots: see stat.h. */
 #include "percpu/stat.h"
 
-static uint64_t read_word(const uint64_t *word)
+static uint64_t read_shared(const uint64_t *word)
 {
 	return wi_load_relaxed(word); /* see stat.h */
 }
@@ -42,7 +42,7 @@ bool wi_percpu_view_is_awake(const struct wi_percpu_view *view, unsigned cpu)
 	/* The second of the two that follow the units. */
 	const uint64_t *awake = bitmaps + (view->nr_cpus + 63) / 64;
 
-	return read_word(&awake[cpu / 64]) >> cpu % 64 & 1;
+	return read_shared(&awake[cpu / 64]) >> cpu % 64 & 1;
 }
 
 const char *wi_percpu_view_area(const struct wi_percpu_view *view,
@@ -58,17 +58,17 @@ void wi_percpu_view_read(const struct wi_percpu_view *view, unsigned zone,
 {
 	const struct wi_area *area = view_area(view, zone, cpu);
 	const struct wi_unit *unit = view_unit(view, zone, cpu);
-	const unsigned set = wi_active_set(read_word(&area->active));
+	const unsigned set = wi_active_set(read_shared(&area->active));
 
-	*stat = (struct wi_percpu_stat){ .late = read_word(&unit->late) };
+	*stat = (struct wi_percpu_stat){ .late = read_shared(&unit->late) };
 	for (unsigned i = 0; i < WI_NR_AREA_EVENTS; i++)
-		stat->nr[i] = read_word(&area->counters.nr[i]);
+		stat->nr[i] = read_shared(&area->counters.nr[i]);
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
-		stat->by[i] = read_word(&unit->by[i]);
+		stat->by[i] = read_shared(&unit->by[i]);
 	for (unsigned list = 0; list < view->nr_lists; list++) {
 		const uint64_t weight = view->weight[list];
-		uint64_t header[2] = { read_word(&area->header[0][list]),
-				       read_word(&area->header[1][list]) };
+		uint64_t header[2] = { read_shared(&area->header[0][list]),
+				       read_shared(&area->header[1][list]) };
 
 		stat->operations[list] = wi_header_ops(header[0]) / 2 +
 					 wi_header_ops(header[1]) / 2;
@@ -119,14 +119,14 @@ void wi_percpu_view_totals(const struct wi_percpu_view *view,
 
 	*totals = (struct wi_percpu_totals){
 		.drains = {
-			.pages = read_word(&t->drains.pages),
-			.drained = read_word(&t->drains.drained),
-			.nr_pending = read_word(&t->drains.nr_pending),
+			.pages = read_shared(&t->drains.pages),
+			.drained = read_shared(&t->drains.drained),
+			.nr_pending = read_shared(&t->drains.nr_pending),
 			.membarriers_failed =
-				read_word(&t->drains.membarriers_failed),
+				read_shared(&t->drains.membarriers_failed),
 		},
-		.membarriers = read_word(&t->membarriers),
+		.membarriers = read_shared(&t->membarriers),
 	};
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
-		totals->drains.by[i] = read_word(&t->drains.by[i]);
+		totals->drains.by[i] = read_shared(&t->drains.by[i]);
 }

@@ -20,7 +20,7 @@ static uint64_t count_by_byte(uint64_t x)
 	return EACH_BYTE(x);
 }
 
-static unsigned count(uint64_t x)
+static unsigned count_bits(uint64_t x)
 {
 	return (unsigned)(count_by_byte(x) >> 56);
 }
@@ -71,7 +71,7 @@ static size_t emit_range(uint64_t first, size_t n, uint64_t *pages)
 }
 
 /* Writes base + the index of each set bit to pages[]; returns how many. */
-static size_t emit(uint64_t set, uint64_t base, uint64_t *pages)
+static size_t emit_pages(uint64_t set, uint64_t base, uint64_t *pages)
 {
 	uint64_t above = set + (set & (0 - set));
 	size_t n = 0;
@@ -106,7 +106,7 @@ void wi_block_claim(struct wi_block *block, size_t nr, uint64_t base,
 		 * last one's.
 		 */
 		mask &= ~wi_or_acquire(word, mask);
-		n = emit(mask, base + i * UINT64_C(64), pages);
+		n = emit_pages(mask, base + i * UINT64_C(64), pages);
 		pages += n;
 		nr -= n;
 	}
@@ -129,7 +129,7 @@ size_t wi_block_nr_runs(const struct wi_block *block, unsigned order)
 	if (order < WI_BLOCK_WORD_ORDER) {
 		/* Relaxed: a look. */
 		for (unsigned i = 0; i < WI_BLOCK_WORDS; i++)
-			nr += count(wi_word_runs(
+			nr += count_bits(wi_word_runs(
 				~wi_load_relaxed(&block->word[i]), order));
 	} else {
 		unsigned step = 1u << (order - WI_BLOCK_WORD_ORDER);
@@ -199,8 +199,8 @@ static size_t claim_word_runs(struct wi_block *block,
 			 * not overlap, so the product is their union.)
 			 */
 		} while (!wi_cas_acquire(word, &old, old | firsts * run));
-		got += emit(firsts, want->base + i * UINT64_C(64),
-			    want->pages + got);
+		got += emit_pages(firsts, want->base + i * UINT64_C(64),
+				  want->pages + got);
 	}
 	return got;
 }
@@ -275,6 +275,6 @@ unsigned wi_block_nr_used(const struct wi_block *block)
 
 	/* Relaxed: likewise. */
 	for (unsigned i = 0; i < WI_BLOCK_WORDS; i++)
-		nr += count(wi_load_relaxed(&block->word[i]));
+		nr += count_bits(wi_load_relaxed(&block->word[i]));
 	return nr;
 }

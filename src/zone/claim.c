@@ -47,7 +47,7 @@ struct claim {
 	uint64_t due; /* then: blocks whose class changed, of one word */
 };
 
-static uint32_t state_of(const struct wi_zone *zone, uint64_t block)
+static uint32_t claim_state(const struct wi_zone *zone, uint64_t block)
 {
 	/* Relaxed: a hint; the compare-and-swap that follows verifies it. */
 	return wi_load_relaxed(wi_zone_state(zone, block));
@@ -60,7 +60,7 @@ static uint32_t state_of(const struct wi_zone *zone, uint64_t block)
 static size_t take_tickets(struct claim *c, uint64_t block, size_t nr)
 {
 	uint32_t *state = wi_zone_state(c->zone, block);
-	uint32_t old = state_of(c->zone, block), next;
+	uint32_t old = claim_state(c->zone, block), next;
 
 	do {
 		nr = wi_min_u64(nr, wi_state_nr_free(old) >> c->order);
@@ -146,7 +146,7 @@ static size_t take_blocks(struct claim *c, uint64_t first)
 	uint64_t nr = UINT64_C(1) << (c->order - WI_BLOCK_ORDER);
 
 	for (uint64_t i = 0; i < nr; i++)
-		if (state_of(zone, first + i) != 0)
+		if (claim_state(zone, first + i) != 0)
 			return 0;
 	for (uint64_t i = 0; i < nr; i++) {
 		uint32_t none = 0;
@@ -171,7 +171,7 @@ static size_t take_blocks(struct claim *c, uint64_t first)
 }
 
 /* Takes what `block` has for the claim; false if nothing. */
-static bool take(struct claim *c, uint64_t block)
+static bool take_from_block(struct claim *c, uint64_t block)
 {
 	size_t nr;
 
@@ -198,9 +198,9 @@ static void try_cursor(struct claim *c)
 
 	if (c->cursor >= c->zone->nr_blocks)
 		return;
-	state = state_of(c->zone, c->cursor);
+	state = claim_state(c->zone, c->cursor);
 	if (wi_state_class(state) == WI_PARTIAL)
-		take(c, c->cursor);
+		take_from_block(c, c->cursor);
 }
 
 /*
@@ -217,11 +217,11 @@ static void take_from_blocks(struct claim *c, uint64_t word)
 
 	for (; bits != 0 && nr_larger < NR_COMPARED; bits &= bits - 1) {
 		uint64_t block = word * 64 + wi_lowest_bit(bits);
-		size_t nr_free = wi_state_nr_free(state_of(c->zone, block));
+		size_t nr_free = wi_state_nr_free(claim_state(c->zone, block));
 
 		nr_larger += nr_free > c->want - c->got;
 		if (nr_free <= c->want - c->got) {
-			take(c, block);
+			take_from_block(c, block);
 			if (is_done(c))
 				return;
 		} else if (nr_free < least_free) {
@@ -230,7 +230,7 @@ static void take_from_blocks(struct claim *c, uint64_t word)
 		}
 	}
 	if (fullest != WI_TREE_NONE)
-		take(c, fullest);
+		take_from_block(c, fullest);
 }
 
 /* The same; many of these blocks are full afterwards, so their summary word is
@@ -272,10 +272,10 @@ static void search_partial_for_runs(struct claim *c)
 			if (at == WI_TREE_NONE)
 				return;
 		}
-		if (wi_state_nr_free(state_of(c->zone, at)) >> c->order == 0)
+		if (wi_state_nr_free(claim_state(c->zone, at)) >> c->order == 0)
 			continue;
 		nr_blocks++;
-		take(c, at);
+		take_from_block(c, at);
 	}
 }
 
@@ -285,7 +285,7 @@ static void search_free_block(struct claim *c)
 
 	for (uint64_t at = wi_tree_next(free, 0);
 	     at != WI_TREE_NONE && !is_done(c); at = wi_tree_next(free, at + 1))
-		take(c, at);
+		take_from_block(c, at);
 }
 
 /* Does the summary say that nr whole words, from `word` on, are free? */
@@ -318,14 +318,14 @@ static void search_free_run(struct claim *c)
 			if (firsts != 0) {
 				at = (at & ~UINT64_C(63)) +
 				     wi_lowest_bit(firsts);
-				take(c, at);
+				take_from_block(c, at);
 				next = at + step;
 			}
 		} else {
 			next = (at | (step - 1)) + 1;
 			if (at % step == 0 && next <= c->zone->nr_blocks &&
 			    words_look_free(c->zone, at / 64, step / 64))
-				take(c, at);
+				take_from_block(c, at);
 		}
 		at = wi_tree_next(free, next);
 	}
@@ -333,7 +333,7 @@ static void search_free_run(struct claim *c)
 
 /* Fallback: scan every block state. Only this function may report exhaustion.
  */
-static void walk(struct claim *c)
+static void walk_all_states(struct claim *c)
 {
 	uint64_t step = c->order < WI_BLOCK_ORDER
 				? 1
@@ -342,9 +342,9 @@ static void walk(struct claim *c)
 	for (uint64_t at = 0; at + step <= c->zone->nr_blocks && !is_done(c);
 	     at += step) {
 		if (c->order < WI_BLOCK_ORDER &&
-		    wi_state_nr_free(state_of(c->zone, at)) >> c->order == 0)
+		    wi_state_nr_free(claim_state(c->zone, at)) >> c->order == 0)
 			continue;
-		if (!take(c, at))
+		if (!take_from_block(c, at))
 			continue;
 		for (uint64_t i = at; i < at + step; i++)
 			wi_zone_repair(c->zone, i);
@@ -378,7 +378,7 @@ size_t wi_zone_claim(struct wi_zone *zone, unsigned order, size_t n,
 		search_free_run(&c);
 	}
 	if (c.got == 0)
-		walk(&c);
+		walk_all_states(&c);
 	if (c.got > 0 && order < WI_BLOCK_ORDER)
 		wi_store_relaxed(cursor, c.cursor);
 	return c.got;

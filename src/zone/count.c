@@ -16,7 +16,7 @@ struct piece {
 	bool is_backed;
 };
 
-static bool is_backed(struct piece *piece, const void *at)
+static bool is_view_backed(struct piece *piece, const void *at)
 {
 	const struct wi_zone_view *view = piece->view;
 	const char *p = at;
@@ -63,7 +63,7 @@ uint64_t wi_zone_view_nr_free(const struct wi_zone_view *view)
 	uint64_t nr = 0;
 
 	for (uint64_t i = 0, n; i < nr_blocks; i += n) {
-		bool backed = is_backed(&piece, &states[i]);
+		bool backed = is_view_backed(&piece, &states[i]);
 
 		n = nr_alike(&piece, &states[i], nr_blocks - i);
 		if (!backed)
@@ -114,7 +114,7 @@ void wi_zone_view_runs(const struct wi_zone_view *view, uint64_t *runs)
 	for (unsigned order = 0; order <= WI_ZONE_ORDER_MAX; order++)
 		runs[order] = 0;
 	for (uint64_t i = 0, n; i < nr_blocks; i += n) {
-		bool backed = is_backed(&of_states, &states[i]);
+		bool backed = is_view_backed(&of_states, &states[i]);
 
 		n = nr_alike(&of_states, &states[i], nr_blocks - i);
 		for (uint64_t k = i; backed && k < i + n; k++) {
@@ -124,7 +124,7 @@ void wi_zone_view_runs(const struct wi_zone_view *view, uint64_t *runs)
 				continue;
 			if (wi_state_nr_free(state) != 0)
 				add_partial(runs, state, &bits[k],
-					    is_backed(&of_bits, &bits[k]));
+					    is_view_backed(&of_bits, &bits[k]));
 			add_stretch(runs, free_from, k);
 			free_from = k + 1;
 		}

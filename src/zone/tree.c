@@ -93,8 +93,8 @@ static bool put_word(struct wi_tree *tree, unsigned level, uint64_t word,
 	return between;
 }
 
-static void put(struct wi_tree *tree, uint64_t word, uint64_t mask,
-		uint64_t bits, bool all)
+static void put_bits(struct wi_tree *tree, uint64_t word, uint64_t mask,
+		     uint64_t bits, bool all)
 {
 	bool due = put_word(tree, 0, word, mask, bits) || all;
 
@@ -115,13 +115,13 @@ static void put(struct wi_tree *tree, uint64_t word, uint64_t mask,
 void wi_tree_put(struct wi_tree *tree, uint64_t word, uint64_t mask,
 		 uint64_t bits)
 {
-	put(tree, word, mask, bits, false);
+	put_bits(tree, word, mask, bits, false);
 }
 
 void wi_tree_repair(struct wi_tree *tree, uint64_t word, uint64_t mask,
 		    uint64_t bits)
 {
-	put(tree, word, mask, bits, true);
+	put_bits(tree, word, mask, bits, true);
 }
 
 uint64_t wi_tree_next(const struct wi_tree *tree, uint64_t from)

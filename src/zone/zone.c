@@ -102,8 +102,8 @@ struct verdict {
 	uint64_t free;
 };
 
-static struct verdict judge(const struct wi_zone *zone, uint64_t word,
-			    uint64_t mask)
+static struct verdict judge_word(const struct wi_zone *zone, uint64_t word,
+				 uint64_t mask)
 {
 	struct verdict v = { 0, 0 };
 
@@ -125,7 +125,7 @@ static struct verdict judge(const struct wi_zone *zone, uint64_t word,
 
 void wi_zone_settle_word(struct wi_zone *zone, uint64_t word, uint64_t mask)
 {
-	struct verdict now = judge(zone, word, mask), written;
+	struct verdict now = judge_word(zone, word, mask), written;
 
 	do {
 		written = now;
@@ -137,7 +137,7 @@ void wi_zone_settle_word(struct wi_zone *zone, uint64_t word, uint64_t mask)
 		 * one sees what was written here. Without this load the
 		 * summaries could keep an older class for ever.
 		 */
-		now = judge(zone, word, mask);
+		now = judge_word(zone, word, mask);
 	} while (now.partial != written.partial || now.free != written.free);
 }
 
@@ -157,7 +157,7 @@ void wi_zone_settle(struct wi_zone *zone, uint64_t first, uint64_t nr)
 void wi_zone_repair(struct wi_zone *zone, uint64_t block)
 {
 	uint64_t mask = UINT64_C(1) << (block % 64);
-	struct verdict v = judge(zone, block / 64, mask);
+	struct verdict v = judge_word(zone, block / 64, mask);
 
 	wi_tree_repair(&zone->partial, block / 64, mask, v.partial);
 	wi_tree_repair(&zone->free, block / 64, mask, v.free);
@@ -488,9 +488,10 @@ bool wi_zone_is_valid(const struct wi_zone *zone)
 			return false;
 	}
 	for (uint64_t i = 0; i < zone->nr_blocks; i += 64) {
-		struct verdict v = judge(zone, i / 64,
-					 wi_low_mask((unsigned)wi_min_u64(
-						 64, zone->nr_blocks - i)));
+		struct verdict v =
+			judge_word(zone, i / 64,
+				   wi_low_mask((unsigned)wi_min_u64(
+					   64, zone->nr_blocks - i)));
 
 		if (wi_tree_bits(&zone->partial, 0, i / 64) != v.partial ||
 		    wi_tree_bits(&zone->free, 0, i / 64) != v.free)
