@@ -69,7 +69,8 @@ WEIR_API int weir_cache_create(struct weir_cache **cache,
 /*
  * Gives what the lists hold to the back end and unmaps the cache; no thread
  * may be using it, but for a put of the back end, which may put tokens: they
- * come back, too. Returns 0; -EAGAIN when evidence of a CPU is missing (a
+ * come back, too. NULL is ignored. Returns 0; -EBUSY when evidence of a CPU is
+ * missing (a
  * thread was still using it, or a burst was left open; without membarrier also
  * a polling CPU without a further operation), or put gave tokens back to the
  * cache until wait_ns were over; -ETIMEDOUT and -EDEADLK as weir_drain():

@@ -227,7 +227,8 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
 			      const struct weir_pool_opts *opts);
 
 /*
- * Unmaps a pool; no thread may be using it. `flags`: WEIR_DESTROY_...
+ * Unmaps a pool; no thread may be using it. NULL is ignored. `flags`:
+ * WEIR_DESTROY_...
  * Returns 0; -EBUSY while pages are out, unless forced (weir_last_error()
  * tells how many; WEIR_DESTROY_LIST prints the first of them on standard
  * error); -EINVAL for unknown flags; -ESTALE in a forked child.

@@ -356,9 +356,12 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 
 int weir_pool_destroy(struct weir_pool *handle, unsigned flags)
 {
-	int cancel = wi_os_cancel_put_off();
-	int err = destroy_pool(handle, flags);
+	int cancel, err;
 
+	if (handle == NULL)
+		return 0;
+	cancel = wi_os_cancel_put_off();
+	err = destroy_pool(handle, flags);
 	wi_os_cancel_allow(cancel);
 	return err;
 }

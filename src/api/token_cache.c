@@ -208,12 +208,14 @@ static int drain_to_the_last(struct wi_cache *cache,
 		int err =
 			wi_cache_drain(cache, request, &outcome, &(bool){ 0 });
 
-		if (err == -EAGAIN)
+		if (err == -EAGAIN) {
 			wi_public_report_pending(&outcome);
+			return -EBUSY;
+		}
 		if (err != 0 || outcome.pages == 0)
 			return err;
 		if (round > 0 && wi_os_now_ns() >= request->deadline_ns)
-			return -EAGAIN;
+			return -EBUSY;
 	}
 }
 
@@ -251,9 +253,12 @@ static int destroy_cache(struct weir_cache *cache)
 
 int weir_cache_destroy(struct weir_cache *cache)
 {
-	int cancel = wi_os_cancel_put_off();
-	int err = destroy_cache(cache);
+	int cancel, err;
 
+	if (cache == NULL)
+		return 0;
+	cancel = wi_os_cancel_put_off();
+	err = destroy_cache(cache);
 	wi_os_cancel_allow(cancel);
 	return err;
 }

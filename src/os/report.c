@@ -187,8 +187,9 @@ const char *weir_strerror(int error)
 			  "weir_last_error() says which" },
 		{ EINVAL, "an argument or option is wrong; weir_last_error() "
 			  "says which" },
-		{ EBUSY, "pages of the pool are still allocated; free them, or "
-			 "destroy with WEIR_DESTROY_FORCE" },
+		{ EBUSY, "pages of the pool are still allocated, or a CPU's "
+			 "lists in use; free them and let their threads end, "
+			 "or destroy the pool with WEIR_DESTROY_FORCE" },
 		{ ESTALE, "the pool belongs to the process that created it; a "
 			  "forked child must create its own" },
 		{ ETIMEDOUT, "other drains ran until the deadline; try again, "

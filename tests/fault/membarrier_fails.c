@@ -6,6 +6,7 @@
  */
 #include <sys/mman.h>
 
+#include <weir/cache.h>
 #include <weir/fast.h>
 
 #include "fault.h"
@@ -15,6 +16,8 @@
 #define PAGES 2048
 
 static struct weir_pool *pool;
+static struct weir_cache *cache;
+static uint64_t tokens_back;
 static event filled, go_on;
 static char *self;
 
@@ -26,6 +29,30 @@ static void create(const char *quiet)
 	opts.quiet_cpus = quiet;
 	opts.wait_ns = 2000000;
 	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+}
+
+static size_t no_token(void *unused, unsigned list, uint64_t *tokens, size_t n)
+{
+	(void)unused, (void)list, (void)tokens, (void)n;
+	return 0;
+}
+
+static void take_tokens(void *unused, unsigned list, const uint64_t *tokens,
+			size_t n)
+{
+	(void)unused, (void)list, (void)tokens;
+	tokens_back += n;
+}
+
+static void create_cache(void)
+{
+	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
+
+	opts.backend.get = no_token;
+	opts.backend.put = take_tokens;
+	opts.quiet_cpus = "";
+	opts.wait_ns = 2000000;
+	CHECK_EQ(weir_cache_create(&cache, &opts), 0);
 }
 
 static void need_sequences(void)
@@ -44,9 +71,11 @@ static void owner(void *unused)
 {
 	(void)unused;
 	weir_free(pool, weir_alloc(pool, 0, 0), 0);
+	weir_cache_put(cache, 0, 1);
 	tell(&filled);
 	await(&go_on, 1);
 	weir_tick(pool);
+	weir_cache_tick(cache);
 	tell(&filled);
 	await(&go_on, 2);
 }
@@ -69,6 +98,7 @@ static void refused_later(void *error)
 	struct runner runner;
 
 	create("");
+	create_cache();
 	start_on(&runner, allowed_cpu(1), owner, NULL);
 	pin(allowed_cpu(0));
 	await(&filled, 1);
@@ -81,6 +111,8 @@ static void refused_later(void *error)
 	result = drain(-EAGAIN);
 	CHECK_EQ(weir_pool_destroy(pool, 0), -EBUSY);
 	CHECK(strstr(weir_last_error(), "pending") != NULL);
+	CHECK_EQ(weir_cache_destroy(cache), -EBUSY);
+	CHECK(strstr(weir_last_error(), "pending") != NULL);
 
 	/* It shows itself: they come back. */
 	tell(&go_on);
@@ -90,6 +122,8 @@ static void refused_later(void *error)
 	CHECK_EQ(weir_stat_read(pool, &stat), 0);
 	CHECK_EQ(stat.pending, 0);
 	CHECK(stat.membarriers_failed >= 1 && stat.by_membarrier == 0);
+	CHECK_EQ(weir_cache_destroy(cache), 0);
+	CHECK_EQ(tokens_back, 1);
 	tell(&go_on);
 	finish(&runner);
 }
@@ -192,6 +226,7 @@ static int never_had(void)
 	CHECK(weir_last_error()[0] != '\0');
 	use_up(pool);
 	CHECK_EQ(weir_drain(pool, NULL, NULL), 0); /* wherever it ran */
+	create_cache();
 	start_on(&runner, allowed_cpu(1), owner, NULL);
 	pin(allowed_cpu(0));
 	await(&filled, 1);
@@ -207,6 +242,7 @@ static int never_had(void)
 	use_up(pool);
 	CHECK_EQ(weir_set_mode(pool, cpu, WEIR_MODE_OFF), 0);
 	use_up(pool);
+	CHECK_EQ(weir_cache_destroy(cache), 0);
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 	return 0;
 }

@@ -55,7 +55,7 @@ static void destroy(unsigned again)
 	int err;
 
 	/* Once after its time, perhaps: nothing is unmapped then. */
-	for (unsigned i = 0; (err = weir_cache_destroy(cache)) == -EAGAIN; i++)
+	for (unsigned i = 0; (err = weir_cache_destroy(cache)) == -EBUSY; i++)
 		CHECK(i < 1000);
 	CHECK_EQ(err, 0);
 	CHECK_EQ(nr_home, TOKENS + again);

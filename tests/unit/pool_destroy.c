@@ -4,7 +4,8 @@
  * used cannot be destroyed, or the message does not say which pages are
  * missing.
  */
-#include <weir/stat.h>
+#include <weir/cache.h>
+#include <weir/watch.h>
 
 #include "helpers.h"
 
@@ -98,8 +99,16 @@ static void pages_in_lists(enum weir_mode mode)
 		  weir_last_error());
 }
 
+static void nothing(void)
+{
+	CHECK_EQ(weir_pool_destroy(NULL, 0), 0);
+	CHECK_EQ(weir_cache_destroy(NULL), 0);
+	weir_watch_close(NULL);
+}
+
 int main(void)
 {
+	nothing();
 	pages_out(0);
 	pages_out(WEIR_POOL_CHECKED);
 	pages_out(WEIR_POOL_NO_RSEQ);
