@@ -238,13 +238,44 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
 WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
 
 /*
- * The memory of a pool, to be registered with a device or io_uring: first
- * byte, bytes, bytes of a page. Each result may be NULL.
+ * The memory of a pool, to be registered with a device: first byte, bytes,
+ * bytes of a page. Each result may be NULL.
  * Returns 0, or -ESTALE in a forked child.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
 			     size_t *bytes, size_t *page_size);
+
+/*
+ * The memory of a pool in parts of 1 GiB, the last one smaller, as io_uring
+ * takes buffers (<sys/uio.h>, io_uring_register(2)). Stores the first `n` of
+ * them in `iovecs`, which may be NULL if n is 0.
+ * Returns how many parts there are, 1 to 65536, or -ESTALE in a forked child.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+struct iovec;
+WEIR_API int weir_pool_iovecs(const struct weir_pool *pool,
+			      struct iovec *iovecs, size_t n);
+
+/*
+ * Addresses. weir_pool_contains() returns 1 if `p` points into the pool, else
+ * 0. weir_pool_index() returns the index, from 0, of the page that `p` points
+ * into, or WEIR_INDEX_NONE; weir_pool_page() the first byte of the page with
+ * that index, or NULL if the pool has fewer. Whether a page is allocated makes
+ * no difference. In a forked child no pointer is one of its parent's pool.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+#define WEIR_INDEX_NONE UINT64_MAX
+WEIR_API int weir_pool_contains(const struct weir_pool *pool, const void *p);
+WEIR_API uint64_t weir_pool_index(const struct weir_pool *pool, const void *p);
+WEIR_API void *weir_pool_page(const struct weir_pool *pool, uint64_t index);
+
+/*
+ * The smallest order whose runs have that many bytes; of 0 bytes it is 0.
+ * Returns it, -EINVAL if a run of WEIR_ORDER_MAX is smaller, or -ESTALE.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes);
 
 /*
  * Allocates a run of 2^order pages, aligned to its size in the pool; in memory,
@@ -304,6 +335,20 @@ WEIR_API size_t weir_alloc_upto(struct weir_pool *pool, unsigned order,
 /* Gives `n` runs of one order back. The rest as weir_free(). */
 WEIR_API void weir_free_bulk(struct weir_pool *pool, unsigned order,
 			     void *const *pages, size_t n);
+
+/*
+ * The three above for those whose descriptors hold offsets, as those of AF_XDP
+ * do: an offset is the bytes from the pool's first byte to the run. Otherwise
+ * as weir_alloc_bulk(), weir_alloc_upto() and weir_free_bulk(); an offset that
+ * is no run of the pool is as fatal as such a pointer.
+ */
+WEIR_API int weir_alloc_offsets(struct weir_pool *pool, unsigned order,
+				uint64_t *offsets, size_t n, unsigned flags);
+WEIR_API size_t weir_alloc_offsets_upto(struct weir_pool *pool, unsigned order,
+					uint64_t *offsets, size_t n,
+					unsigned flags);
+WEIR_API void weir_free_offsets(struct weir_pool *pool, unsigned order,
+				const uint64_t *offsets, size_t n);
 
 /*
  * A burst: between its begin and end, operations of this thread on the quiet

@@ -68,19 +68,3 @@ int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
 	}
 	return wi_public_mode_of_cpu(&pool->cache, cpu);
 }
-
-int weir_pool_range(const struct weir_pool *handle, void **base, size_t *bytes,
-		    size_t *page_size)
-{
-	const struct wi_pool *pool = wi_pool_of(handle);
-
-	if (pool == NULL)
-		return wi_plain_error(-ESTALE);
-	if (base != NULL)
-		*base = pool->base;
-	if (bytes != NULL)
-		*bytes = pool->bytes;
-	if (page_size != NULL)
-		*page_size = pool->page_size;
-	return 0;
-}

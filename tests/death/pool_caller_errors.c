@@ -74,6 +74,15 @@ static void foreign_in_bulk(void)
 	weir_free_bulk(pool, 0, pages, 3);
 }
 
+static void offset_past_the_end(void)
+{
+	uint64_t offsets[2] = { 0, UINT64_C(1) << 40 };
+
+	unchecked();
+	if (weir_alloc_offsets(pool, 0, offsets, 1, 0) == 0)
+		weir_free_offsets(pool, 0, offsets, 2);
+}
+
 static void foreign_in_fast_bulk(void)
 {
 	void *pages[3];
@@ -291,6 +300,8 @@ static const struct {
 	{ "below the pool", below, "not a page of this pool" },
 	{ "above the pool", above, "not a page of this pool" },
 	{ "foreign in a bulk", foreign_in_bulk, "not a page of this pool" },
+	{ "an offset past the end", offset_past_the_end,
+	  "not a page of this pool" },
 	{ "foreign in an inlined bulk", foreign_in_fast_bulk,
 	  "not a page of this pool" },
 	{ "another pool's", of_another,
