@@ -57,14 +57,16 @@ struct weir_cache_opts {
 #define WEIR_CACHE_OPTS_INIT WEIR_SIZED(weir_cache_opts)
 
 /* As weir_pool_opts_init(). */
-WEIR_API void weir_cache_opts_init(struct weir_cache_opts *opts, size_t size);
+WEIR_API void weir_cache_opts_init(struct weir_cache_opts *opts, size_t size)
+	WEIR_NONNULL(1);
 
 /*
  * Returns 0, -EINVAL (weir_last_error() names the field), -ENOMEM. Threads:
  * yes. Signals: no. Calls and interrupts: as weir_pool_create().
  */
 WEIR_API int weir_cache_create(struct weir_cache **cache,
-			       const struct weir_cache_opts *opts);
+			       const struct weir_cache_opts *opts) WEIR_MUST_USE
+	WEIR_NONNULL(1);
 
 /*
  * Gives what the lists hold to the back end and unmaps the cache; no thread
@@ -89,38 +91,43 @@ WEIR_API int weir_cache_destroy(struct weir_cache *cache);
  * them, here and below, what the back end does.
  */
 WEIR_API uint64_t weir_cache_get(struct weir_cache *cache, unsigned list,
-				 unsigned flags);
+				 unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 
 /* Gives a token back. A list that is not there and a value that no token may be
  * are fatal. Threads: yes. Signals: yes. Calls: none (once a thread gettid).
  * Interrupts: none. Never waits. */
 WEIR_API void weir_cache_put(struct weir_cache *cache, unsigned list,
-			     uint64_t token);
+			     uint64_t token) WEIR_NONNULL(1);
 
 /* n tokens, all or none: 0, or a negative errno as weir_cache_get(). */
 WEIR_API int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
-				 uint64_t *tokens, size_t n, unsigned flags);
+				 uint64_t *tokens, size_t n,
+				 unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 
 /* Up to n tokens, as many as there are without waiting, or one with waiting.
  * Returns how many; 0 with errno. */
 WEIR_API size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
-				    uint64_t *tokens, size_t n, unsigned flags);
+				    uint64_t *tokens, size_t n,
+				    unsigned flags) WEIR_MUST_USE
+	WEIR_NONNULL(1);
 
 WEIR_API void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
-				  const uint64_t *tokens, size_t n);
+				  const uint64_t *tokens, size_t n)
+	WEIR_NONNULL(1);
 
 /* As weir_drain(), weir_set_mode(), weir_tick(), weir_burst_begin() and _end();
  * `pages` counts tokens. */
 WEIR_API int weir_cache_drain(struct weir_cache *cache,
 			      const struct weir_drain_opts *opts,
-			      struct weir_drain_result *result);
+			      struct weir_drain_result *result) WEIR_NONNULL(1);
 WEIR_API int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
-				 enum weir_mode mode);
-WEIR_API void weir_cache_tick(struct weir_cache *cache);
+				 enum weir_mode mode) WEIR_NONNULL(1);
+WEIR_API void weir_cache_tick(struct weir_cache *cache) WEIR_NONNULL(1);
 WEIR_API void weir_cache_burst_begin(struct weir_cache *cache,
-				     struct weir_burst *burst);
+				     struct weir_burst *burst)
+	WEIR_NONNULL(1, 2);
 WEIR_API void weir_cache_burst_end(struct weir_cache *cache,
-				   struct weir_burst *burst);
+				   struct weir_burst *burst) WEIR_NONNULL(1, 2);
 
 #ifdef __cplusplus
 }

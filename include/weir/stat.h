@@ -73,9 +73,12 @@ struct weir_stat_cpu {
 #define WEIR_STAT_CPU_INIT WEIR_SIZED(weir_stat_cpu)
 
 /* As weir_pool_opts_init(). */
-WEIR_API void weir_stat_init(struct weir_stat *stat, size_t size);
-WEIR_API void weir_stat_zone_init(struct weir_stat_zone *stat, size_t size);
-WEIR_API void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size);
+WEIR_API void weir_stat_init(struct weir_stat *stat, size_t size)
+	WEIR_NONNULL(1);
+WEIR_API void weir_stat_zone_init(struct weir_stat_zone *stat, size_t size)
+	WEIR_NONNULL(1);
+WEIR_API void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size)
+	WEIR_NONNULL(1);
 
 /*
  * Fill *stat, whose size the caller has set. weir_stat_read() sums over the
@@ -84,11 +87,13 @@ WEIR_API void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size);
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_stat_read(const struct weir_pool *pool,
-			    struct weir_stat *stat);
+			    struct weir_stat *stat) WEIR_NONNULL(1, 2);
 WEIR_API int weir_stat_read_zone(const struct weir_pool *pool, unsigned zone,
-				 struct weir_stat_zone *stat);
+				 struct weir_stat_zone *stat)
+	WEIR_NONNULL(1, 3);
 WEIR_API int weir_stat_read_cpu(const struct weir_pool *pool, unsigned zone,
-				unsigned cpu, struct weir_stat_cpu *stat);
+				unsigned cpu, struct weir_stat_cpu *stat)
+	WEIR_NONNULL(1, 4);
 
 #ifdef __cplusplus
 }

@@ -59,7 +59,8 @@ struct weir_watch_info {
 #define WEIR_WATCH_INFO_INIT WEIR_SIZED(weir_watch_info)
 
 /* As weir_pool_opts_init(). */
-WEIR_API void weir_watch_info_init(struct weir_watch_info *info, size_t size);
+WEIR_API void weir_watch_info_init(struct weir_watch_info *info, size_t size)
+	WEIR_NONNULL(1);
 
 /*
  * Calls each() for every pool of that process that can be watched, or, with
@@ -74,7 +75,7 @@ WEIR_API void weir_watch_info_init(struct weir_watch_info *info, size_t size);
  */
 WEIR_API int
 weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
-		void *ctx);
+		void *ctx) WEIR_NONNULL(2);
 
 /*
  * Opens a pool that weir_watch_list() found; its name is not compared.
@@ -89,7 +90,8 @@ weir_watch_list(int pid, int (*each)(const struct weir_watch_id *id, void *ctx),
  * mmap, madvise, lseek, poll. Interrupts: none in the process that is watched.
  */
 WEIR_API int weir_watch_open(struct weir_watch **watch,
-			     const struct weir_watch_id *id);
+			     const struct weir_watch_id *id) WEIR_MUST_USE
+	WEIR_NONNULL(1, 2);
 
 /* Ends a watch, of which no thread makes use. NULL is ignored. Threads: once.
  * Signals: no. Calls: munmap, close. Interrupts: none in the process that is
@@ -107,7 +109,7 @@ WEIR_API void weir_watch_close(struct weir_watch *watch);
 #pragma GCC diagnostic ignored "-Wshadow"
 #endif
 WEIR_API int weir_watch_info(const struct weir_watch *watch,
-			     struct weir_watch_info *info);
+			     struct weir_watch_info *info) WEIR_NONNULL(1, 2);
 #if defined(__cplusplus) && defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
@@ -118,11 +120,13 @@ WEIR_API int weir_watch_info(const struct weir_watch *watch,
  * Threads: yes. Signals: yes. Calls: lseek. Interrupts: none.
  */
 WEIR_API int weir_watch_read(const struct weir_watch *watch,
-			     struct weir_stat *stat);
+			     struct weir_stat *stat) WEIR_NONNULL(1, 2);
 WEIR_API int weir_watch_read_zone(const struct weir_watch *watch, unsigned zone,
-				  struct weir_stat_zone *stat);
+				  struct weir_stat_zone *stat)
+	WEIR_NONNULL(1, 3);
 WEIR_API int weir_watch_read_cpu(const struct weir_watch *watch, unsigned zone,
-				 unsigned cpu, struct weir_stat_cpu *stat);
+				 unsigned cpu, struct weir_stat_cpu *stat)
+	WEIR_NONNULL(1, 4);
 
 #ifdef __cplusplus
 }

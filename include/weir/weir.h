@@ -64,10 +64,21 @@
 extern "C" {
 #endif
 
+/*
+ * What compilers are told of the functions. Allocations are not `malloc`: a
+ * page is also reached through the memory that weir_pool_range() returns, a
+ * region or a file of the caller's, and what lies in it stays.
+ */
 #if defined(__GNUC__)
 #define WEIR_API __attribute__((visibility("default")))
+#define WEIR_MUST_USE __attribute__((warn_unused_result))
+#define WEIR_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
+#define WEIR_RETURNS_NONNULL __attribute__((returns_nonnull))
 #else
 #define WEIR_API
+#define WEIR_MUST_USE
+#define WEIR_NONNULL(...)
+#define WEIR_RETURNS_NONNULL
 #endif
 
 /* An option or result struct that has its size, and is zero else. (C++ has no
@@ -196,7 +207,8 @@ WEIR_CONSTEXPR weir_pool_opts weir_sized_pool_opts()
  * caller declares it.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
-WEIR_API void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size);
+WEIR_API void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size)
+	WEIR_NONNULL(1);
 
 /* Flags of allocations. */
 #define WEIR_NOWAIT 0x1u   /* lists and zones only; fails with EAGAIN */
@@ -224,7 +236,8 @@ WEIR_API void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size);
  * creation that fails may, as it unmaps what it had).
  */
 WEIR_API int weir_pool_create(struct weir_pool **pool,
-			      const struct weir_pool_opts *opts);
+			      const struct weir_pool_opts *opts) WEIR_MUST_USE
+	WEIR_NONNULL(1);
 
 /*
  * Unmaps a pool; no thread may be using it. NULL is ignored. `flags`:
@@ -244,7 +257,7 @@ WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
-			     size_t *bytes, size_t *page_size);
+			     size_t *bytes, size_t *page_size) WEIR_NONNULL(1);
 
 /*
  * The memory of a pool in parts of 1 GiB, the last one smaller, as io_uring
@@ -255,7 +268,7 @@ WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
  */
 struct iovec;
 WEIR_API int weir_pool_iovecs(const struct weir_pool *pool,
-			      struct iovec *iovecs, size_t n);
+			      struct iovec *iovecs, size_t n) WEIR_NONNULL(1);
 
 /*
  * Addresses. weir_pool_contains() returns 1 if `p` points into the pool, else
@@ -266,16 +279,20 @@ WEIR_API int weir_pool_iovecs(const struct weir_pool *pool,
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 #define WEIR_INDEX_NONE UINT64_MAX
-WEIR_API int weir_pool_contains(const struct weir_pool *pool, const void *p);
-WEIR_API uint64_t weir_pool_index(const struct weir_pool *pool, const void *p);
-WEIR_API void *weir_pool_page(const struct weir_pool *pool, uint64_t index);
+WEIR_API int weir_pool_contains(const struct weir_pool *pool, const void *p)
+	WEIR_NONNULL(1);
+WEIR_API uint64_t weir_pool_index(const struct weir_pool *pool, const void *p)
+	WEIR_NONNULL(1);
+WEIR_API void *weir_pool_page(const struct weir_pool *pool, uint64_t index)
+	WEIR_NONNULL(1);
 
 /*
  * The smallest order whose runs have that many bytes; of 0 bytes it is 0.
  * Returns it, -EINVAL if a run of WEIR_ORDER_MAX is smaller, or -ESTALE.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
-WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes);
+WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes)
+	WEIR_NONNULL(1);
 
 /*
  * Allocates a run of 2^order pages, aligned to its size in the pool; in memory,
@@ -293,7 +310,7 @@ WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes);
  * none; else those of the drains it makes in need, which may be several.
  */
 WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
-			  unsigned flags);
+			  unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 
 /*
  * Gives a run back: `page` and `order` as they were allocated. NULL is
@@ -312,7 +329,8 @@ WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
  * Threads: yes. Signals: yes. Calls: none (once a thread gettid). Interrupts:
  * none. Never waits.
  */
-WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order);
+WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order)
+	WEIR_NONNULL(1);
 
 /*
  * Allocates `n` runs into `pages`, all or none. They need not lie beside each
@@ -321,7 +339,8 @@ WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order);
  * The rest as weir_alloc().
  */
 WEIR_API int weir_alloc_bulk(struct weir_pool *pool, unsigned order,
-			     void **pages, size_t n, unsigned flags);
+			     void **pages, size_t n,
+			     unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 
 /*
  * Allocates up to `n` runs into `pages`, as many as there are: those in lists
@@ -330,11 +349,12 @@ WEIR_API int weir_alloc_bulk(struct weir_pool *pool, unsigned order,
  * The rest as weir_alloc().
  */
 WEIR_API size_t weir_alloc_upto(struct weir_pool *pool, unsigned order,
-				void **pages, size_t n, unsigned flags);
+				void **pages, size_t n,
+				unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 
 /* Gives `n` runs of one order back. The rest as weir_free(). */
 WEIR_API void weir_free_bulk(struct weir_pool *pool, unsigned order,
-			     void *const *pages, size_t n);
+			     void *const *pages, size_t n) WEIR_NONNULL(1);
 
 /*
  * The three above for those whose descriptors hold offsets, as those of AF_XDP
@@ -343,12 +363,15 @@ WEIR_API void weir_free_bulk(struct weir_pool *pool, unsigned order,
  * is no run of the pool is as fatal as such a pointer.
  */
 WEIR_API int weir_alloc_offsets(struct weir_pool *pool, unsigned order,
-				uint64_t *offsets, size_t n, unsigned flags);
+				uint64_t *offsets, size_t n,
+				unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 WEIR_API size_t weir_alloc_offsets_upto(struct weir_pool *pool, unsigned order,
 					uint64_t *offsets, size_t n,
-					unsigned flags);
+					unsigned flags) WEIR_MUST_USE
+	WEIR_NONNULL(1);
 WEIR_API void weir_free_offsets(struct weir_pool *pool, unsigned order,
-				const uint64_t *offsets, size_t n);
+				const uint64_t *offsets, size_t n)
+	WEIR_NONNULL(1);
 
 /*
  * A burst: between its begin and end, operations of this thread on the quiet
@@ -363,16 +386,17 @@ WEIR_API void weir_free_offsets(struct weir_pool *pool, unsigned order,
 struct weir_burst {
 	void *area;
 };
-WEIR_API void weir_burst_begin(struct weir_pool *pool,
-			       struct weir_burst *burst);
-WEIR_API void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst);
+WEIR_API void weir_burst_begin(struct weir_pool *pool, struct weir_burst *burst)
+	WEIR_NONNULL(1, 2);
+WEIR_API void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst)
+	WEIR_NONNULL(1, 2);
 
 /*
  * Tells that this CPU is between operations. Call it once a turn of a poll
  * loop on a polling CPU that may go without an operation for long.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
-WEIR_API void weir_tick(struct weir_pool *pool);
+WEIR_API void weir_tick(struct weir_pool *pool) WEIR_NONNULL(1);
 
 /*
  * Flag of struct weir_drain_opts: use membarrier for the CPUs that `cpus` names
@@ -395,7 +419,8 @@ struct weir_drain_opts {
 #define WEIR_DRAIN_OPTS_INIT WEIR_SIZED(weir_drain_opts)
 
 /* As weir_pool_opts_init(). */
-WEIR_API void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size);
+WEIR_API void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
+	WEIR_NONNULL(1);
 
 /* What a drain did. Evidence: how it was known that a CPU was done with a set
  * of its lists. In a pool of several zones a CPU counts once a zone. */
@@ -419,7 +444,7 @@ struct weir_drain_result {
 
 /* As weir_pool_opts_init(). */
 WEIR_API void weir_drain_result_init(struct weir_drain_result *result,
-				     size_t size);
+				     size_t size) WEIR_NONNULL(1);
 
 /*
  * Takes back the pages that CPUs keep. `opts` and `result` may be NULL.
@@ -438,7 +463,7 @@ WEIR_API void weir_drain_result_init(struct weir_drain_result *result,
  */
 WEIR_API int weir_drain(struct weir_pool *pool,
 			const struct weir_drain_opts *opts,
-			struct weir_drain_result *result);
+			struct weir_drain_result *result) WEIR_NONNULL(1);
 
 /*
  * Housekeeping, for a thread of the caller's: collects pending sets, drains
@@ -449,7 +474,7 @@ WEIR_API int weir_drain(struct weir_pool *pool,
  * as weir_drain().
  */
 WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
-			   struct weir_drain_result *result);
+			   struct weir_drain_result *result) WEIR_NONNULL(1);
 
 /*
  * Changes how CPUs are treated. `cpus`: a cpulist, NULL for every CPU. Their
@@ -463,20 +488,21 @@ WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
  * else as weir_drain(). The rest as weir_drain().
  */
 WEIR_API int weir_set_mode(struct weir_pool *pool, const char *cpus,
-			   enum weir_mode mode);
+			   enum weir_mode mode) WEIR_NONNULL(1);
 
 /*
  * The mode that is in force on a CPU, or -EINVAL for one that cannot exist,
  * -ESTALE.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
-WEIR_API int weir_get_mode(const struct weir_pool *pool, unsigned cpu);
+WEIR_API int weir_get_mode(const struct weir_pool *pool, unsigned cpu)
+	WEIR_NONNULL(1);
 
 /*
  * What a negative errno value (or its absolute value) of weir means, in one
  * sentence that also says what to do. Never NULL. Threads: yes. Signals: yes.
  */
-WEIR_API const char *weir_strerror(int error);
+WEIR_API const char *weir_strerror(int error) WEIR_RETURNS_NONNULL;
 
 /*
  * Why this thread's last failed call failed: the option's field and what was
@@ -488,7 +514,7 @@ WEIR_API const char *weir_strerror(int error);
  * as by weir_stat_read(), when this is called.
  * Threads: yes. Signals: no. Calls: malloc, once a thread. Interrupts: none.
  */
-WEIR_API const char *weir_last_error(void);
+WEIR_API const char *weir_last_error(void) WEIR_RETURNS_NONNULL;
 
 #ifdef __cplusplus
 }

@@ -230,7 +230,7 @@ static void part_of_a_block(void)
 static void block_of_parts(void)
 {
 	create(0, -1);
-	weir_alloc(pool, 0, 0);
+	CHECK(weir_alloc(pool, 0, 0) != NULL);
 	weir_free(pool, base, 9);
 }
 

@@ -52,7 +52,7 @@ static void written_and_allocated(void)
 {
 	write_after_free(4095);
 	for (unsigned i = 0; i < PAGES; i++)
-		(void)weir_alloc(pool, 0, 0);
+		CHECK(weir_alloc(pool, 0, 0) != NULL);
 }
 
 static void written_in_a_run(void)
@@ -64,7 +64,7 @@ static void written_in_a_run(void)
 	weir_free(pool, page, 3);
 	scribble(page, 5 * PAGE + 17);
 	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
-	(void)weir_alloc(pool, 11, WEIR_ZERO);
+	CHECK(weir_alloc(pool, 11, WEIR_ZERO) != NULL);
 }
 
 static void written_and_destroyed(void)
@@ -92,7 +92,7 @@ static void wrong_order(void)
 		page = weir_alloc(pool, 0, 0);
 	while ((uintptr_t)page % (4 * PAGE) != 0);
 	for (unsigned i = 0; i < 8; i++)
-		(void)weir_alloc(pool, 0, 0);
+		CHECK(weir_alloc(pool, 0, 0) != NULL);
 	weir_free(pool, page, 2);
 }
 

@@ -147,7 +147,7 @@ static void *wait_for_page(void *unused)
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
 	tell(&started);
 	for (;;)
-		(void)weir_alloc(pool, 0, 0);
+		unused = weir_alloc(pool, 0, 0);
 	return NULL;
 }
 
