@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a pool did and holds. Reading disturbs nobody: no lock, no system call,
- * no message; at most one cache miss a line read. Numbers of one read come
- * from different moments; each is a value that was there.
+ * What a pool did and holds. Reading disturbs no CPU: no lock, no system call,
+ * no message; at most one cache miss for each line read. The numbers of one
+ * read are from different moments.
  */
 #ifndef WEIR_STAT_H
 #define WEIR_STAT_H
@@ -20,7 +20,7 @@ struct weir_stat {
 	uint64_t pages;	  /* in the pool */
 	uint64_t free;	  /* in zones */
 	uint64_t cached;  /* in lists of CPUs */
-	uint64_t pending; /* in sets that wait for evidence */
+	uint64_t pending; /* taken by drains, evidence missing */
 	uint64_t out;	  /* the rest: allocated, or inside a call */
 	uint64_t peak; /* most pages outside the zones at once since creation:
 			* allocated, in lists, pending or inside a call. So at
@@ -30,18 +30,20 @@ struct weir_stat {
 	uint64_t operations; /* on lists, single or bulk */
 	uint64_t refills;    /* from a zone into a list */
 	uint64_t flushes;    /* a full list gave half or more back */
-	uint64_t direct;     /* allocations that a zone served past the lists */
-	uint64_t aborts; /* sequences started over, where a slow path saw it */
+	uint64_t direct;     /* allocations that bypassed the lists */
+	uint64_t aborts; /* sequences started over, as far as slow paths saw */
 	uint64_t drains; /* CPUs drained */
 	uint64_t drained_pages;
 	uint64_t by_progress, by_not_busy,
 		by_membarrier; /* CPUs, by evidence */
 	uint64_t parked;       /* CPUs whose evidence did not come in time */
 	uint64_t membarriers, membarriers_failed;
-	uint64_t failed_nowait;	 /* WEIR_NOWAIT and nothing at hand: EAGAIN */
+	uint64_t failed_nowait;	 /* WEIR_NOWAIT and nothing in list and zones:
+				  * EAGAIN */
 	uint64_t failed_empty;	 /* ENOMEM */
 	uint64_t failed_pending; /* pages pending at the deadline: EAGAIN */
-	uint64_t failed_lost;	 /* lost to others until the deadline: EAGAIN */
+	uint64_t failed_lost;	 /* taken by other threads until the deadline:
+				  * EAGAIN */
 	unsigned nr_zones, nr_cpus;
 };
 
@@ -82,8 +84,8 @@ WEIR_API void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size)
 
 /*
  * Fill *stat, whose size the caller has set. weir_stat_read() sums over the
- * pool; the others tell of one zone, or of one CPU's lists in one zone.
- * Return 0, -EINVAL (no such zone or CPU, or no such size), -ESTALE.
+ * pool; the others read one zone, or one CPU's lists in one zone. Return 0,
+ * -EINVAL (no such zone or CPU, or no such size), -ESTALE.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_stat_read(const struct weir_pool *pool,

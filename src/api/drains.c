@@ -142,7 +142,7 @@ int wi_public_add(struct weir_drain_result *sum,
 	both.by_not_busy += b->by_not_busy;
 	both.by_membarrier += b->by_membarrier;
 	both.membarriers_failed += b->membarriers_failed;
-	if (b->ns != 0) { /* the later one knows what is left */
+	if (b->ns != 0) { /* the later drain knows what is left */
 		both.pending = b->pending;
 		both.cpus_pending = b->cpus_pending;
 		both.cpus_empty = b->cpus_empty;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the interfaces of pool and token cache have in common: drains and
- * modes asked for in the public types.
+ * Shared by the interfaces of pool and token cache: drains and modes in the
+ * public types.
  */
 #ifndef WI_API_DRAINS_H
 #define WI_API_DRAINS_H
@@ -12,13 +12,14 @@
 int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 		    struct weir_drain_result *result);
 
-/* weir_last_error() says what a drain left pending. */
+/* Reports for weir_last_error() what a drain left pending. */
 void wi_public_report_pending(const struct wi_drain_outcome *outcome);
 
 /* The same of a result; -EAGAIN. */
 int wi_public_pending(const struct weir_drain_result *result);
 
-/* CPUs without an operation since the last call, and what is parked. */
+/* Drains CPUs without an operation since the last call, and collects pending
+ * sets. */
 int wi_public_drain_idle(struct wi_cache *cache,
 			 struct weir_drain_result *result);
 

@@ -50,14 +50,14 @@ struct wi_live_layout wi_live_lay_out(const struct wi_live *live)
 
 void wi_live_begin(struct wi_live *live)
 {
-	/* STAT-R1 (partner STAT-A1): who reads it finds the descriptor, the
-	 * units, areas and zones as they were made. */
+	/* STAT-R1 (partner STAT-A1): a thread that reads it finds the
+	 * descriptor, the units, areas and zones as they were made. */
 	wi_store_release(&live->magic, WI_LIVE_MAGIC);
 }
 
 void wi_live_end(struct wi_live *live)
 {
-	/* Relaxed: who sees it a moment later has the same numbers. */
+	/* Relaxed: a reader that sees it later has the same numbers. */
 	wi_store_relaxed(&live->destroyed, 1);
 }
 

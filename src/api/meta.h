@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory of a pool that may be read from outside: what stands where.
+ * The metadata of a pool that other processes may read: its layout.
  *
  *	+----------+--------+--------------------+---------+-------+---+
  *	| struct   | totals | totals, units, ... | areas   | zones |   |
@@ -8,9 +8,9 @@
  *	+----------+--------+--------------------+---------+-------+---+
  *	0          4096     (lines)              (pages)   (lines)
  *
- * It holds numbers and offsets, no addresses. Where things are follows from
- * the counts in the descriptor; a reader works that out by itself, and does not
- * read on unless the descriptor says the same.
+ * It holds numbers and offsets, no addresses. The layout follows from the
+ * counts in the descriptor; a reader computes it, and reads on only if the
+ * descriptor agrees.
  */
 #ifndef WI_API_META_H
 #define WI_API_META_H
@@ -21,7 +21,7 @@
 #include "os/topology.h"
 
 #define WI_LIVE_MAGIC UINT64_C(0x6c6f6f7072696577) /* "weirpool" */
-#define WI_LIVE_VERSION 4 /* of all that is in this memory */
+#define WI_LIVE_VERSION 4 /* bytes of all this memory */
 #define WI_LIVE_HEAD 4096
 
 /* In bytes from the beginning. */
@@ -50,13 +50,13 @@ _Static_assert(sizeof(struct wi_live) <= WI_LIVE_HEAD, "a page");
 /* Since creation; any thread, relaxed, read by anyone. */
 struct wi_live_totals {
 	_Alignas(64) struct wi_cache_totals cache;
-	/* Pages that left the zones and did not come back, and the most there
-	 * were at once; written once a batch (pool_zones.c). */
+	/* Pages outside the zones, and the most at any time; written once a
+	 * batch (pool_zones.c). */
 	_Alignas(64) uint64_t outside;
 	uint64_t peak;
 };
 
-/* What the counts of a descriptor make of its layout. */
+/* Computes the layout from the counts of a descriptor. */
 struct wi_live_layout wi_live_lay_out(const struct wi_live *live);
 
 /* Pages of one of its zones. */
@@ -69,14 +69,14 @@ uint64_t wi_live_zone_pages(const struct wi_live *live, unsigned zone);
  */
 unsigned wi_live_zone_order(const struct wi_live *live, unsigned zone);
 
-/* The memory says what there is, now that all of it stands; and that it tells
- * nothing new any more. */
+/* Publishes the header, when the metadata is fully initialised; and marks the
+ * pool destroyed. */
 void wi_live_begin(struct wi_live *live);
 void wi_live_end(struct wi_live *live);
 bool wi_live_is_destroyed(const struct wi_live *live);
 
-/* Is this copy of a descriptor, from wherever, one that a pool of this library
- * could have? */
+/* Could this copy of a descriptor, of any origin, be that of a pool of this
+ * library? */
 bool wi_live_is_valid(const struct wi_live *copy);
 
 #endif

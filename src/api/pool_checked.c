@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checked pools: what is known of each page, and what is written into free
- * ones.
+ * Checked pools: the state of each page, and the pattern in free ones.
  *
  *	checks[page]	never used   0
  *			allocated    order + 1, the first page of the run
  *			             INNER, the others
  *			free         FREED
  *
- * A freed page is filled with 0x6b, up to 64 KiB of each, and whoever allocates
- * it next sees whether that is still so; so does weir_pool_destroy(). A region
- * of the caller's is left alone: it need not be memory. Free pages are also
- * out of bounds for AddressSanitizer, if the program has it, and for valgrind,
+ * A freed page is filled with 0x6b, up to 64 KiB of each, and the next
+ * allocation checks that it is unchanged; so does weir_pool_destroy(). A region
+ * of the caller's is not filled: it need not be memory. Free pages are also
+ * inaccessible for AddressSanitizer, if the program has it, and for valgrind,
  * if the library was built with its header.
  *
- * Of a run that is allocated, or in a list or zone, one thread at a time knows;
- * what it stores here passes to the next with the run. Only a free that is an
- * error meets another: POOL-F1.
+ * Only one thread at a time has a run, whether allocated or in a list or zone;
+ * what it stores here passes to the next one with the run. Only an erroneous
+ * free meets another free: POOL-F1.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,7 +38,7 @@
 #define FILL 0x6b
 #define FILL_MAX 65536 /* bytes of a page */
 
-/* There where the program was built with the sanitizer. */
+/* Defined where the program was built with the sanitizer. */
 void __asan_poison_memory_region(const volatile void *, size_t)
 	__attribute__((weak));
 void __asan_unpoison_memory_region(const volatile void *, size_t)
@@ -69,7 +68,7 @@ static size_t fill_bytes(const struct wi_pool *pool)
 	return pool->owns_pages ? wi_min_u64(pool->page_size, FILL_MAX) : 0;
 }
 
-/* The first byte that is not as it was left; n if all are. */
+/* The first byte that differs from the pattern; n if none does. */
 static size_t first_change(const char *p, size_t n)
 {
 	size_t i = 0;
@@ -106,7 +105,7 @@ void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 	permit_access(run, len);
 	for (uint64_t i = first; i < first + nr; i++) {
 		/*
-		 * Relaxed: the run is its caller's alone. An exchange, for the
+		 * Relaxed: only this call has the run. An exchange, since the
 		 * first write to memory that was only read would flush the TLB
 		 * of every CPU that runs the process.
 		 */
@@ -144,7 +143,7 @@ void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
 	}
 	for (uint64_t i = first; i < first + nr; i++) {
 		memset(page_at(pool, i), FILL, fill_bytes(pool));
-		/* Relaxed: the run is still this call's alone. */
+		/* Relaxed: only this call has the run still. */
 		wi_store_relaxed(&pool->checks[i], FREED);
 	}
 	forbid_access(run, (size_t)(pool->page_size << order));

@@ -33,7 +33,7 @@ static uint64_t zone_unit(uint64_t share, uint64_t least)
 	return wi_max_u64(unit, least);
 }
 
-/* The size of the huge pages that are set aside for the pool; 0: none. */
+/* The size of the huge pages reserved for the pool; 0: none. */
 static int find_huge_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	int err = 0;
@@ -70,7 +70,7 @@ static int node_of_zone(const struct wi_pool *pool,
 	return WEIR_NODE_ANY;
 }
 
-/* What the options say, and how many zones of how many pages: about equal
+/* Evaluates the options; how many zones of how many pages: about equal
  * shares. */
 static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
@@ -166,7 +166,7 @@ static void fill_handle(struct wi_pool *pool)
 	pool->handle->impl = pool;
 }
 
-/* Whatever of it there is. */
+/* As much of it as exists. */
 static void unmake_pool(struct wi_pool *pool)
 {
 	if (pool->handle != NULL)
@@ -217,7 +217,7 @@ static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return err;
 }
 
-/* The pool itself, all zero. */
+/* The pool itself, all zeros. */
 static int map_pool(struct wi_pool **pool)
 {
 	const struct wi_os_map map = { .bytes = sizeof(**pool),
@@ -278,7 +278,8 @@ int weir_pool_create(struct weir_pool **out, const struct weir_pool_opts *given)
 	return err;
 }
 
-/* --- the end ----------------------------------------------------------- */
+/* --- destruction
+ * ----------------------------------------------------------- */
 
 uint64_t wi_pool_nr_free(const struct wi_pool *pool)
 {
@@ -289,7 +290,7 @@ uint64_t wi_pool_nr_free(const struct wi_pool *pool)
 	return sum;
 }
 
-/* Prints the first pages that are out; the lists are empty by now. */
+/* Prints the first pages that are allocated; the lists are empty by now. */
 static void list_pages_out(const struct wi_pool *pool)
 {
 	unsigned listed = 0;

@@ -36,7 +36,8 @@ int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
 	if (free < reserve_pages) {
 		more.want_pages = reserve_pages - free;
 		err_rest = wi_public_drain(&pool->cache, &more, &rest);
-		/* With the reserve a drain succeeds, whatever is pending. */
+		/* If the reserve is reached the drain succeeds, whatever is
+		 * pending. */
 		if (err_rest == 0 && rest.cpus_pending != 0)
 			err_rest = wi_public_pending(&rest);
 		if (err_rest != 0 || err == -EAGAIN)

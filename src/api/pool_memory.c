@@ -12,7 +12,7 @@
 
 #define REFUSE(...) return (wi_report(__VA_ARGS__), -EINVAL)
 
-/* Says what keeps so many huge pages from being reserved. */
+/* Reports what keeps that many huge pages from being reserved. */
 static void report_huge(const struct wi_pool *pool,
 			const struct weir_pool_opts *o, int err)
 {
@@ -51,7 +51,8 @@ int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	struct wi_os_map map = {
 		.bytes = o->capacity,
 		.no_fork = true,
-		/* Runs are aligned in memory, up to the largest there is. */
+		/* Runs are aligned in memory, up to the largest run of the
+		 * pool. */
 		.align = wi_min_u64(floor_pow2(o->capacity),
 				    o->page_size << WEIR_ORDER_MAX),
 	};
@@ -143,13 +144,13 @@ int wi_pool_bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o)
 	return 0;
 }
 
-/* Locks or backs the metadata, but for the areas of CPUs that are not online,
- * of which there may be many more than of the others. */
+/* Locks or backs the metadata, except the areas of CPUs that are not online,
+ * which may be many more than the others. */
 static int each_part(struct wi_pool *pool, int (*back)(void *, size_t))
 {
 	const struct wi_live *live = pool->view.live;
 	const struct wi_cpuset *online = &pool->machine.topology.online;
-	uint64_t done = 0; /* bytes of it dealt with */
+	uint64_t done = 0; /* bytes of it done */
 	bool was_online = true;
 	int err = 0;
 
@@ -172,7 +173,7 @@ static int each_part(struct wi_pool *pool, int (*back)(void *, size_t))
 	return err;
 }
 
-/* All that an operation may touch. */
+/* Everything that an operation may touch. */
 static int lock_all(struct wi_pool *pool)
 {
 	int err = wi_os_lock(pool, sizeof(*pool));
@@ -199,7 +200,7 @@ static int lock_all(struct wi_pool *pool)
 	return err;
 }
 
-/* Says why not every page can be backed. */
+/* Reports why not every page can be backed. */
 static void report_unbacked(const struct wi_pool *pool,
 			    const struct weir_pool_opts *o, int err)
 {
@@ -242,7 +243,7 @@ static bool may_be_limited(const struct wi_pool *pool)
 		       WI_OS_NOT_LIMITED;
 }
 
-/* Would backing it all have the kernel end processes of the cgroup? */
+/* Would the kernel kill processes of the cgroup if all of it were backed? */
 static int check_memory_limit(const struct wi_pool *pool,
 			      const struct weir_pool_opts *o)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool's metadata: what it is laid out by, and the memory it lies in. */
+/* A pool's metadata: its layout and its memory. */
 #include "api/pool.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include "os/report.h"
 
-/* Of the lists: what they hold at most, and pages of a run. */
+/* Of the lists: their limits, and the pages of a run. */
 static void set_limits(const struct wi_pool *pool,
 		       const struct weir_pool_opts *o, struct wi_live *live)
 {
@@ -53,8 +53,8 @@ static void describe_pool(const struct wi_pool *pool,
 	live->layout = wi_live_lay_out(live);
 }
 
-/* In memory that others may read if the options do not forbid it, and the
- * system has such memory: a pool does without. */
+/* In memory that other processes may read, if the options do not forbid it and
+ * the system has such memory; otherwise in private memory. */
 static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	struct wi_os_map map = { .no_fork = true, .read_first = true };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why an allocation found nothing, in words. The failing call stores numbers
- * only, for it may be made in a loop, or in a signal handler; the pool is
- * looked at when somebody asks.
+ * Messages for failed allocations. The failing call stores numbers only, since
+ * it may be made in a loop, or in a signal handler; the pool is read when
+ * weir_last_error() is called.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include "api/pool.h"
 
 struct shortage {
-	const struct wi_pool *pool; /* NULL: not known (any more) */
+	const struct wi_pool *pool; /* NULL: no longer known */
 	unsigned order, why, flags;
 	uint64_t n, pending;
 	char *to;

@@ -12,7 +12,7 @@
 #include "base/bits.h"
 #include "os/report.h"
 
-/* What is shorter or longer is garbage, not a struct of any version. */
+/* Sizes outside of this are garbage, not a struct of any version. */
 #define SIZE_LEAST (2 * sizeof(size_t))
 #define SIZE_MOST 4096
 

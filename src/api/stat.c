@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Snapshots. Every word is read once, relaxed: it is somebody's counter or
- * header, and a snapshot promises no more than that the value was there.
+ * Snapshots. Every word is read once, relaxed: it is another thread's counter
+ * or header, and a snapshot promises only that the word had that value.
  */
 #include "api/stat.h"
 
@@ -51,8 +51,8 @@ static struct wi_zone_view zone_of(const struct wi_view *view, unsigned zone)
 
 /* --- one CPU ------------------------------------------------------------ */
 
-/* Is there an area to be read? That of a CPU that never had lists is a hole,
- * and so may be that of another, if somebody else's memory says what is not. */
+/* Can the area be read? The area of a CPU that never had lists is a hole, and
+ * others may be holes too if another process' memory is wrong. */
 static bool has_area(const struct wi_view *view,
 		     const struct wi_percpu_view *percpu, unsigned zone,
 		     unsigned cpu)

@@ -53,7 +53,7 @@ static void callers_put(void *ctx, unsigned zone, unsigned kind,
 
 	(void)zone;
 	impl->backend.put(impl->backend.context, kind, tokens, n);
-	/* CACHE-F2 (partner CACHE-F3): counted after it came back. */
+	/* CACHE-F2 (partner CACHE-F3): counted after the tokens came back. */
 	wi_add_full(&impl->came_back, 1);
 }
 
@@ -61,8 +61,9 @@ static uint64_t callers_generation(void *ctx)
 {
 	struct token_cache *impl = ctx;
 
-	/* CACHE-F3 (partner CACHE-F2): read before a search, it misses only
-	 * what that search can find; the load after a search is not early. */
+	/* CACHE-F3 (partner CACHE-F2): read before a search, the count misses
+	 * only what that search can find; the load after a search is not
+	 * early. */
 	wi_fence_full();
 	return wi_load_acquire(&impl->came_back); /* CACHE-F3 */
 }
@@ -198,7 +199,7 @@ static int create_cache(struct weir_cache **cache,
 }
 
 /* A put of the back end may put tokens into the cache, into lists that this
- * drain has passed: a drain that finds none is the last one. */
+ * drain has passed: so drains repeat until one finds none. */
 static int drain_to_the_last(struct wi_cache *cache,
 			     struct wi_drain_request *request)
 {
@@ -263,7 +264,8 @@ int weir_cache_destroy(struct weir_cache *cache)
 	return err;
 }
 
-/* --- tokens out and back ----------------------------------------------- */
+/* --- getting and putting tokens
+ * ----------------------------------------------- */
 
 static int check_get_request(const struct weir_cache *cache, unsigned list,
 			     unsigned flags)
@@ -313,7 +315,7 @@ static void say_token_shortage(char *to, size_t len, const uint64_t *arg)
 	}
 }
 
-/* n tokens, or with `some` what there is; the error where they are fewer. */
+/* Gets n tokens, or with `some` as many as there are; the error if fewer. */
 static size_t get_tokens(struct weir_cache *cache, unsigned list,
 			 uint64_t *tokens, size_t n, unsigned flags, bool some,
 			 int *error)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool that is watched: see weir/watch.h. */
+/* A watched pool: see weir/watch.h. */
 #include <errno.h>
 #include <string.h>
 
@@ -46,7 +46,7 @@ static bool has_areas(const struct weir_watch *watch,
 	return true;
 }
 
-/* Are there the pages that every pool has written? Pages never go. */
+/* Are the pages there that every pool has written? They never disappear. */
 static bool is_whole(const struct weir_watch *watch)
 {
 	const struct wi_percpu_view percpu = wi_view_percpu(&watch->view);
@@ -80,7 +80,7 @@ static int take_wanted(struct wi_watch_found *found, void *ctx)
 	return 1;
 }
 
-/* Of the process behind watch->process. */
+/* For the process of watch->process. */
 static int find_wanted(struct weir_watch *watch, const struct weir_watch_id *id)
 {
 	struct wanted wanted = { watch, id->number };
@@ -93,7 +93,8 @@ static int find_wanted(struct weir_watch *watch, const struct weir_watch_id *id)
 		return found;
 	if (found == 0)
 		return odd > 0 ? -EPROTO : -ENOENT;
-	/* Else the process we found it in was another of that number. */
+	/* Otherwise the process it was found in was another with that
+	 * number. */
 	return wi_os_process_is_gone(&watch->process) ? -ENOENT : 0;
 }
 

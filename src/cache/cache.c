@@ -5,8 +5,8 @@
 #include "cache/internal.h"
 #include "os/rseq.h"
 
-/* What is left when the list is full goes straight back if it is as much as a
- * batch. */
+/* What a full list did not take goes straight to the back end if it is a batch
+ * or more. */
 void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 		  const uint64_t *tokens, size_t n)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cache: per-CPU lists of tokens in front of a back end, with remote drains;
- * it joins pcplist, grace and drain, and is what both public interfaces (token
- * cache, page pool) stand on.
+ * cache: per-CPU lists of tokens in front of a back end, with remote drains.
+ * Both public interfaces (token cache, page pool) are built on it.
  *
  *      get                                  put
  *       |                                    |
@@ -15,47 +14,50 @@
  *       v                         v
  *     token   <--- all zones, local drain, all zones, full drain (cache.c)
  *
- * A kind is what a back end is asked for; kinds below nr_lists have lists, the
- * others go to the back end directly. A zone is one of several back ends of
- * the same kinds (a NUMA node's); the lists are kept per zone.
+ * A class (`kind` in the code) is what a back end is asked for; classes below
+ * nr_lists have lists, the others go to the back end directly. A zone is one of
+ * several back ends of the same classes (a NUMA node's); there are lists for
+ * each zone.
  *
  * P2, no false empty. A get that may wait returns ENOMEM only if, between two
  * reads of an unchanged generation of the back end (a count of everything
- * that came back to it), a complete drain took place that left nothing
- * pending, whose tokens were all handed to gets in need: its own need first,
- * then waiters in the order of their tickets. Otherwise, after a bounded
- * number of rounds or at the deadline, EAGAIN.
+ * that came back to it), a full drain took place that left nothing pending,
+ * whose tokens were all handed to gets in shortage: its own first, then waiters
+ * in the order of their tickets. Otherwise, after a bounded number of rounds or
+ * at the deadline, EAGAIN.
  *
- * Progress: put, and get with `nowait`, wait for nobody and make no system
- * call but gettid, once a thread. Other gets wait for the drain mutex and for
- * evidence until their deadline at most.
+ * Progress: put, and get with `nowait`, wait for no other thread and make no
+ * system call but gettid, once per thread. Other gets wait for the drain mutex
+ * and for evidence until their deadline at most.
  */
 #ifndef WI_CACHE_CACHE_H
 #define WI_CACHE_CACHE_H
 
 #include "percpu/list.h"
 
-#define WI_BATCH_MAX 64 /* the first of several refills */
+#define WI_BATCH_MAX 64 /* of the first of several refills */
 #define WI_REFILL_MAX 256
-#define WI_CHUNK 128 /* given back at once; signal handlers have 8 KiB */
+#define WI_CHUNK 128 /* given back at a time; signal handlers have 8 KiB */
 #define WI_NR_WAITERS 16
 
 struct wi_backend {
-	/* Up to n tokens of a kind; how many. *cursor is the CPU's hint. */
+	/* Gets up to n tokens of a class; returns how many. *cursor is the
+	 * CPU's hint. */
 	size_t (*get)(void *ctx, unsigned zone, unsigned kind, uint64_t *tokens,
 		      size_t n, uint32_t *cursor);
 	/* Takes n tokens back; never fails, never waits. Up to WI_BATCH_MAX of
 	 * them count as one in the generation. */
 	void (*put)(void *ctx, unsigned zone, unsigned kind,
 		    const uint64_t *tokens, size_t n);
-	/* Counts what came back, from whomever. */
+	/* Counts everything that came back. */
 	uint64_t (*generation)(void *ctx);
 	/* The zone of a token; NULL: there is one. */
 	unsigned (*zone_of)(void *ctx, uint64_t token);
 	void *ctx;
 };
 
-/* One get in need of a token of a list: WEIR_NONE waits to be replaced. */
+/* The place of a get in shortage that waits for a token of a list: WEIR_NONE
+ * until it is replaced. */
 struct wi_waiter {
 	uint64_t token;
 	uint64_t ticket;
@@ -73,7 +75,7 @@ struct wi_cache {
 	struct wi_waiter waiters[WEIR_NR_LISTS][WI_NR_WAITERS];
 };
 
-/* Why a get fell short. */
+/* Why a get failed. */
 enum wi_failure {
 	WI_FAIL_NOWAIT,
 	WI_FAIL_EMPTY,
@@ -99,8 +101,8 @@ struct wi_cache_config {
 int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *);
 void wi_cache_fini(struct wi_cache *cache);
 
-/* So long after `now`; UINT64_MAX, which is no deadline, if that is for
- * ever. */
+/* wait_ns after `now`; UINT64_MAX, which means no deadline, if that
+ * overflows. */
 static inline uint64_t wi_after_ns(uint64_t now, uint64_t wait_ns)
 {
 	return wait_ns < UINT64_MAX - now ? now + wait_ns : UINT64_MAX;
@@ -123,8 +125,8 @@ struct wi_get {
 	struct wi_shortage *shortage; /* set where it fails; may be NULL */
 };
 
-/* How many; fewer than n (or, with SOME, 0) come with *error ENOMEM or EAGAIN,
- * positive, and are the caller's to give back. */
+/* Returns how many; if fewer than n (or, with SOME, 0), *error is ENOMEM or
+ * EAGAIN, positive, and the caller gives them back. */
 size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 		    int *error);
 

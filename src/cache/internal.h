@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this module share. */
+/* Shared by the files of this module. */
 #ifndef WI_CACHE_INTERNAL_H
 #define WI_CACHE_INTERNAL_H
 
@@ -7,15 +7,15 @@
 
 /* --- refill.c ---------------------------------------------------------- */
 
-/* To the back end; n may be 0. */
+/* Gives tokens to the back end; n may be 0. */
 void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 			const uint64_t *tokens, size_t n);
 
 /* Makes room in a full list of this CPU. */
 void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list);
 
-/* What this CPU's lists and the back end have, the zone `here` first; `got` is
- * what the get has already. Returns how many it has now. */
+/* Takes what this CPU's lists and the back end have, the zone `here` first;
+ * `got` is what the get has already. Returns how many it has now. */
 size_t wi_cache_get_from_zones(struct wi_cache *cache, const struct wi_get *get,
 			       unsigned here, size_t got);
 
@@ -29,21 +29,21 @@ static inline bool wi_get_is_enough(const struct wi_get *get, size_t got)
 /* What tokens that a drain took are given to, before the back end. */
 struct wi_need {
 	struct wi_cache *cache;
-	const struct wi_get *get; /* NULL: a drain for its own sake */
+	const struct wi_get *get; /* NULL: the drain serves no get */
 	unsigned here;		  /* the local zone of the get */
 	size_t got;
-	size_t part;	  /* what it had, and gave back before it drains */
-	uint64_t pending; /* pages that the last drain had no evidence for */
+	size_t part;	  /* tokens that it gave back before it drains */
+	uint64_t pending; /* pages that the last drain left pending */
 };
 
 /* Drains until the get has enough, or nothing is left to be drained. */
 size_t wi_cache_get_in_need(struct wi_need need, int *error);
 
-/* Counts and reports why the get falls short; how many tokens it has. */
+/* Counts and reports why the get failed; returns how many tokens it has. */
 size_t wi_cache_fail(const struct wi_need *need, enum wi_failure why,
 		     int *error);
 
-/* Takes the parked sets of this CPU that have evidence by now. */
+/* Collects the pending sets of this CPU that have evidence by now. */
 void wi_cache_collect_here(struct wi_cache *cache);
 
 #endif

@@ -11,9 +11,9 @@ void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 }
 
 /*
- * A full list gives back what it has but the newest part: the half, or less
- * when flushes follow each other. All is popped, newest first, and the newest
- * part pushed again. (No slot below top is overwritten in place, pcplist I4.)
+ * A full list gives back all but its newest part: half, or less when flushes
+ * follow each other. All is popped, newest first, and the newest part pushed
+ * again. (No slot below top is overwritten in place: I4 of percpu/area.h.)
  */
 void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 {
@@ -42,7 +42,7 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 	WI_TRACE(flush, &cache->drain, zone, wi_area_cpu(area), list, given);
 }
 
-/* How many a refill takes, of which it hands out n at once. */
+/* How many tokens a refill takes, of which it returns n at once. */
 static size_t refill_size(struct wi_cache *cache, struct wi_area *area,
 			  unsigned list)
 {
@@ -54,7 +54,7 @@ static size_t refill_size(struct wi_cache *cache, struct wi_area *area,
 	return wi_max_u64(batch, cache->batch[list]);
 }
 
-/* Few, as a rule: no call, and as wide as they will be read. */
+/* Usually few: no call, and stored as wide as they will be read. */
 static void copy_tokens(uint64_t *to, const uint64_t *from, size_t n)
 {
 	size_t i;
@@ -66,9 +66,9 @@ static void copy_tokens(uint64_t *to, const uint64_t *from, size_t n)
 }
 
 /*
- * Tokens into this CPU's list so that gets of n at once, as this one, find them
- * in their order: by n, the last ones first. What does not fit goes back.
- * Returns how many did.
+ * Pushes tokens to this CPU's list so that gets of n at once, as this one, find
+ * them in their order: n by n, the last ones first. What does not fit goes
+ * back. Returns how many fitted.
  */
 static size_t stock_list(struct wi_cache *cache, unsigned zone,
 			 const struct wi_get *get, const uint64_t *tokens,
@@ -97,9 +97,9 @@ static size_t stock_list(struct wi_cache *cache, unsigned zone,
 }
 
 /*
- * Up to n tokens from the back end, and a batch more for this CPU's list if
- * that asks for one. When the back end is short of tokens the list gets none:
- * others would have to drain them.
+ * Gets up to n tokens from the back end, and a batch more for this CPU's list
+ * if that is due. When the back end has too few the list gets none: other
+ * threads would have to drain it.
  */
 static size_t refill_list(struct wi_cache *cache, unsigned zone,
 			  const struct wi_get *get, size_t got)
@@ -140,7 +140,7 @@ static size_t refill_list(struct wi_cache *cache, unsigned zone,
 	return taken;
 }
 
-/* What this CPU's list and the zone's back end have. */
+/* Takes from this CPU's list and from the zone's back end. */
 static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 			    const struct wi_get *get, size_t got)
 {
@@ -162,8 +162,8 @@ static size_t get_from_zone(struct wi_cache *cache, unsigned zone,
 	return got;
 }
 
-/* The zones, the local one first: `here` is read once a call, as its thread may
- * be moved to another node meanwhile. */
+/* The zones, the local one first: `here` is read once per call, as the thread
+ * may migrate to another node meanwhile. */
 size_t wi_cache_get_from_zones(struct wi_cache *cache, const struct wi_get *get,
 			       unsigned here, size_t got)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an allocation does when neither this CPU's list nor the back end has
- * anything: drains, and a line for those who wait while another drains.
+ * enough: drains, and waiters' places while another thread drains.
  */
 #include <errno.h>
 
@@ -9,10 +9,11 @@
 #include "cache/internal.h"
 #include "os/rseq.h"
 
-/* How often a get in need starts over after others took what it found. */
+/* How often a get in shortage starts over after other threads took what it
+ * found. */
 #define ROUNDS_MAX 16
 
-/* May a token of whatever zone be handed to it? */
+/* May it be handed a token of any zone? */
 static bool may_wait_in_line(const struct wi_need *need)
 {
 	return need->get != NULL &&
@@ -21,15 +22,15 @@ static bool may_wait_in_line(const struct wi_need *need)
 		!(need->get->flags & WI_GET_LOCAL));
 }
 
-/* Waits in line for a token of a list; NULL when the line is full. */
+/* Takes a waiter's place of a list; NULL when all places are taken. */
 static struct wi_waiter *waiter_enter(struct wi_cache *cache, unsigned list)
 {
 	for (unsigned i = 0; i < WI_NR_WAITERS; i++) {
 		struct wi_waiter *waiter = &cache->waiters[list][i];
 		uint32_t expected = 0;
 
-		/* CACHE-A1 (partner CACHE-R3): the last one in this place is
-		 * gone. */
+		/* CACHE-A1 (partner CACHE-R3): the last waiter has left this
+		 * place. */
 		if (!wi_cas_acquire(&waiter->taken, &expected, 1))
 			continue;
 		/* Relaxed: only an order among waiters. */
@@ -42,21 +43,22 @@ static struct wi_waiter *waiter_enter(struct wi_cache *cache, unsigned list)
 	return NULL;
 }
 
-/* Leaves the line: the token that was handed over, or WEIR_AGAIN. */
+/* Leaves the place: returns the token that was handed over, or WEIR_AGAIN. */
 static uint64_t waiter_leave(struct wi_waiter *waiter)
 {
 	uint64_t token;
 
 	if (waiter == NULL)
 		return WEIR_AGAIN;
-	/* CACHE-A3 (partner CACHE-F1): what the token stands for. */
+	/* CACHE-A3 (partner CACHE-F1): the content of the page. */
 	token = wi_xchg_acq_rel(&waiter->token, WEIR_AGAIN);
 	/* CACHE-R3 (partner CACHE-A1): the place is free when all is done. */
 	wi_store_release(&waiter->taken, 0);
 	return token == WEIR_NONE ? WEIR_AGAIN : token;
 }
 
-/* Hands a token to the waiter who came first; false if there is none. */
+/* Hands a token to the waiter with the oldest ticket; false if there is
+ * none. */
 static bool serve_waiter(struct wi_cache *cache, unsigned list, uint64_t token)
 {
 	for (;;) {
@@ -126,7 +128,7 @@ static int outcome_error(const struct wi_drain_request *request,
 	return outcome->nr_pending != 0 && !has_enough ? -EAGAIN : 0;
 }
 
-/* Waits for who drains now; a token may be handed over meanwhile. */
+/* Waits for the current drainer; a token may be handed over meanwhile. */
 static int wait_for_drain(struct wi_need *need,
 			  const struct wi_drain_request *request,
 			  uint64_t *asked)
@@ -215,8 +217,8 @@ size_t wi_cache_fail(const struct wi_need *need, enum wi_failure why,
 	return need->got;
 }
 
-/* One drain in need: first of the local zone, for what is missing; then, as
- * the last word, everything of every zone that may serve the need. */
+/* One drain in a shortage: first of the local zone, for what is missing; then a
+ * full drain of every zone that may serve the need. */
 static int drain_in_need(struct wi_need *need, bool last_word,
 			 uint64_t deadline, struct wi_drain_outcome *outcome)
 {
@@ -240,9 +242,9 @@ static int drain_in_need(struct wi_need *need, bool last_word,
 }
 
 /*
- * Gives back what a get of all or none has so far: of two that keep a part
- * each, neither would find the rest, and both would say that there is none.
- * Returns what this adds to the generation.
+ * Returns what an all-or-none get has so far. Otherwise two of them could each
+ * hold part of what the other needs, and both fail. Returns how much this adds
+ * to the generation.
  */
 static uint64_t give_part_back(struct wi_need *need)
 {
@@ -272,9 +274,9 @@ static uint64_t give_part_back(struct wi_need *need)
 }
 
 /*
- * Nothing in this CPU's lists nor in the zones: what other CPUs keep is taken
- * back. Each round: the zones again, a drain of the local zone for what is
- * missing, then (everything) a full drain.
+ * Neither this CPU's list nor the zones had enough: takes tokens from the lists
+ * of other CPUs. Each round: the zones again, a drain of the local zone for
+ * what is missing, then (everything) a full drain.
  */
 size_t wi_cache_get_in_need(struct wi_need need, int *error)
 {
@@ -317,7 +319,7 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error)
 		error);
 }
 
-/* Parked sets of this CPU, which has just been seen between operations. */
+/* Collects pending sets of this CPU, which is between operations now. */
 static void collect_pending(struct wi_cache *cache, unsigned zone, unsigned cpu)
 {
 	struct wi_need need = { .cache = cache };

@@ -11,20 +11,20 @@
 #include "os/rseq.h"
 #include "percpu/list.h"
 
-/* How long progress is watched for before a membarrier: half of what one costs
- * that finds the CPU busy, so that an owner that is in its slow path or misses
- * its caches is still waited for; and how often a drainer that waits for a
- * quiet or polling CPU looks, and asks whether the thread waited for still
+/* How long to watch for progress before a membarrier: half of what a membarrier
+ * of a busy CPU costs, which gives an owner in its slow path or with cache
+ * misses time to make progress. And how often a drainer that waits for a quiet
+ * or polling CPU looks, and asks whether the thread that it waits for still
  * exists. */
 #define PROGRESS_NS 5000
 #define SPIN_NS 20000
-/* Looks, at one CPU or in all, before a drainer reads the clock: they make it
- * faster, and nothing else. (The interleavings have it look once, or they would
- * hardly see a set that stays parked.) */
+/* Looks for evidence before a drainer reads the clock; only for speed. (In the
+ * interleavings it looks once, as they would otherwise hardly see a set that
+ * stays pending.) */
 #ifndef WI_DRAIN_LOOKS
 #define WI_DRAIN_LOOKS 16
 #endif
-/* Tokens of a list that are fetched before they are taken: eight to a line. */
+/* Tokens of a list that are prefetched: eight to a line. */
 #define TOKENS_AHEAD 64
 #define SLEEP_NS 50000
 
@@ -78,7 +78,8 @@ static uint64_t pages_in(const struct wi_drain *drain, struct wi_area *area,
 	uint64_t pages = 0;
 
 	for (unsigned list = 0; list < drain->nr_lists; list++)
-		/* Relaxed: a page that comes later is in a call meanwhile. */
+		/* Relaxed: a page that is pushed later is inside a call
+		 * meanwhile. */
 		pages += (uint64_t)drain->weight[list] *
 			 wi_header_count(wi_load_relaxed(&header[list]));
 	return pages;
@@ -108,23 +109,23 @@ static bool wants_change(const struct wi_unit *unit)
 	       (!unit->off && unit->wanted != unit->mode);
 }
 
-/* May active be exchanged now? I2: what it names is parked, and a mode of its
- * own in flight, unless that is the null set. */
+/* May active be exchanged now? Not while a set is pending (I2), unless active
+ * names the null set. */
 static bool may_exchange(const struct wi_unit *unit)
 {
 	return unit->parked == WI_SET_NULL || unit->set == WI_SET_NULL;
 }
 
-/* A quiet CPU gets another mode once it has given evidence for an exchange
- * without: until then the change can be taken back, and nothing was in flight
- * that needs more than its evidence. */
+/* A quiet CPU gets another mode once it has given evidence for an exchange in
+ * quiet mode. Until then the change can be taken back, and nothing in flight
+ * needs other evidence. */
 static bool is_quiet(const struct wi_unit *unit)
 {
 	return unit->mode == WI_MODE_QUIET && unit->set != WI_SET_NULL;
 }
 
-/* Publishes the unit's spare set, or the null set when caching is off; what was
- * in use is parked. */
+/* Publishes the unit's spare set, or the null set when caching is off; the set
+ * that was in use is pending. */
 static void exchange_active(struct wi_drain *drain, struct wi_unit *unit,
 			    struct wi_area *area, unsigned zone)
 {
@@ -133,10 +134,11 @@ static void exchange_active(struct wi_drain *drain, struct wi_unit *unit,
 	uint64_t word;
 
 	wi_assert(may_exchange(unit));
-	/* To be read and then exchanged: one transfer of the line, not two. */
+	/* It will be read and then exchanged: one transfer of the line, not
+	 * two. */
 	wi_prefetch_write(&area->active);
 	/* After 2^32 exchanges without a tick, an old tick must not pass for a
-	 * new one. Relaxed: nobody can be about to store that word. */
+	 * new one. Relaxed: no thread can be about to store that word. */
 	do
 		word = wi_active_word(next, unit->mode == WI_MODE_QUIET,
 				      ++unit->number);
@@ -147,7 +149,7 @@ static void exchange_active(struct wi_drain *drain, struct wi_unit *unit,
 	if (before != WI_SET_NULL) {
 		unit->in_flight = unit->mode;
 		wi_store_relaxed(&unit->parked, before); /* for statistics */
-		/* A flush writes them, and their owner does no more. */
+		/* The flush writes them; their owner no longer does. */
 		wi_prefetch_write(wi_area_headers(area, before));
 		WI_TRACE(exchange, drain, zone, area->cpu, unit->number,
 			 unit->count);
@@ -157,7 +159,7 @@ static void exchange_active(struct wi_drain *drain, struct wi_unit *unit,
 	unit->count = 0;
 }
 
-/* An exchange to the mode that is wanted. */
+/* An exchange to the wanted mode. */
 static void change_mode(struct wi_drain *drain, struct wi_unit *unit,
 			struct wi_area *area, unsigned zone)
 {
@@ -196,12 +198,12 @@ static bool all_announced(const struct wi_unit *unit)
 	       unit->in_flight == WI_MODE_LOCKED;
 }
 
-/* Is there evidence that needs nobody's help? */
+/* Is there evidence that needs no help from the kernel? */
 static enum wi_evidence look_for_evidence(struct wi_unit *unit,
 					  struct wi_area *area)
 {
-	/* First what may be known already: for progress the line is needed that
-	 * the owner writes. */
+	/* First what may be known already: progress needs the line that the
+	 * owner writes. */
 	if (all_announced(unit) &&
 	    wi_grace_not_busy(&unit->grace, area, 1u << unit->parked))
 		return WI_EVIDENCE_NOT_BUSY;
@@ -231,7 +233,8 @@ static uint64_t sleeping_cpus(const struct wi_drain_run *run, unsigned word)
 	       (after < 64 ? wi_low_mask(after) : ~UINT64_C(0));
 }
 
-/* The first of the request that is awake, from there on; nr_cpus: none. */
+/* The first CPU of the request from there on whose area is set up; nr_cpus:
+ * none. */
 static unsigned next_cpu(const struct wi_drain_run *run, unsigned cpu)
 {
 	const unsigned nr = nr_words(run->drain->nr_cpus);
@@ -247,7 +250,7 @@ static unsigned next_cpu(const struct wi_drain_run *run, unsigned cpu)
 	return run->drain->nr_cpus;
 }
 
-/* for each (zone, cpu) of a request that is awake */
+/* for each (zone, cpu) of a request whose area is set up */
 /* NOLINTBEGIN(bugprone-macro-parentheses): it declares zone and cpu */
 #define FOR_EACH_UNIT(run, zone, cpu)                                          \
 	for (unsigned zone = (run)->request.first_zone;                        \
@@ -293,7 +296,7 @@ static void finish_unit(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 	unit->count = 0;
 	run->nr_taken--;
 	reuse_set(drain, unit, wi_drain_area(drain, zone, cpu), zone);
-	/* Else a change of mode waits for evidence of its own. */
+	/* Otherwise a change of mode needs evidence of its own. */
 	is_done = unit->parked == WI_SET_NULL;
 	WI_TRACE(evidence, drain, zone, cpu, evidence, pages,
 		 unit->chosen && is_done);
@@ -324,7 +327,7 @@ static bool is_satisfied(const struct wi_drain_run *run)
 	       run->outcome.pages >= run->request.want_pages;
 }
 
-/* Fetches the first tokens of a set that will be flushed, while the drainer
+/* Prefetches the first tokens of a set that will be flushed, while the drainer
  * exchanges and waits. */
 static void fetch_tokens(const struct wi_drain *drain, struct wi_area *area,
 			 unsigned set)
@@ -339,7 +342,7 @@ static void fetch_tokens(const struct wi_drain *drain, struct wi_area *area,
 	}
 }
 
-/* Notes what is asked of a unit's mode. Relaxed, both: for statistics. */
+/* Notes the mode that is asked for a unit. Relaxed, both: for statistics. */
 static void note_mode(const struct wi_drain_request *request,
 		      struct wi_unit *unit)
 {
@@ -348,7 +351,7 @@ static void note_mode(const struct wi_drain_request *request,
 		wi_store_relaxed(&unit->wanted, (uint8_t)request->mode);
 }
 
-/* CPUs that are asleep (I5) have nothing, and no operation in flight. */
+/* Sleeping areas (I5) hold nothing, and no operation is in flight there. */
 static void pass_sleepers(struct wi_drain_run *run)
 {
 	const struct wi_drain_request *request = &run->request;
@@ -407,7 +410,7 @@ static void survey_lists(struct wi_drain_run *run)
 				unit->count = 0;
 			unit->idle_ops = ops;
 		}
-		/* The kernel is asked for that: it is as good as in use. */
+		/* The kernel's membarrier needs no help: as good as in use. */
 		if (run->request.may_interrupt && unit->parked != WI_SET_NULL)
 			unit->count +=
 				(uint32_t)pages_in(drain, area, unit->parked);
@@ -418,8 +421,8 @@ static void survey_lists(struct wi_drain_run *run)
 	}
 }
 
-/* Exchanges the unit's active if that is of use now, and waits for it with the
- * others chosen. */
+/* Exchanges the unit's active if that is useful now, and adds it to the units
+ * to wait for. */
 static void take_lists(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 {
 	const struct wi_drain_request *request = &run->request;
@@ -438,8 +441,8 @@ static void take_lists(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 	unit->chosen = unit->parked != WI_SET_NULL;
 }
 
-/* The fullest units first, until they promise what is still wanted. False if
- * there was none. */
+/* Exchanges the fullest units first, until they promise what is still wanted.
+ * False if there was none. */
 static bool choose_fullest(struct wi_drain_run *run)
 {
 	uint64_t missing = run->request.want_pages - run->outcome.pages;
@@ -486,8 +489,8 @@ static bool choose_all(struct wi_drain_run *run)
 	return any;
 }
 
-/* It is evidence in every mode but the locked one; in the others but ordinary
- * it is an interrupt that was promised not to come. */
+/* It is evidence in every mode but the locked one. In quiet and polling mode it
+ * is an interrupt that weir promised not to cause. */
 static bool awaits_membarrier(const struct wi_drain_run *run,
 			      const struct wi_unit *unit)
 {
@@ -496,7 +499,7 @@ static bool awaits_membarrier(const struct wi_drain_run *run,
 		(run->request.may_interrupt && !run->drain->locked));
 }
 
-/* One membarrier speaks for all zones of its CPU. */
+/* One membarrier is evidence for all zones of its CPU. */
 static void settle_zones(struct wi_drain_run *run, unsigned cpu)
 {
 	const struct wi_drain_request *request = &run->request;
@@ -505,13 +508,13 @@ static void settle_zones(struct wi_drain_run *run, unsigned cpu)
 	for (unsigned zone = request->first_zone; zone < last_zone; zone++) {
 		if (!awaits_membarrier(run, unit_of(run->drain, zone, cpu)))
 			continue;
-		/* All that ran there before, as the kernel says (GRACE-F1). */
+		/* For all that ran there before (GRACE-F1). */
 		WI_TSAN_SEES(&wi_drain_area(run->drain, zone, cpu)->cpu);
 		settle_ctl(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
 	}
 }
 
-/* Ordinary CPUs: watch for progress, then ask the kernel. */
+/* Ordinary CPUs: watch for progress, then use membarrier. */
 static void membarrier_chosen(struct wi_drain_run *run)
 {
 	struct wi_drain *drain = run->drain;
@@ -547,7 +550,7 @@ static void membarrier_chosen(struct wi_drain_run *run)
 	}
 }
 
-/* Evidence for the CPU that the drainer is on. */
+/* Evidence for the CPU that the drainer runs on. */
 static void tick_own_cpu(const struct wi_drain_run *run)
 {
 	const unsigned first = run->request.first_zone;
@@ -588,7 +591,7 @@ static bool wait_for_chosen(struct wi_drain_run *run)
 	const uint64_t deadline = run->request.deadline_ns;
 	uint64_t now;
 
-	/* Reading the clock takes as long as evidence does to come. */
+	/* Reading the clock takes as long as evidence takes to arrive. */
 	for (; run->looks < WI_DRAIN_LOOKS; wi_cpu_relax()) {
 		unsigned left = look_at_chosen(run, false);
 
@@ -636,7 +639,8 @@ static void add_up(struct wi_drain *drain, struct wi_drain_outcome *outcome)
 		wi_store_relaxed(&total->by[i], total->by[i] + outcome->by[i]);
 }
 
-/* For who waited meanwhile; a run that could stop early covers nothing. */
+/* For threads that waited meanwhile; a drain that could stop early covers
+ * nothing. */
 static void remember_run(struct wi_drain *drain,
 			 const struct wi_drain_request *request,
 			 const struct wi_drain_outcome *outcome)
@@ -666,7 +670,7 @@ static void conclude_run(struct wi_drain_run *run)
 
 		if (unit->parked == WI_SET_NULL)
 			continue;
-		/* An operation that is under way may still commit. */
+		/* An operation under way may still commit. */
 		pages = pages_in(drain, wi_drain_area(drain, zone, cpu),
 				 unit->parked);
 		outcome->pending += pages;
@@ -691,8 +695,9 @@ void wi_drain_begin(struct wi_drain_run *run, struct wi_drain *drain,
 		.step = LOOK_AT_PARKED,
 	};
 	wi_rseq_thread_init();
-	/* DRAIN-F3 (partner DRAIN-F2): the number before the survey's loads.
-	 * Who still reads the old one after this has its pages surveyed. */
+	/* DRAIN-F3 (partner DRAIN-F2): the number before the loads of the
+	 * survey. The survey sees the pages of a thread that reads the old
+	 * number after this. */
 	wi_add_full(&drain->begun, 1);
 	WI_TRACE(drain_begin, drain, drain->begun, request->want_pages);
 }
@@ -818,7 +823,7 @@ bool wi_drain_next(struct wi_drain_run *run, struct wi_drained *drained)
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
 			 unsigned cpu)
 {
-	/* Relaxed: a hint; who acts on it takes the mutex. */
+	/* Relaxed: a hint; a thread that acts on it takes the mutex. */
 	return wi_load_relaxed(&unit_of(drain, zone, cpu)->parked) !=
 	       WI_SET_NULL;
 }
@@ -875,7 +880,8 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 		    request->first_zone + request->nr_zones ||
 	    !is_subset(drain, request->cpus, last->cpus))
 		return false;
-	/* What it left pending may have evidence before this one's deadline. */
+	/* What that drain left pending may have evidence before this one's
+	 * deadline. */
 	if (drain->last_outcome.nr_pending != 0)
 		return false;
 	*outcome = drain->last_outcome;
@@ -896,8 +902,8 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 		area->cpu = cpu;
 		wi_pcplist_init(area, drain->limits);
 	}
-	/* Relaxed: the next one to drain takes the mutex. Before the exchanges
-	 * (DRAIN-F1): who has a burst there looks for it there. */
+	/* Relaxed: the next drainer takes the mutex. Before the exchanges
+	 * (DRAIN-F1): a thread with a burst looks for it there. */
 	wi_store_relaxed(word, *word | UINT64_C(1) << cpu % 64);
 	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
 		exchange_active(drain, unit_of(drain, zone, cpu),
@@ -923,7 +929,7 @@ int wi_percpu_init(struct wi_drain *drain,
 	drain->units = (struct wi_unit *)(drain->total + 1);
 	drain->last_cpus = (uint64_t *)(drain->units + nr_units);
 	drain->awake = drain->last_cpus + nr_words(drain->nr_cpus);
-	/* So that the pages of both are there, for who looks from outside. */
+	/* So that the pages of both are backed, for watchers from outside. */
 	wi_store_relaxed(&drain->last_cpus[0], 0);
 	wi_store_relaxed(&drain->awake[nr_words(drain->nr_cpus) - 1], 0);
 	for (unsigned cpu = 0; cpu < drain->nr_cpus; cpu++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Evidence from an area's words: see evidence.h. */
+/* Evidence from the words of an area: see evidence.h. */
 #include "percpu/evidence.h"
 
 #include "os/os.h"
@@ -9,7 +9,7 @@ void wi_grace_exchange(struct wi_grace *grace, struct wi_area *area,
 {
 	const uint64_t *header = wi_area_headers(area, wi_active_set(word));
 
-	/* Before the exchange nobody writes this set: a later change of a
+	/* Before the exchange no thread writes this set: a later change of a
 	 * header was made by a sequence that loaded the new word. */
 	for (unsigned list = 0; list < WEIR_NR_LISTS; list++)
 		grace->header[list] = wi_load_relaxed(&header[list]);
@@ -74,9 +74,9 @@ bool wi_grace_not_busy(struct wi_grace *grace, struct wi_area *area,
 		return true;
 	if (wi_thread_mark(wi_mark_thread(mark)) != wi_own_mark())
 		return false;
-	/* This thread's own: a burst it is in, or a sequence that the signal
-	 * whose handler this is has aborted. GRACE-R1 (partner GRACE-A2): as
-	 * any clear of a mark. */
+	/* This thread's own: a burst it is in, or a sequence that was aborted
+	 * by the signal whose handler this is. GRACE-R1 (partner GRACE-A2): as
+	 * for any clear of a mark. */
 	wi_cas_release(&area->busy, &mark, 0);
 	return true;
 }

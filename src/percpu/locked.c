@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The slow side of a CPU's lists: see area.h. */
+/* The slow operations on a CPU's lists: see area.h. */
 #include "percpu/area.h"
 
 /* The header of an empty list. */
@@ -56,7 +56,7 @@ void wi_pcplist_unlock(struct wi_area *area)
 {
 	/* PCPLIST-R2 (partners PCPLIST-F1, GRACE-A2): the next holder and the
 	 * drainer see all that was done under the lock. A plain store: while
-	 * the area is held nobody else writes busy. */
+	 * the area is held no other thread writes busy. */
 	wi_store_release(&area->busy, 0);
 }
 
@@ -64,13 +64,13 @@ void wi_pcplist_unlock(struct wi_area *area)
  * holds the area. */
 static uint64_t *header_in_use(struct wi_area *area, unsigned list)
 {
-	/* PCPLIST-A1 (partner DRAIN-F1): a set just published is seen with
-	 * its limits; and not before the mark stands, which an acquire alone
-	 * would allow where it may pass an earlier read-modify-write. */
+	/* PCPLIST-A1 (partner DRAIN-F1): a newly published set is seen with its
+	 * limits; and not before the mark is set, which an acquire alone would
+	 * allow where it may pass an earlier read-modify-write. */
 	uint64_t active = wi_load_full(&area->active);
 	unsigned set = wi_active_set(active);
 
-	/* Evidence by itself, as a sequence's tick is. */
+	/* Evidence, as a sequence's tick is. */
 	if (set == WI_SET_NULL) {
 		/* PCPLIST-R3 (partner GRACE-A1): see ARCH-R1. */
 		wi_store_release(&area->seen, active);

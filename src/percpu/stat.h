@@ -30,8 +30,9 @@ const char *wi_percpu_view_area(const struct wi_percpu_view *view,
 struct wi_percpu_stat {
 	uint64_t cached, pending; /* pages */
 	uint64_t nr[WI_NR_AREA_EVENTS];
-	uint64_t by[WI_NR_EVIDENCE], late; /* drains; those parked */
-	unsigned count[WEIR_NR_LISTS];	   /* tokens */
+	uint64_t by[WI_NR_EVIDENCE],
+		late; /* drains; those without evidence in time */
+	unsigned count[WEIR_NR_LISTS]; /* tokens */
 	uint64_t operations[WEIR_NR_LISTS];
 };
 

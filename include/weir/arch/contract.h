@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract between weir and one architecture: where things stand in a
- * CPU's area, and what each restartable sequence does.
+ * The contract between weir and one architecture: the layout of a per-CPU area,
+ * and what each restartable sequence does.
  *
  * A port implements the functions named below (weir_seq_...), each as one
  * restartable sequence (rseq(2)): it runs from its first instruction to its
@@ -9,7 +9,7 @@
  * signal handler of its thread, or it has no effect. weir/fast.h includes the
  * port; nothing else does.
  *
- *   A CPU's area, WEIR_AREA_BYTES long, offsets only (it may lie anywhere):
+ *   A CPU's area, WEIR_AREA_BYTES long, offsets only (position independent):
  *
  *        0  +--------------------------------------------+
  *           | null set: a line of zeros, never written   |  offset 0: a set
@@ -36,9 +36,9 @@
  *     top:  offset in the area of the slot above the last token; its low 12
  *           bits are 8 times the number of tokens, as each array has a page
  *           of its own. room: how many more the list may take; tokens + room
- *           is its limit, `high`. operations moves by 2, its lowest bit tells
- *           the set, and it never goes back. One store of the header commits
- *           an operation, and counts it.
+ *           is its limit, `high`. operations moves by 2, its lowest bit is the
+ *           number of the set, and it never decreases. One store of the header
+ *           commits an operation, and counts it.
  *
  *   busy     63          42 41      33 32 31             0
  *           +--------------+----------+--+----------------+
@@ -81,9 +81,9 @@
  *                       commit: exchange the burst mark into busy (full
  *                       fence); returns the area
  *
- * A failing pop and a failing push look alike from outside whether the list
- * was empty or the sequence was aborted (bulk forms): the caller tries again
- * a bounded number of times in its slow path.
+ * The bulk forms return 0 both when the list was empty (or full) and when the
+ * sequence was aborted: the caller retries a bounded number of times in its
+ * slow path.
  */
 #ifndef WEIR_ARCH_CONTRACT_H
 #define WEIR_ARCH_CONTRACT_H
@@ -104,8 +104,8 @@
 #define WEIR_AREA_SET0 256
 #define WEIR_AREA_SET1 320
 #define WEIR_AREA_TOKENS 4096
-/* 15 pages and then some: an odd multiple of 128 bytes, so that the areas of
- * many CPUs do not fall into one set of a cache. */
+/* A little more than 15 pages: an odd multiple of 128 bytes, so that the areas
+ * of many CPUs do not share one set of a cache. */
 #define WEIR_AREA_BYTES 61568
 
 #define WEIR_ACTIVE_QUIET_BIT 31
@@ -125,7 +125,7 @@
 #define WEIR_NONE UINT64_MAX
 #define WEIR_AGAIN (UINT64_MAX - 1)
 
-/* One case a list: the sequences want it as a constant. */
+/* A case for each list: the sequences need it as a constant. */
 #define WEIR_LIST_SWITCH(list, CASE)                                           \
 	switch (list) {                                                        \
 		CASE(0)                                                        \
@@ -142,7 +142,7 @@
 /* What the sequences read of a set of lists; constant while it exists. */
 struct weir_lists {
 	char *areas;
-	uint32_t nr_cpus; /* 0: every operation is for the slow path */
+	uint32_t nr_cpus; /* 0: every operation takes the slow path */
 };
 
 #endif

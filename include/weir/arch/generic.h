@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An architecture without sequences, a C library without rseq: every sequence
- * leaves at once, and the slow paths work on the lists under the area's lock
+ * leaves at once, and the slow paths work on the lists under the area's trylock
  * (locked mode).
  */
 #ifndef WEIR_FAST_H

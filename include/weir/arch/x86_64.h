@@ -4,27 +4,27 @@
  *
  * Why they look as they do:
  *  - The word before an abort handler is the signature the C library
- *    registered; it stands in an undefined instruction's operand (0f b9 3d),
- *    so that disassemblers stay in step.
+ *    registered; it is the operand of an undefined instruction (0f b9 3d), so
+ *    that disassemblers stay synchronised.
  *  - Two sequences for each operation. The first, on every CPU, loads the low
  *    half of active, and leaves if Q is set; it has no other branch taken and
- *    no fence. The second stands out of the way; it announces and operates.
- *    One sequence for both was slower by the one jump over the announcing.
+ *    no fence. The second is out of line; it announces and operates. One
+ *    sequence for both was slower, by the jump over the announcing.
  *  - In the second one r8 is this thread's burst mark, and from the moment a
  *    mark may stand in busy that mark, without the burst's bit: the abort
- *    handler tells by the bit whether there is a mark to take back. (Not in a
- *    child that a signal's handler forked, which has no areas: nr_cpus is 0
- *    there.) What r8 is on the way from one to the other stands in no busy,
- *    or is an outdated mark of this thread.
- *  - Arming stands before the range that it arms, in both. A signal may come
+ *    handler knows from that bit whether there is a mark to take back. (Not in
+ *    a child that a signal's handler forked, which has no areas: nr_cpus is 0
+ *    there.) The values of r8 in between are in no busy, or are outdated marks
+ *    of this thread.
+ *  - Arming comes before the range that it arms, in both. A signal may come
  *    there, whose handler arms the same descriptor: the thread would return
  *    into a range that is armed, which a kernel that debugs rseq takes for a
  *    system call inside it, and kills.
- *  - What is unlikely stands in subsection 1, behind the code of the section
- *    that the compiler is in: that may be any section. A section with a name
- *    may be the compiler's own (gcc puts cold functions into .text.unlikely),
- *    where pushing it leaves nothing and the commit would run into what is
- *    pushed. It also follows its function into a section group.
+ *  - What is unlikely is in subsection 1, behind the code of the section that
+ *    the compiler is in, whichever that is. A section with a name may be the
+ *    compiler's own (gcc puts cold functions into .text.unlikely), where
+ *    pushing it leaves nothing and the commit would run into what is pushed. It
+ *    also follows its function into a section group.
  *  - A descriptor belongs to the group of its function, if that is in one
  *    (flag ?), or the linker would keep it where it discards a second copy of
  *    the function. Each operation has a section of its own (unique): the
@@ -62,8 +62,8 @@
 
 /*
  * -masm=intel changes how the compiler writes operands (the second of {a|b}),
- * and what it expects after the asm. The sequences are written for AT&T syntax
- * all the same: between BEGIN and END it is switched back to. An operand in
+ * and what it expects after the asm. The sequences are written in AT&T syntax:
+ * between BEGIN and END the assembler is switched back to it. An operand in
  * memory is left to the other syntax.
  */
 #define WEIR_X86_BEGIN "{|	.att_syntax prefix\n}"
