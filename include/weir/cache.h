@@ -38,7 +38,8 @@ struct weir_cache_backend {
 	void *context;
 };
 
-/* Options; begin with WEIR_CACHE_OPTS_INIT. 0 or NULL is the default. */
+/* Options; begin with WEIR_CACHE_OPTS_INIT. 0 or NULL is the default, but for
+ * wait_ns. */
 struct weir_cache_opts {
 	size_t size;
 	struct weir_cache_backend backend; /* no default */
@@ -51,10 +52,10 @@ struct weir_cache_opts {
 			 * to 64; 64 */
 	const char *quiet_cpus;	  /* a cpulist; the CPUs the system isolates */
 	const char *polling_cpus; /* a cpulist; none */
-	uint64_t wait_ns;	  /* how long a get may wait; 10 ms */
+	uint64_t wait_ns;	  /* as that of weir_pool_opts; 10 ms */
 };
 
-#define WEIR_CACHE_OPTS_INIT WEIR_SIZED(weir_cache_opts)
+#define WEIR_CACHE_OPTS_INIT WEIR_SIZED_WAITING(weir_cache_opts)
 
 /* As weir_pool_opts_init(). */
 WEIR_API void weir_cache_opts_init(struct weir_cache_opts *opts, size_t size)
@@ -85,7 +86,7 @@ WEIR_API int weir_cache_destroy(struct weir_cache *cache);
 /*
  * One token, or WEIR_CACHE_NONE with errno ENOMEM: the back end had none, nor
  * had the lists of any CPU; EAGAIN: not now, as weir_alloc() says it; EINVAL:
- * no such list or flag; ESTALE. `flags`: WEIR_NOWAIT.
+ * no such list or flag; ESTALE. `flags`: WEIR_NOWAIT, WEIR_RECLAIM.
  * Threads: yes. Signals: with WEIR_NOWAIT. Calls and interrupts: those of
  * weir_drain() without WEIR_NOWAIT; with it none (once a thread gettid). Beside
  * them, here and below, what the back end does.
@@ -103,6 +104,18 @@ WEIR_API void weir_cache_put(struct weir_cache *cache, unsigned list,
 WEIR_API int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
 				 uint64_t *tokens, size_t n,
 				 unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
+
+/* The same, waiting up to wait_ns, as weir_alloc_wait() and
+ * weir_alloc_bulk_wait(). */
+WEIR_API uint64_t weir_cache_get_wait(struct weir_cache *cache, unsigned list,
+				      unsigned flags,
+				      uint64_t wait_ns) WEIR_MUST_USE
+	WEIR_NONNULL(1);
+WEIR_API int weir_cache_get_bulk_wait(struct weir_cache *cache, unsigned list,
+				      uint64_t *tokens, size_t n,
+				      unsigned flags,
+				      uint64_t wait_ns) WEIR_MUST_USE
+	WEIR_NONNULL(1);
 
 /* Up to n tokens, as many as there are without waiting, or one with waiting.
  * Returns how many; 0 with errno. */
@@ -122,6 +135,9 @@ WEIR_API int weir_cache_drain(struct weir_cache *cache,
 			      struct weir_drain_result *result) WEIR_NONNULL(1);
 WEIR_API int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
 				 enum weir_mode mode) WEIR_NONNULL(1);
+WEIR_API int weir_cache_set_mode_wait(struct weir_cache *cache,
+				      const char *cpus, enum weir_mode mode,
+				      uint64_t wait_ns) WEIR_NONNULL(1);
 WEIR_API void weir_cache_tick(struct weir_cache *cache) WEIR_NONNULL(1);
 WEIR_API void weir_cache_burst_begin(struct weir_cache *cache,
 				     struct weir_burst *burst)

@@ -101,7 +101,7 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 #endif
 
 /* The flags that ask nothing of a page in a list. */
-#define WEIR_FAST_FLAGS (WEIR_NOWAIT | WEIR_THISNODE)
+#define WEIR_FAST_FLAGS (WEIR_NOWAIT | WEIR_THISNODE | WEIR_RECLAIM)
 
 /* Bytes of a run, less 1. */
 WEIR_INLINE uint64_t weir_run_mask(const struct weir_pool *pool, unsigned order)

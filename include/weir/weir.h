@@ -81,6 +81,14 @@ extern "C" {
 #define WEIR_RETURNS_NONNULL
 #endif
 
+/*
+ * How long a call may wait, in nanoseconds, where it says `wait_ns`: for the
+ * drains of others, and for evidence that a CPU is done with its lists. 0: not
+ * at all; it takes what has evidence at once and leaves the rest pending.
+ */
+#define WEIR_WAIT_FOREVER UINT64_MAX
+#define WEIR_WAIT_DEFAULT (UINT64_MAX - 1) /* the pool's; its own: 10 ms */
+
 /* An option or result struct that has its size, and is zero else. (C++ has no
  * designated initialiser before C++20, and warns of a short list.) */
 #ifdef __cplusplus
@@ -97,12 +105,24 @@ template <typename Struct> WEIR_CONSTEXPR Struct weir_sized()
 	result.size = sizeof(Struct);
 	return result;
 }
+template <typename Struct> WEIR_CONSTEXPR Struct weir_sized_waiting()
+{
+	Struct result = weir_sized<Struct>();
+
+	result.wait_ns = WEIR_WAIT_DEFAULT;
+	return result;
+}
 }
 #define WEIR_SIZED(name) weir_sized<struct name>()
+#define WEIR_SIZED_WAITING(name) weir_sized_waiting<struct name>()
 #else
 #define WEIR_SIZED(name)                                                       \
 	{                                                                      \
 		.size = sizeof(struct name)                                    \
+	}
+#define WEIR_SIZED_WAITING(name)                                               \
+	{                                                                      \
+		.size = sizeof(struct name), .wait_ns = WEIR_WAIT_DEFAULT      \
 	}
 #endif
 
@@ -152,7 +172,7 @@ enum weir_mode {
 /*
  * Options of a pool; begin with WEIR_POOL_OPTS_INIT and set what matters.
  * A field that is 0 or NULL has the default that its comment says; only in
- * `node` 0 is a value, node 0.
+ * `node` and `wait_ns` 0 is a value, and the initialiser sets the default.
  */
 struct weir_pool_opts {
 	size_t size;	    /* of this struct: WEIR_POOL_OPTS_INIT sets it */
@@ -179,7 +199,8 @@ struct weir_pool_opts {
 	uint32_t batch;	  /* pages moved from zone to list at first, up to four
 			   * times as many when refills follow each other; 1
 			   * to 64; 64 */
-	uint64_t wait_ns; /* how long an allocation may wait; 10 ms */
+	uint64_t wait_ns; /* of calls that say WEIR_WAIT_DEFAULT, or nothing;
+			   * 10 ms, which is WEIR_WAIT_DEFAULT here. 0: none */
 	const char *name; /* for messages, to 31 bytes; "pool" */
 };
 
@@ -190,6 +211,7 @@ WEIR_CONSTEXPR weir_pool_opts weir_sized_pool_opts()
 	weir_pool_opts result = weir_sized<weir_pool_opts>();
 
 	result.node = WEIR_NODE_ANY;
+	result.wait_ns = WEIR_WAIT_DEFAULT;
 	return result;
 }
 }
@@ -197,7 +219,8 @@ WEIR_CONSTEXPR weir_pool_opts weir_sized_pool_opts()
 #else
 #define WEIR_POOL_OPTS_INIT                                                    \
 	{                                                                      \
-		.size = sizeof(struct weir_pool_opts), .node = WEIR_NODE_ANY   \
+		.size = sizeof(struct weir_pool_opts), .node = WEIR_NODE_ANY,  \
+		.wait_ns = WEIR_WAIT_DEFAULT                                   \
 	}
 #endif
 
@@ -214,6 +237,9 @@ WEIR_API void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size)
 #define WEIR_NOWAIT 0x1u   /* lists and zones only; fails with EAGAIN */
 #define WEIR_ZERO 0x2u	   /* the pages are filled with zeros */
 #define WEIR_THISNODE 0x4u /* this node's zone only, if there are several */
+#define WEIR_RECLAIM                                                           \
+	0x8u /* lists, zones, and what other CPUs can give at                  \
+	      * once; with WEIR_NOWAIT: not that */
 
 /* Flags of weir_pool_destroy(). */
 #define WEIR_DESTROY_FORCE 0x1u /* although pages are out */
@@ -299,7 +325,7 @@ WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes)
  * too, as far as the pool's first byte is: a region's as the caller aligned it,
  * any other's to the largest run in it (above 1 GiB: where the address space
  * has such a place). `order`: 0 to WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT,
- * WEIR_ZERO (without it the content is undefined), WEIR_THISNODE.
+ * WEIR_ZERO (without it the content is undefined), WEIR_THISNODE, WEIR_RECLAIM.
  * Returns the first page, or NULL with errno ENOMEM: there is none (after a
  * complete drain that found none; orders above 0: no free run; or without one,
  * when the pool never had so many pages); EAGAIN: not
@@ -311,6 +337,20 @@ WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes)
  */
 WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
 			  unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
+
+/*
+ * weir_alloc() that waits up to wait_ns: 0 to WEIR_WAIT_FOREVER, or
+ * WEIR_WAIT_DEFAULT. WEIR_RECLAIM is a wait_ns of 0: for pollers that want
+ * their neighbours' pages but no wait. It drains as weir_drain() does with a
+ * wait_ns of 0, unless another thread drains, and fails with EAGAIN if pages
+ * are pending or another drains; it does not sleep.
+ * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with a wait_ns of 0
+ * membarrier (ordinary CPUs), futex to wake others, once a thread gettid; else
+ * as weir_alloc(). Interrupts: as weir_alloc(); quiet and polling CPUs: none.
+ */
+WEIR_API void *weir_alloc_wait(struct weir_pool *pool, unsigned order,
+			       unsigned flags, uint64_t wait_ns) WEIR_MUST_USE
+	WEIR_NONNULL(1);
 
 /*
  * Gives a run back: `page` and `order` as they were allocated. NULL is
@@ -341,6 +381,12 @@ WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order)
 WEIR_API int weir_alloc_bulk(struct weir_pool *pool, unsigned order,
 			     void **pages, size_t n,
 			     unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
+
+/* weir_alloc_bulk() that waits up to wait_ns, as weir_alloc_wait(). */
+WEIR_API int weir_alloc_bulk_wait(struct weir_pool *pool, unsigned order,
+				  void **pages, size_t n, unsigned flags,
+				  uint64_t wait_ns) WEIR_MUST_USE
+	WEIR_NONNULL(1);
 
 /*
  * Allocates up to `n` runs into `pages`, as many as there are: those in lists
@@ -413,10 +459,10 @@ struct weir_drain_opts {
 	unsigned flags;	     /* WEIR_DRAIN_...; none */
 	const char *cpus;    /* a cpulist; NULL: every CPU */
 	uint64_t want_pages; /* stop when as many were drained; 0: all */
-	uint64_t wait_ns;    /* for evidence; 0: the pool's wait_ns */
+	uint64_t wait_ns;    /* WEIR_WAIT_DEFAULT; 0: take what has evidence */
 };
 
-#define WEIR_DRAIN_OPTS_INIT WEIR_SIZED(weir_drain_opts)
+#define WEIR_DRAIN_OPTS_INIT WEIR_SIZED_WAITING(weir_drain_opts)
 
 /* As weir_pool_opts_init(). */
 WEIR_API void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
@@ -452,7 +498,8 @@ WEIR_API void weir_drain_result_init(struct weir_drain_result *result,
  * had; -EAGAIN when pages are pending at the deadline (a later drain or
  * weir_maintain() collects them, or an allocation on their CPU that may wait
  * and finds its list empty); -EINVAL (weir_last_error()
- * tells); -ETIMEDOUT when other drains took all of wait_ns; -EDEADLK from
+ * tells); -ETIMEDOUT when other drains took all of wait_ns (if that is 0: when
+ * another thread drains); -EDEADLK from
  * inside a drain; -ESTALE. Threads: yes. Signals: no. Calls: futex, membarrier
  * (ordinary CPUs), nanosleep, to ask for a thread tgkill with signal 0 and a
  * read of /proc/self/task, once a thread gettid. Interrupts: at most one on
@@ -476,6 +523,12 @@ WEIR_API int weir_drain(struct weir_pool *pool,
 WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 			   struct weir_drain_result *result) WEIR_NONNULL(1);
 
+/* weir_maintain() whose drains wait up to wait_ns each. */
+WEIR_API int weir_maintain_wait(struct weir_pool *pool, uint64_t reserve_pages,
+				uint64_t wait_ns,
+				struct weir_drain_result *result)
+	WEIR_NONNULL(1);
+
 /*
  * Changes how CPUs are treated. `cpus`: a cpulist, NULL for every CPU. Their
  * lists are drained on the way.
@@ -489,6 +542,11 @@ WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
  */
 WEIR_API int weir_set_mode(struct weir_pool *pool, const char *cpus,
 			   enum weir_mode mode) WEIR_NONNULL(1);
+
+/* weir_set_mode() that waits up to wait_ns. */
+WEIR_API int weir_set_mode_wait(struct weir_pool *pool, const char *cpus,
+				enum weir_mode mode, uint64_t wait_ns)
+	WEIR_NONNULL(1);
 
 /*
  * The mode that is in force on a CPU, or -EINVAL for one that cannot exist,

@@ -72,8 +72,9 @@ static int drain_with_deadline(struct wi_cache *cache,
 	int err;
 
 	request->nr_zones = wi_percpu_nr_zones(&cache->drain);
-	request->deadline_ns =
-		wi_after_ns(start, wait_ns != 0 ? wait_ns : cache->wait_ns);
+	if (wait_ns == WEIR_WAIT_DEFAULT)
+		wait_ns = cache->wait_ns;
+	request->deadline_ns = wi_after_ns(start, wait_ns);
 	err = wi_cache_drain(cache, request, &outcome, &taken_over);
 	store_result(result, &outcome, wi_os_now_ns() - start, taken_over);
 	if (err == -EAGAIN)
@@ -118,12 +119,12 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 	return drain_with_deadline(cache, &request, o.wait_ns, result);
 }
 
-int wi_public_drain_idle(struct wi_cache *cache,
+int wi_public_drain_idle(struct wi_cache *cache, uint64_t wait_ns,
 			 struct weir_drain_result *result)
 {
 	struct wi_drain_request request = { .idle_only = true };
 
-	return drain_with_deadline(cache, &request, 0, result);
+	return drain_with_deadline(cache, &request, wait_ns, result);
 }
 
 int wi_public_add(struct weir_drain_result *sum,
@@ -152,7 +153,7 @@ int wi_public_add(struct weir_drain_result *sum,
 }
 
 int wi_public_set_mode(struct wi_cache *cache, const char *list,
-		       enum weir_mode mode)
+		       enum weir_mode mode, uint64_t wait_ns)
 {
 	struct wi_drain_request request = { .set_mode = true };
 	struct wi_cpuset cpus;
@@ -183,7 +184,7 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 	if (err != 0)
 		return err;
 	request.cpus = cpus.word;
-	return drain_with_deadline(cache, &request, 0, NULL);
+	return drain_with_deadline(cache, &request, wait_ns, NULL);
 }
 
 enum weir_mode wi_public_mode(struct wi_percpu_mode mode)

@@ -20,7 +20,7 @@ int wi_public_pending(const struct weir_drain_result *result);
 
 /* Drains CPUs without an operation since the last call, and collects pending
  * sets. */
-int wi_public_drain_idle(struct wi_cache *cache,
+int wi_public_drain_idle(struct wi_cache *cache, uint64_t wait_ns,
 			 struct weir_drain_result *result);
 
 /* Stores the sum of two results in *sum, if that is not NULL; -EINVAL for a
@@ -30,7 +30,7 @@ int wi_public_add(struct weir_drain_result *sum,
 		  const struct weir_drain_result *b);
 
 int wi_public_set_mode(struct wi_cache *cache, const char *cpus,
-		       enum weir_mode mode);
+		       enum weir_mode mode, uint64_t wait_ns);
 
 enum weir_mode wi_public_mode(struct wi_percpu_mode mode);
 

@@ -52,6 +52,16 @@ static const char *why_no_run(const struct wi_pool *pool, uint64_t offset,
 
 /* --- allocation -------------------------------------------------------- */
 
+#define ALL_FLAGS (WEIR_NOWAIT | WEIR_ZERO | WEIR_THISNODE | WEIR_RECLAIM)
+
+/* What a caller asks for. */
+struct request {
+	unsigned order, flags;
+	size_t n;
+	bool some; /* as many as there are */
+	uint64_t wait_ns;
+};
+
 /* Why a request cannot be served at all: 0, or a positive errno value. */
 static int check_alloc_request(const struct wi_pool *pool, unsigned order,
 			       unsigned flags)
@@ -63,7 +73,7 @@ static int check_alloc_request(const struct wi_pool *pool, unsigned order,
 		wi_report_order(order, WEIR_ORDER_MAX);
 		return EINVAL;
 	}
-	if (flags & ~(WEIR_NOWAIT | WEIR_ZERO | WEIR_THISNODE)) {
+	if (flags & ~ALL_FLAGS) {
 		wi_report_flags(flags);
 		return EINVAL;
 	}
@@ -84,13 +94,14 @@ static void hand_out_pages(const struct wi_pool *pool, unsigned order,
 			memset(pages[i], 0, pool->page_size << order);
 }
 
-/*
- * n runs into pages; with `some`, as many as there are. How many; the error
- * where they are fewer (without `some`: 0 then, nothing is kept).
- */
-static size_t allocate_runs(struct wi_pool *pool, unsigned order, void **pages,
-			    size_t n, unsigned flags, bool some, int *error)
+/* How many runs it stored in pages; the error where they are fewer (without
+ * `some`: 0 then, nothing is kept). */
+static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
+			    void **pages, int *error)
 {
+	const unsigned order = request->order, flags = request->flags;
+	const size_t n = request->n;
+	const bool some = request->some;
 	_Static_assert(sizeof(void *) == sizeof(uint64_t), "tokens in place");
 	uint64_t *tokens = (uint64_t *)(void *)pages;
 	const unsigned kind = wi_pool_kind_of_order(order);
@@ -103,6 +114,7 @@ static size_t allocate_runs(struct wi_pool *pool, unsigned order, void **pages,
 			 (some ? WI_GET_SOME : 0),
 		.tokens = tokens,
 		.n = wi_min_u64(n, runs),
+		.wait_ns = flags & WEIR_RECLAIM ? 0 : request->wait_ns,
 		.shortage = &shortage,
 	};
 	size_t got;
@@ -133,12 +145,18 @@ static size_t allocate_runs(struct wi_pool *pool, unsigned order, void **pages,
 WI_COLD static void *alloc_slow(struct weir_pool *pool, unsigned order,
 				unsigned flags)
 {
+	return weir_alloc_wait(pool, order, flags, WEIR_WAIT_DEFAULT);
+}
+
+void *weir_alloc_wait(struct weir_pool *pool, unsigned order, unsigned flags,
+		      uint64_t wait_ns)
+{
+	const struct request request = { order, flags, 1, false, wait_ns };
 	struct wi_pool *impl = wi_pool_of(pool);
 	void *page;
 	int error = check_alloc_request(impl, order, flags);
 
-	if (error == 0 &&
-	    allocate_runs(impl, order, &page, 1, flags, false, &error) == 1)
+	if (error == 0 && allocate_runs(impl, &request, &page, &error) == 1)
 		return page;
 	errno = error;
 	return NULL;
@@ -186,6 +204,14 @@ void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
 int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
 		    size_t n, unsigned flags)
 {
+	return weir_alloc_bulk_wait(pool, order, pages, n, flags,
+				    WEIR_WAIT_DEFAULT);
+}
+
+int weir_alloc_bulk_wait(struct weir_pool *pool, unsigned order, void **pages,
+			 size_t n, unsigned flags, uint64_t wait_ns)
+{
+	const struct request request = { order, flags, n, false, wait_ns };
 	struct wi_pool *impl = wi_pool_of(pool);
 	int error = check_alloc_request(impl, order, flags);
 
@@ -193,20 +219,20 @@ int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
 		return -error;
 	if (n == 0)
 		return 0;
-	return allocate_runs(impl, order, pages, n, flags, false, &error) == n
-		       ? 0
-		       : -error;
+	return allocate_runs(impl, &request, pages, &error) == n ? 0 : -error;
 }
 
 size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,
 		       size_t n, unsigned flags)
 {
+	const struct request request = { order, flags, n, true,
+					 WEIR_WAIT_DEFAULT };
 	struct wi_pool *impl = wi_pool_of(pool);
 	int error = check_alloc_request(impl, order, flags);
 	size_t got = 0;
 
 	if (error == 0 && n > 0)
-		got = allocate_runs(impl, order, pages, n, flags, true, &error);
+		got = allocate_runs(impl, &request, pages, &error);
 	if (got == 0 && error != 0)
 		errno = error;
 	return got;

@@ -17,8 +17,15 @@ int weir_drain(struct weir_pool *handle, const struct weir_drain_opts *opts,
 	return wi_public_drain(&pool->cache, opts, result);
 }
 
-int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
+int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 		  struct weir_drain_result *result)
+{
+	return weir_maintain_wait(pool, reserve_pages, WEIR_WAIT_DEFAULT,
+				  result);
+}
+
+int weir_maintain_wait(struct weir_pool *handle, uint64_t reserve_pages,
+		       uint64_t wait_ns, struct weir_drain_result *result)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 	struct weir_drain_opts more = WEIR_DRAIN_OPTS_INIT;
@@ -29,12 +36,13 @@ int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
-	err = wi_public_drain_idle(&pool->cache, &idle);
+	err = wi_public_drain_idle(&pool->cache, wait_ns, &idle);
 	if (err == -EINVAL || err == -EDEADLK)
 		return err;
 	free = wi_pool_nr_free(pool);
 	if (free < reserve_pages) {
 		more.want_pages = reserve_pages - free;
+		more.wait_ns = wait_ns;
 		err_rest = wi_public_drain(&pool->cache, &more, &rest);
 		/* If the reserve is reached the drain succeeds, whatever is
 		 * pending. */
@@ -46,14 +54,19 @@ int weir_maintain(struct weir_pool *handle, uint64_t reserve_pages,
 	return wi_public_add(result, &idle, &rest) != 0 ? -EINVAL : err;
 }
 
-int weir_set_mode(struct weir_pool *handle, const char *cpus,
-		  enum weir_mode mode)
+int weir_set_mode(struct weir_pool *pool, const char *cpus, enum weir_mode mode)
+{
+	return weir_set_mode_wait(pool, cpus, mode, WEIR_WAIT_DEFAULT);
+}
+
+int weir_set_mode_wait(struct weir_pool *handle, const char *cpus,
+		       enum weir_mode mode, uint64_t wait_ns)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
-	return wi_public_set_mode(&pool->cache, cpus, mode);
+	return wi_public_set_mode(&pool->cache, cpus, mode, wait_ns);
 }
 
 int weir_get_mode(const struct weir_pool *handle, unsigned cpu)

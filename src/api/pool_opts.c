@@ -78,7 +78,7 @@ int wi_pool_read_opts(struct weir_pool_opts *o,
 		o->page_size = DEFAULT_PAGE;
 	if (o->batch == 0)
 		o->batch = DEFAULT_BATCH;
-	if (o->wait_ns == 0)
+	if (o->wait_ns == WEIR_WAIT_DEFAULT)
 		o->wait_ns = DEFAULT_WAIT_NS;
 	if (o->name == NULL)
 		o->name = "pool";

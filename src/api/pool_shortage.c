@@ -77,8 +77,8 @@ static void say_why(struct shortage *s)
 			  "until the deadline (wait_ns)",
 			  s->pending);
 	else if (s->why == WI_FAIL_LOST)
-		add_words(s, "others took what was free until the deadline "
-			     "(wait_ns)");
+		add_words(s, "others drained, or took what was free, until the "
+			     "deadline (wait_ns)");
 	else
 		say_empty(s);
 }

@@ -130,23 +130,41 @@ static void init_sized(void *theirs, size_t size)
 	memcpy(theirs, &size, sizeof(size));
 }
 
+/* Of defaults that are not 0. */
+static void set_default(void *theirs, size_t size, size_t at, const void *value,
+			size_t bytes)
+{
+	if (size >= at + bytes)
+		memcpy((char *)theirs + at, value, bytes);
+}
+
+static void set_wait(void *theirs, size_t size, size_t at)
+{
+	const uint64_t wait_ns = WEIR_WAIT_DEFAULT;
+
+	set_default(theirs, size, at, &wait_ns, sizeof(wait_ns));
+}
+
 void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size)
 {
 	const int node = WEIR_NODE_ANY;
 
 	init_sized(opts, size);
-	if (size >= offsetof(struct weir_pool_opts, node) + sizeof(node))
-		memcpy(&opts->node, &node, sizeof(node));
+	set_default(opts, size, offsetof(struct weir_pool_opts, node), &node,
+		    sizeof(node));
+	set_wait(opts, size, offsetof(struct weir_pool_opts, wait_ns));
 }
 
 void weir_cache_opts_init(struct weir_cache_opts *opts, size_t size)
 {
 	init_sized(opts, size);
+	set_wait(opts, size, offsetof(struct weir_cache_opts, wait_ns));
 }
 
 void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
 {
 	init_sized(opts, size);
+	set_wait(opts, size, offsetof(struct weir_drain_opts, wait_ns));
 }
 
 void weir_drain_result_init(struct weir_drain_result *result, size_t size)

@@ -98,7 +98,7 @@ static int read_opts(struct weir_cache_opts *o,
 		REFUSE("batch: %u is more than %d", o->batch, WI_BATCH_MAX);
 	if (o->flags & ~WEIR_POOL_NO_RSEQ)
 		REFUSE("flags: 0x%x has unknown bits", o->flags);
-	if (o->wait_ns == 0)
+	if (o->wait_ns == WEIR_WAIT_DEFAULT)
 		o->wait_ns = DEFAULT_WAIT_NS;
 	return 0;
 }
@@ -277,7 +277,7 @@ static int check_get_request(const struct weir_cache *cache, unsigned list,
 		wi_report_list(list, cache->nr_lists);
 		return EINVAL;
 	}
-	if (flags & ~WEIR_NOWAIT) {
+	if (flags & ~(WEIR_NOWAIT | WEIR_RECLAIM)) {
 		wi_report_flags(flags);
 		return EINVAL;
 	}
@@ -303,8 +303,8 @@ static void say_token_shortage(char *to, size_t len, const uint64_t *arg)
 		break;
 	case WI_FAIL_LOST:
 		snprintf(to, len,
-			 "list %u: others took what came back until the "
-			 "deadline (wait_ns)",
+			 "list %u: others drained, or took what came back, "
+			 "until the deadline (wait_ns)",
 			 list);
 		break;
 	default:
@@ -315,11 +315,22 @@ static void say_token_shortage(char *to, size_t len, const uint64_t *arg)
 	}
 }
 
-/* Gets n tokens, or with `some` as many as there are; the error if fewer. */
-static size_t get_tokens(struct weir_cache *cache, unsigned list,
-			 uint64_t *tokens, size_t n, unsigned flags, bool some,
+/* What a caller asks for. */
+struct request {
+	unsigned list, flags;
+	size_t n;
+	bool some; /* as many as there are */
+	uint64_t wait_ns;
+};
+
+/* How many; the error where they are fewer. */
+static size_t get_tokens(struct weir_cache *cache,
+			 const struct request *request, uint64_t *tokens,
 			 int *error)
 {
+	const unsigned list = request->list, flags = request->flags;
+	const size_t n = request->n;
+	const bool some = request->some;
 	struct wi_shortage shortage;
 	const struct wi_get get = {
 		.kind = list,
@@ -327,6 +338,7 @@ static size_t get_tokens(struct weir_cache *cache, unsigned list,
 			 (some ? WI_GET_SOME : 0),
 		.tokens = tokens,
 		.n = n,
+		.wait_ns = flags & WEIR_RECLAIM ? 0 : request->wait_ns,
 		.shortage = &shortage,
 	};
 	size_t got;
@@ -348,7 +360,6 @@ static size_t get_tokens(struct weir_cache *cache, unsigned list,
 uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
 {
 	uint64_t token = WEIR_NONE;
-	int error;
 
 #ifdef WEIR_HAVE_SEQUENCES
 #define CASE(k)                                                                \
@@ -361,7 +372,17 @@ uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
 	if (wi_likely(token < WEIR_AGAIN))
 		return token;
 #endif
-	if (get_tokens(cache, list, &token, 1, flags, false, &error) == 1)
+	return weir_cache_get_wait(cache, list, flags, WEIR_WAIT_DEFAULT);
+}
+
+uint64_t weir_cache_get_wait(struct weir_cache *cache, unsigned list,
+			     unsigned flags, uint64_t wait_ns)
+{
+	const struct request request = { list, flags, 1, false, wait_ns };
+	uint64_t token;
+	int error;
+
+	if (get_tokens(cache, &request, &token, &error) == 1)
 		return token;
 	errno = error;
 	return WEIR_CACHE_NONE;
@@ -370,17 +391,28 @@ uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
 int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
 			uint64_t *tokens, size_t n, unsigned flags)
 {
+	return weir_cache_get_bulk_wait(cache, list, tokens, n, flags,
+					WEIR_WAIT_DEFAULT);
+}
+
+int weir_cache_get_bulk_wait(struct weir_cache *cache, unsigned list,
+			     uint64_t *tokens, size_t n, unsigned flags,
+			     uint64_t wait_ns)
+{
+	const struct request request = { list, flags, n, false, wait_ns };
 	int error;
 
-	get_tokens(cache, list, tokens, n, flags, false, &error);
+	get_tokens(cache, &request, tokens, &error);
 	return -error;
 }
 
 size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
 			   uint64_t *tokens, size_t n, unsigned flags)
 {
+	const struct request request = { list, flags, n, true,
+					 WEIR_WAIT_DEFAULT };
 	int error;
-	size_t got = get_tokens(cache, list, tokens, n, flags, true, &error);
+	size_t got = get_tokens(cache, &request, tokens, &error);
 
 	if (got == 0 && error != 0)
 		errno = error;
@@ -435,9 +467,15 @@ int weir_cache_drain(struct weir_cache *cache,
 int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
 			enum weir_mode mode)
 {
+	return weir_cache_set_mode_wait(cache, cpus, mode, WEIR_WAIT_DEFAULT);
+}
+
+int weir_cache_set_mode_wait(struct weir_cache *cache, const char *cpus,
+			     enum weir_mode mode, uint64_t wait_ns)
+{
 	if (cache->impl == NULL)
 		return wi_plain_error(-ESTALE);
-	return wi_public_set_mode(&cache->impl->cache, cpus, mode);
+	return wi_public_set_mode(&cache->impl->cache, cpus, mode, wait_ns);
 }
 
 void weir_cache_tick(struct weir_cache *cache)

@@ -102,9 +102,11 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *);
 void wi_cache_fini(struct wi_cache *cache);
 
 /* wait_ns after `now`; UINT64_MAX, which means no deadline, if that
- * overflows. */
+ * overflows; WI_NO_WAIT if wait_ns is 0. */
 static inline uint64_t wi_after_ns(uint64_t now, uint64_t wait_ns)
 {
+	if (wait_ns == 0)
+		return WI_NO_WAIT;
 	return wait_ns < UINT64_MAX - now ? now + wait_ns : UINT64_MAX;
 }
 
@@ -122,6 +124,8 @@ struct wi_get {
 			 * do, but as many as there are without waiting */
 	uint64_t *tokens;
 	size_t n;
+	uint64_t wait_ns; /* in a shortage; 0: takes what has evidence at once;
+			   * WEIR_WAIT_DEFAULT: the cache's */
 	struct wi_shortage *shortage; /* set where it fails; may be NULL */
 };
 

@@ -161,8 +161,10 @@ static int lock_and_drain(struct wi_need *need,
 	wi_rseq_thread_init(); /* for wi_percpu_drop_bursts() */
 	*taken_over = false;
 	if (!wi_drain_trylock(drain)) {
-		int err = wait_for_drain(need, request, &asked);
+		int err = -ETIMEDOUT;
 
+		if (request->deadline_ns != WI_NO_WAIT)
+			err = wait_for_drain(need, request, &asked);
 		if (err != 0)
 			return err;
 	}
@@ -282,7 +284,10 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error)
 {
 	struct wi_cache *cache = need.cache;
 	const struct wi_get *get = need.get;
-	const uint64_t deadline = wi_after_ns(wi_os_now_ns(), cache->wait_ns);
+	const uint64_t deadline =
+		wi_after_ns(wi_os_now_ns(), get->wait_ns == WEIR_WAIT_DEFAULT
+						    ? cache->wait_ns
+						    : get->wait_ns);
 	struct wi_drain_outcome outcome = { 0 };
 
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {

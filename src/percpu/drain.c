@@ -612,7 +612,7 @@ static bool wait_for_chosen(struct wi_drain_run *run)
 			return run->nr_taken == 0;
 		now = wi_os_now_ns();
 		if (now >= deadline) {
-			look_at_chosen(run, true);
+			look_at_chosen(run, deadline != WI_NO_WAIT);
 			return true;
 		}
 		if (now - run->wait_start < SPIN_NS)

@@ -91,6 +91,10 @@ struct wi_unit {
 	uint64_t late;
 };
 
+/* A deadline: waits neither for the mutex nor for evidence, and asks for no
+ * thread. Ordinary CPUs are still asked by membarrier. */
+#define WI_NO_WAIT 0
+
 struct wi_drain_request {
 	const uint64_t *cpus; /* bitmap of nr_cpus bits; NULL: all */
 	unsigned first_zone, nr_zones;

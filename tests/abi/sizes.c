@@ -34,6 +34,13 @@
 	} while (0)
 
 /* A result: what its call stores beyond this library's fields is 0. */
+/* The one default that is not 0, where the header has the field. */
+#ifdef HEADER_LATER
+#define HAS_DEFAULT_WAIT(opts) CHECK_EQ((opts).wait_ns, UINT64_MAX - 1)
+#else
+#define HAS_DEFAULT_WAIT(opts) (void)0
+#endif
+
 #ifdef HEADER_LATER
 #define RESULT(x, type, call)                                                  \
 	do {                                                                   \
@@ -70,6 +77,7 @@ static struct weir_pool *make_pool(void)
 	struct weir_pool *pool;
 
 	weir_pool_opts_init(&opts, sizeof(opts));
+	HAS_DEFAULT_WAIT(opts);
 	opts.capacity = PAGES * 4096;
 	REFUSES_LATER(opts, weir_pool_create(&pool, &opts));
 	CHECK_MSG(weir_pool_create(&pool, &opts) == 0, "%s", weir_last_error());
@@ -82,6 +90,7 @@ static void drains(struct weir_pool *pool)
 	struct weir_drain_opts opts;
 
 	weir_drain_opts_init(&opts, sizeof(opts));
+	HAS_DEFAULT_WAIT(opts);
 	REFUSES_LATER(opts, weir_drain(pool, &opts, NULL));
 	weir_free(pool, weir_alloc(pool, 0, 0), 0);
 	RESULT(result, weir_drain_result, weir_drain(pool, &opts, &result.it));
@@ -147,6 +156,7 @@ static void caches(void)
 	uint64_t came_back = 0;
 
 	weir_cache_opts_init(&opts, sizeof(opts));
+	HAS_DEFAULT_WAIT(opts);
 	opts.get = get;
 	opts.put = put;
 	opts.context = &came_back;

@@ -19,7 +19,7 @@ static unsigned calls;
 
 static const unsigned orders[] = { 19, 20,  31,	 32,	  63,
 				   64, 255, 256, INT_MAX, UINT_MAX };
-static const unsigned flags[] = { 0x8, 0x10, 0x80000000, UINT_MAX, 0x9 };
+static const unsigned flags[] = { 0x10, 0x20, 0x80000000, UINT_MAX, 0x11 };
 static const size_t counts[] = {
 	PAGES + 1,	 (size_t)1 << 32, ((size_t)1 << 32) + 1,
 	(size_t)1 << 61, SIZE_MAX / 8,	  SIZE_MAX - 1,

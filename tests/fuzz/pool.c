@@ -530,7 +530,7 @@ static void errors(struct bytes *b)
 	errno = 0;
 	MUST(weir_alloc(m.pool, WEIR_ORDER_MAX + 1 + take_u16(b), 0) == NULL);
 	MUST(errno == EINVAL);
-	MUST(weir_alloc(m.pool, 0, 8u << take_u8(b) % 28) == NULL);
+	MUST(weir_alloc(m.pool, 0, 16u << take_u8(b) % 27) == NULL);
 	MUST(errno == EINVAL);
 	MUST(weir_alloc_bulk(m.pool, 19, pages, 1, 0) == -EINVAL);
 	MUST(weir_alloc_upto(m.pool, 0, pages, 1, 64) == 0);

@@ -328,7 +328,7 @@ static void play(unsigned t, const char *script)
 			get(t, 0);
 			break;
 		case 'd':
-			check_waited(drain(0, 0));
+			check_waited(drain(0, WEIR_WAIT_DEFAULT));
 			break;
 		case 'w':
 			check_waited(drain(1, 0));
@@ -540,7 +540,7 @@ static void drain_all(void)
 	interleave_machine.locked_mutex = NULL;
 	interleave_machine.unlocking_mutex = NULL;
 	interleave_machine.membarrier_fails = false;
-	check_waited(drain(0, 0));
+	check_waited(drain(0, WEIR_WAIT_DEFAULT));
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
 		sched_sit_on(cpu);
 		if (w.row->door == CACHE)
@@ -548,7 +548,7 @@ static void drain_all(void)
 		else
 			weir_tick(w.pool);
 	}
-	EXPECT(drain(0, 0) == 0);
+	EXPECT(drain(0, WEIR_WAIT_DEFAULT) == 0);
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++) {
 		const struct wi_unit *unit = &w.lists->drain.units[cpu];
 

@@ -267,13 +267,13 @@ static void prepare(void)
 	set_mode(NOW->mode, 0);
 	/* More at once than the list's batch: all come from the back end. */
 	CHECK_EQ(get_some(b, LIMIT + BULK + 1, 0), LIMIT + BULK + 1);
-	drain(0, 0, NULL);
+	drain(0, WEIR_WAIT_DEFAULT, NULL);
 	room = (unsigned)(header_now() & WEIR_HEADER_ROOM_MASK) >>
 	       WEIR_HEADER_ROOM_SHIFT;
 	if (room > 0 &&
 	    (header_now() >> WEIR_HEADER_OPS_SHIFT & 1) != NOW->set) {
 		put_one(b);
-		drain(0, 0, NULL);
+		drain(0, WEIR_WAIT_DEFAULT, NULL);
 	}
 	CHECK(room <= LIMIT);
 	count = NOW->fill == EMPTY ? 0 : NOW->fill == PART ? room / 2 : room;

@@ -142,6 +142,7 @@ static size_t get(unsigned kind, uint64_t *tokens, size_t n, bool waits,
 {
 	const unsigned flags = waits ? 0 : WEIR_NOWAIT;
 	const struct wi_get get = {
+		.wait_ns = WEIR_WAIT_DEFAULT,
 		.kind = kind,
 		.flags = (waits ? 0 : WI_GET_NOWAIT) | (some ? WI_GET_SOME : 0),
 		.tokens = tokens,
@@ -244,7 +245,7 @@ static int drain(uint64_t want, uint64_t wait_ns)
 	struct wi_drain_request request = {
 		.nr_zones = variant->zones,
 		.want_pages = want,
-		.deadline_ns = wi_os_now_ns() + wait_ns,
+		.deadline_ns = wi_after_ns(wi_os_now_ns(), wait_ns),
 	};
 	struct wi_drain_outcome outcome = { 0 };
 	int err;
@@ -353,7 +354,7 @@ static const char *changing_cpus(char list[CPU_SETSIZE * 5])
 
 static void drainer_step(struct torturer *self)
 {
-	static const uint64_t waits[] = { 1, 1000, 20000, 200000 };
+	static const uint64_t waits[] = { 0, 1000, 20000, 200000 };
 	const uint64_t r = check_random(&self->random);
 	int err = drain(r & 1 ? 1 + (r >> 8) % 200 : 0, waits[r >> 16 & 3]);
 

@@ -184,7 +184,10 @@ static unsigned some_order(uint64_t r)
 /* Mostly without waiting: a wait is 2 ms when there is nothing. */
 static unsigned some_flags(uint64_t r)
 {
-	return (r % 8 != 0 ? WEIR_NOWAIT : 0) | (r % 29 == 0 ? WEIR_ZERO : 0) |
+	return (r % 8 != 0    ? WEIR_NOWAIT
+		: r % 16 != 0 ? WEIR_RECLAIM
+			      : 0) |
+	       (r % 29 == 0 ? WEIR_ZERO : 0) |
 	       (r % 31 == 0 ? WEIR_THISNODE : 0);
 }
 

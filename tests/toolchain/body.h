@@ -268,10 +268,11 @@ static void check_initialisers(void)
 	struct weir_cache_opts cache = WEIR_CACHE_OPTS_INIT;
 
 	expect("drain", drain.size + drain.want_pages, sizeof(drain));
+	expect("drain", drain.wait_ns, WEIR_WAIT_DEFAULT);
 	expect("zone", zone.size + zone.pages, sizeof(zone));
 	expect("cpu", cpu.size + cpu.cached, sizeof(cpu));
 	expect("info", info.size + info.bytes, sizeof(info));
-	expect("cache", cache.size + cache.wait_ns, sizeof(cache));
+	expect("cache", cache.size + cache.batch, sizeof(cache));
 	expect_done("weir_stat_read_zone",
 		    weir_stat_read_zone(pool_now, 0, &zone));
 	expect_done("weir_drain", weir_drain(pool_now, &drain, TOOLCHAIN_NULL));

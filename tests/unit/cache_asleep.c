@@ -127,7 +127,8 @@ static void put_one(void *unused)
 static void get_without_waiting(void *unused)
 {
 	uint64_t token;
-	const struct wi_get one = { .flags = WI_GET_NOWAIT,
+	const struct wi_get one = { .wait_ns = WEIR_WAIT_DEFAULT,
+				    .flags = WI_GET_NOWAIT,
 				    .tokens = &token,
 				    .n = 1 };
 	int error;

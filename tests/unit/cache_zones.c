@@ -101,6 +101,7 @@ static void put_both(void *unused)
 static void moved(enum wi_mode mode)
 {
 	const struct wi_get get = {
+		.wait_ns = WEIR_WAIT_DEFAULT,
 		.flags = WI_GET_LOCAL,
 		.tokens = &(uint64_t){ 0 },
 		.n = 1,
@@ -128,6 +129,7 @@ static void poll(void *kind)
 {
 	uint64_t token = 2;
 	const struct wi_get get = {
+		.wait_ns = WEIR_WAIT_DEFAULT,
 		.kind = *(unsigned *)kind,
 		.flags = WI_GET_NOWAIT | WI_GET_LOCAL,
 		.tokens = &token,

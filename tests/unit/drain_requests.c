@@ -69,7 +69,7 @@ static void some_cpus(void)
 		wi_percpu_nr_cpus(&wi_pool_of(pool)->cache.drain);
 
 	/* Nothing anywhere: no CPU is touched. */
-	r = drain(NULL, 0, 0, 0);
+	r = drain(NULL, 0, WEIR_WAIT_DEFAULT, 0);
 	CHECK_EQ(r.cpus_empty, nr_cpus);
 	CHECK_EQ(r.cpus_drained, 0);
 	CHECK_EQ(r.by_progress + r.by_not_busy + r.by_membarrier, 0);
@@ -78,13 +78,13 @@ static void some_cpus(void)
 	run_on(there, fill, NULL);
 	CHECK_EQ(cached_on(here), BATCH);
 	CHECK_EQ(cached_on(there), BATCH);
-	r = drain(there_list, 0, 0, 0);
+	r = drain(there_list, 0, WEIR_WAIT_DEFAULT, 0);
 	CHECK_EQ(r.pages, BATCH);
 	CHECK_EQ(r.cpus_drained, 1);
 	CHECK_EQ(cached_on(here), BATCH);
 	CHECK_EQ(cached_on(there), 0);
-	CHECK_EQ(drain("", 0, 0, 0).pages, 0);
-	r = drain(NULL, 0, 0, 0);
+	CHECK_EQ(drain("", 0, WEIR_WAIT_DEFAULT, 0).pages, 0);
+	r = drain(NULL, 0, WEIR_WAIT_DEFAULT, 0);
 	CHECK_EQ(r.pages, BATCH);
 	CHECK_EQ(r.cpus_empty, nr_cpus - 1);
 }
@@ -105,14 +105,14 @@ static void wanted_pages(void)
 
 	run_on(here, fill, NULL);
 	run_on(there, fill_more, NULL);
-	r = drain(NULL, 150, 0, 0);
+	r = drain(NULL, 150, WEIR_WAIT_DEFAULT, 0);
 	CHECK_EQ(r.cpus_drained, 1);
 	CHECK(r.pages >= 200);
 	CHECK_EQ(cached_on(there), 0);
 	CHECK_EQ(cached_on(here), BATCH);
 	/* More than there are: all. */
 	run_on(there, fill_more, NULL);
-	r = drain(NULL, 100000, 0, 0);
+	r = drain(NULL, 100000, WEIR_WAIT_DEFAULT, 0);
 	CHECK_EQ(r.cpus_drained, 2);
 	CHECK_EQ(cached_on(here) + cached_on(there), 0);
 }
@@ -158,7 +158,7 @@ static void deadlines(void)
 	}
 	tell(&go_on);
 	finish(&runner);
-	CHECK_EQ(drain(NULL, 0, 0, 0).pending, 0);
+	CHECK_EQ(drain(NULL, 0, WEIR_WAIT_DEFAULT, 0).pending, 0);
 }
 
 static event drained;
@@ -216,7 +216,7 @@ static void modes(void)
 		CHECK_EQ(cached_on(there),
 			 order[i] == WEIR_MODE_OFF ? 0 : BATCH);
 	}
-	drain(NULL, 0, 0, 0);
+	drain(NULL, 0, WEIR_WAIT_DEFAULT, 0);
 }
 
 static void pass_by(void *unused)
@@ -240,13 +240,13 @@ static void mode_is_pending(void)
 	CHECK_EQ(mode, WEIR_MODE_QUIET);
 	tell(&go_on);
 	finish(&runner);
-	drain(NULL, 0, 0, 0);
+	drain(NULL, 0, WEIR_WAIT_DEFAULT, 0);
 	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_POLLING);
 	/* Nor polling before somebody passed by. */
 	CHECK_EQ(weir_set_mode(pool, there_list, WEIR_MODE_QUIET), -EAGAIN);
 	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_POLLING);
 	run_on(there, pass_by, NULL);
-	drain(NULL, 0, 0, 0);
+	drain(NULL, 0, WEIR_WAIT_DEFAULT, 0);
 	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_QUIET);
 }
 
@@ -287,7 +287,7 @@ static void failing_is_progress(void)
 	void *block[4];
 	size_t n;
 
-	create(WEIR_MODE_POLLING, 0);
+	create(WEIR_MODE_POLLING, WEIR_WAIT_DEFAULT);
 	started = over = 0;
 	n = weir_alloc_upto(pool, 9, block, 4, WEIR_NOWAIT);
 	CHECK_EQ(n, PAGES / 512);
@@ -304,7 +304,7 @@ static void idle_cpus(void)
 {
 	struct weir_drain_result r = WEIR_DRAIN_RESULT_INIT;
 
-	create(WEIR_MODE_ORDINARY, 0);
+	create(WEIR_MODE_ORDINARY, WEIR_WAIT_DEFAULT);
 	run_on(there, fill, NULL);
 	CHECK_EQ(weir_maintain(pool, 0, &r), 0); /* it was not idle before */
 	CHECK_EQ(r.pages, 0);
@@ -348,7 +348,7 @@ int main(void)
 	snprintf(here_list, sizeof(here_list), "%d", here);
 	snprintf(there_list, sizeof(there_list), "%d", there);
 	pin(here);
-	create(WEIR_MODE_ORDINARY, 0);
+	create(WEIR_MODE_ORDINARY, WEIR_WAIT_DEFAULT);
 	some_cpus();
 	wanted_pages();
 	destroy();

@@ -190,7 +190,8 @@ static inline void crowd_free(struct member *self, uint64_t r)
 
 static inline void crowd_drain(struct member *self)
 {
-	static const uint64_t waits[] = { 1, 20000, 200000, 2000000, 0 };
+	static const uint64_t waits[] = { 1, 20000, 200000, 2000000,
+					  WEIR_WAIT_DEFAULT };
 	uint64_t r = check_random(&self->random);
 	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
 	char cpu[16];
