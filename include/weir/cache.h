@@ -128,8 +128,8 @@ WEIR_API void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
 				  const uint64_t *tokens, size_t n)
 	WEIR_NONNULL(1);
 
-/* As weir_drain(), weir_set_mode(), weir_tick(), weir_burst_begin() and _end();
- * `pages` counts tokens. */
+/* As weir_drain(), weir_set_mode(), weir_get_mode(), weir_tick(),
+ * weir_burst_begin() and _end(); `pages` counts tokens. */
 WEIR_API int weir_cache_drain(struct weir_cache *cache,
 			      const struct weir_drain_opts *opts,
 			      struct weir_drain_result *result) WEIR_NONNULL(1);
@@ -138,12 +138,77 @@ WEIR_API int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
 WEIR_API int weir_cache_set_mode_wait(struct weir_cache *cache,
 				      const char *cpus, enum weir_mode mode,
 				      uint64_t wait_ns) WEIR_NONNULL(1);
+WEIR_API int weir_cache_get_mode(const struct weir_cache *cache, unsigned cpu)
+	WEIR_NONNULL(1);
 WEIR_API void weir_cache_tick(struct weir_cache *cache) WEIR_NONNULL(1);
 WEIR_API void weir_cache_burst_begin(struct weir_cache *cache,
 				     struct weir_burst *burst)
 	WEIR_NONNULL(1, 2);
 WEIR_API void weir_cache_burst_end(struct weir_cache *cache,
 				   struct weir_burst *burst) WEIR_NONNULL(1, 2);
+
+/* As weir_maintain(), without a reserve: collects pending tokens, and drains
+ * the CPUs that made no operation since the last call. */
+WEIR_API int weir_cache_maintain(struct weir_cache *cache,
+				 struct weir_drain_result *result)
+	WEIR_NONNULL(1);
+WEIR_API int weir_cache_maintain_wait(struct weir_cache *cache,
+				      uint64_t wait_ns,
+				      struct weir_drain_result *result)
+	WEIR_NONNULL(1);
+
+/* What a cache did and holds; fields as those of struct weir_stat. */
+struct weir_cache_stat {
+	size_t size;	  /* set by the caller, WEIR_CACHE_STAT_INIT */
+	uint64_t cached;  /* tokens in lists of CPUs */
+	uint64_t pending; /* in sets that wait for evidence */
+	uint64_t operations;
+	uint64_t refills, flushes; /* calls of the back end's get and put */
+	uint64_t direct; /* gets that the back end served past the lists */
+	uint64_t aborts;
+	uint64_t drains; /* CPUs drained */
+	uint64_t drained_tokens;
+	uint64_t by_progress, by_not_busy, by_membarrier; /* evidence */
+	uint64_t parked; /* CPUs whose evidence did not come in time */
+	uint64_t membarriers, membarriers_failed;
+	uint64_t failed_nowait, failed_empty, failed_pending, failed_lost;
+	unsigned nr_lists, nr_cpus;
+};
+
+struct weir_cache_stat_list {
+	unsigned count, high; /* tokens it holds, and may hold */
+	uint64_t operations;
+};
+
+struct weir_cache_stat_cpu {
+	size_t size;
+	enum weir_mode mode;
+	uint64_t cached, pending, operations, refills, flushes, direct, aborts;
+	uint64_t drains, by_progress, by_not_busy, by_membarrier, parked;
+	struct weir_cache_stat_list list[WEIR_CACHE_LISTS_MAX];
+};
+
+#define WEIR_CACHE_STAT_INIT WEIR_SIZED(weir_cache_stat)
+#define WEIR_CACHE_STAT_CPU_INIT WEIR_SIZED(weir_cache_stat_cpu)
+
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_cache_stat_init(struct weir_cache_stat *stat, size_t size)
+	WEIR_NONNULL(1);
+WEIR_API void weir_cache_stat_cpu_init(struct weir_cache_stat_cpu *stat,
+				       size_t size) WEIR_NONNULL(1);
+
+/*
+ * Fill *stat, whose size the caller has set: sums over the cache, or of one
+ * CPU's lists. Return 0, -EINVAL (no such CPU, or no such size), -ESTALE.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ */
+WEIR_API int weir_cache_stat_read(const struct weir_cache *cache,
+				  struct weir_cache_stat *stat)
+	WEIR_NONNULL(1, 2);
+WEIR_API int weir_cache_stat_read_cpu(const struct weir_cache *cache,
+				      unsigned cpu,
+				      struct weir_cache_stat_cpu *stat)
+	WEIR_NONNULL(1, 3);
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,8 @@ ENDS_WITH(weir_stat, nr_cpus);
 ENDS_WITH(weir_stat_zone, free_runs);
 ENDS_WITH(weir_stat_cpu, list);
 ENDS_WITH(weir_watch_info, page_size);
+ENDS_WITH(weir_cache_stat, nr_cpus);
+ENDS_WITH(weir_cache_stat_cpu, list);
 
 static const struct {
 	size_t bytes;
@@ -49,6 +51,10 @@ static const struct {
 	[WI_SIZED_STAT_CPU] = { sizeof(struct weir_stat_cpu), "STAT_CPU" },
 	[WI_SIZED_WATCH_INFO] = { sizeof(struct weir_watch_info),
 				  "WATCH_INFO" },
+	[WI_SIZED_CACHE_STAT] = { sizeof(struct weir_cache_stat),
+				  "CACHE_STAT" },
+	[WI_SIZED_CACHE_STAT_CPU] = { sizeof(struct weir_cache_stat_cpu),
+				      "CACHE_STAT_CPU" },
 };
 
 /* --- copies ------------------------------------------------------------- */
@@ -190,4 +196,14 @@ void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size)
 void weir_watch_info_init(struct weir_watch_info *info, size_t size)
 {
 	init_sized(info, size);
+}
+
+void weir_cache_stat_init(struct weir_cache_stat *stat, size_t size)
+{
+	init_sized(stat, size);
+}
+
+void weir_cache_stat_cpu_init(struct weir_cache_stat_cpu *stat, size_t size)
+{
+	init_sized(stat, size);
 }

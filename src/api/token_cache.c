@@ -4,34 +4,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include <weir/cache.h>
-
 #include "base/trace.h"
-#include "api/machine.h"
 #include "api/drains.h"
 #include "api/sized.h"
+#include "api/token_cache.h"
 #include "os/report.h"
 
 #define DEFAULT_LIMIT 256
 #define DEFAULT_WAIT_NS 10000000
-
-struct token_cache {
-	struct wi_cache cache;
-	struct wi_cache_totals totals;
-	struct weir_cache_backend backend;
-	uint64_t came_back; /* calls of put that returned */
-	struct weir_cache *handle;
-	char *meta; /* units, areas */
-	size_t meta_bytes;
-	struct wi_machine machine;
-};
-
-/* On a page that a fork wipes. */
-struct weir_cache {
-	struct weir_lists lists;
-	unsigned nr_lists;
-	struct token_cache *impl;
-};
 
 #define REFUSE(...) return (wi_report(__VA_ARGS__), -EINVAL)
 
@@ -40,7 +20,7 @@ struct weir_cache {
 static size_t callers_get(void *ctx, unsigned zone, unsigned kind,
 			  uint64_t *tokens, size_t n, uint32_t *cursor)
 {
-	struct token_cache *impl = ctx;
+	struct wi_token_cache *impl = ctx;
 
 	(void)zone, (void)cursor;
 	return impl->backend.get(impl->backend.context, kind, tokens, n);
@@ -49,7 +29,7 @@ static size_t callers_get(void *ctx, unsigned zone, unsigned kind,
 static void callers_put(void *ctx, unsigned zone, unsigned kind,
 			const uint64_t *tokens, size_t n)
 {
-	struct token_cache *impl = ctx;
+	struct wi_token_cache *impl = ctx;
 
 	(void)zone;
 	impl->backend.put(impl->backend.context, kind, tokens, n);
@@ -59,7 +39,7 @@ static void callers_put(void *ctx, unsigned zone, unsigned kind,
 
 static uint64_t callers_generation(void *ctx)
 {
-	struct token_cache *impl = ctx;
+	struct wi_token_cache *impl = ctx;
 
 	/* CACHE-F3 (partner CACHE-F2): read before a search, the count misses
 	 * only what that search can find; the load after a search is not
@@ -103,7 +83,7 @@ static int read_opts(struct weir_cache_opts *o,
 	return 0;
 }
 
-static void unmake_cache(struct token_cache *impl)
+static void unmake_cache(struct wi_token_cache *impl)
 {
 	if (impl->handle != NULL)
 		wi_os_unmap_wiped(impl->handle, sizeof(*impl->handle));
@@ -112,7 +92,7 @@ static void unmake_cache(struct token_cache *impl)
 	wi_os_unmap(impl, sizeof(*impl));
 }
 
-static int build_cache(struct token_cache *impl,
+static int build_cache(struct wi_token_cache *impl,
 		       const struct weir_cache_opts *o)
 {
 	const unsigned nr_cpus = impl->machine.topology.nr_cpus;
@@ -168,10 +148,10 @@ static int build_cache(struct token_cache *impl,
 static int create_cache(struct weir_cache **cache,
 			const struct weir_cache_opts *opts)
 {
-	const struct wi_os_map map = { .bytes = sizeof(struct token_cache),
+	const struct wi_os_map map = { .bytes = sizeof(struct wi_token_cache),
 				       .no_fork = true };
 	struct weir_cache_opts o;
-	struct token_cache *impl;
+	struct wi_token_cache *impl;
 	void *memory;
 	int err;
 
@@ -462,6 +442,24 @@ int weir_cache_drain(struct weir_cache *cache,
 	if (cache->impl == NULL)
 		return wi_plain_error(-ESTALE);
 	return wi_public_drain(&cache->impl->cache, opts, result);
+}
+
+int weir_cache_maintain(struct weir_cache *cache,
+			struct weir_drain_result *result)
+{
+	return weir_cache_maintain_wait(cache, WEIR_WAIT_DEFAULT, result);
+}
+
+int weir_cache_maintain_wait(struct weir_cache *cache, uint64_t wait_ns,
+			     struct weir_drain_result *result)
+{
+	if (cache->impl == NULL)
+		return wi_plain_error(-ESTALE);
+	wi_report_nothing();
+	if (result != NULL &&
+	    wi_sized_check(WI_SIZED_DRAIN_RESULT, result) != 0)
+		return -EINVAL;
+	return wi_public_drain_idle(&cache->impl->cache, wait_ns, result);
 }
 
 int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
