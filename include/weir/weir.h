@@ -469,7 +469,8 @@ WEIR_API void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
 	WEIR_NONNULL(1);
 
 /* What a drain did. Evidence: how it was known that a CPU was done with a set
- * of its lists. In a pool of several zones a CPU counts once a zone. */
+ * of its lists. A CPU counts once, whatever the number of zones, and as pending
+ * if it is so in any. */
 struct weir_drain_result {
 	size_t size;	  /* set by the caller, WEIR_DRAIN_RESULT_INIT */
 	uint64_t pages;	  /* given back */

@@ -24,9 +24,9 @@ static void store_result(struct weir_drain_result *result,
 		.pages = outcome->pages,
 		.pending = outcome->pending,
 		.ns = ns,
-		.cpus_drained = (uint32_t)outcome->drained,
-		.cpus_empty = (uint32_t)outcome->empty,
-		.cpus_pending = (uint32_t)outcome->nr_pending,
+		.cpus_drained = (uint32_t)outcome->cpus_drained,
+		.cpus_empty = (uint32_t)outcome->cpus_empty,
+		.cpus_pending = (uint32_t)outcome->cpus_pending,
 		.by_progress = (uint32_t)outcome->by[WI_EVIDENCE_PROGRESS],
 		.by_not_busy = (uint32_t)outcome->by[WI_EVIDENCE_NOT_BUSY],
 		.by_membarrier = (uint32_t)outcome->by[WI_EVIDENCE_MEMBARRIER],
@@ -50,14 +50,14 @@ void wi_public_report_pending(const struct wi_drain_outcome *outcome)
 {
 	wi_report_reason(say_pending,
 			 (const uint64_t[WI_REASON_ARGS]){
-				 outcome->pending, outcome->nr_pending });
+				 outcome->pending, outcome->cpus_pending });
 }
 
 int wi_public_pending(const struct weir_drain_result *result)
 {
 	wi_public_report_pending(&(struct wi_drain_outcome){
 		.pending = result->pending,
-		.nr_pending = result->cpus_pending });
+		.cpus_pending = result->cpus_pending });
 	return -EAGAIN;
 }
 

@@ -305,6 +305,7 @@ static void finish_unit(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 		return;
 	}
 	run->outcome.drained += unit->chosen;
+	unit->drained |= unit->chosen;
 	unit->chosen = false;
 }
 
@@ -360,8 +361,7 @@ static void pass_sleepers(struct wi_drain_run *run)
 	for (unsigned word = 0; word < nr_words(run->drain->nr_cpus); word++) {
 		uint64_t cpus = sleeping_cpus(run, word);
 
-		run->outcome.empty +=
-			(uint64_t)wi_popcount(cpus) * request->nr_zones;
+		run->outcome.cpus_empty += wi_popcount(cpus);
 		for (; cpus != 0 && request->set_mode; cpus &= cpus - 1)
 			for (unsigned zone = request->first_zone;
 			     zone < last_zone; zone++) {
@@ -402,6 +402,7 @@ static void survey_lists(struct wi_drain_run *run)
 		struct wi_unit *unit = unit_of(drain, zone, cpu);
 		struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
+		unit->drained = false;
 		unit->count = (uint32_t)pages_in(drain, area, unit->set);
 		if (run->request.idle_only) {
 			uint64_t ops = ops_of(drain, area);
@@ -414,9 +415,8 @@ static void survey_lists(struct wi_drain_run *run)
 		if (run->request.may_interrupt && unit->parked != WI_SET_NULL)
 			unit->count +=
 				(uint32_t)pages_in(drain, area, unit->parked);
-		if (unit->count == 0 && unit->parked == WI_SET_NULL)
-			run->outcome.empty++;
-		else if (run->request.want_pages == 0)
+		unit->empty = unit->count == 0 && unit->parked == WI_SET_NULL;
+		if (!unit->empty && run->request.want_pages == 0)
 			fetch_tokens(drain, area, unit->set);
 	}
 }
@@ -629,7 +629,6 @@ static void add_up(struct wi_drain *drain, struct wi_drain_outcome *outcome)
 	/* Relaxed, all: statistics; only the mutex holder writes. */
 	wi_store_relaxed(&total->pages, total->pages + outcome->pages);
 	wi_store_relaxed(&total->drained, total->drained + outcome->drained);
-	wi_store_relaxed(&total->empty, total->empty + outcome->empty);
 	wi_store_relaxed(&total->nr_pending,
 			 total->nr_pending + outcome->nr_pending);
 	wi_store_relaxed(&total->membarriers_failed,
@@ -657,6 +656,32 @@ static void remember_run(struct wi_drain *drain,
 	}
 }
 
+/* Of a CPU's units in several zones, the one that is pending speaks first. */
+static void count_cpus(struct wi_drain_run *run)
+{
+	const struct wi_drain_request *request = &run->request;
+	const unsigned last_zone = request->first_zone + request->nr_zones;
+	const unsigned nr_cpus = run->drain->nr_cpus;
+
+	for (unsigned cpu = next_cpu(run, 0); cpu < nr_cpus;
+	     cpu = next_cpu(run, cpu + 1)) {
+		bool pending = false, drained = false, empty = true;
+
+		for (unsigned zone = request->first_zone; zone < last_zone;
+		     zone++) {
+			const struct wi_unit *unit =
+				unit_of(run->drain, zone, cpu);
+
+			pending |= unit->parked != WI_SET_NULL;
+			drained |= unit->drained;
+			empty &= unit->empty;
+		}
+		run->outcome.cpus_pending += pending;
+		run->outcome.cpus_drained += drained && !pending;
+		run->outcome.cpus_empty += empty && !drained && !pending;
+	}
+}
+
 /* Counts what stays parked, and the run. */
 static void conclude_run(struct wi_drain_run *run)
 {
@@ -680,6 +705,7 @@ static void conclude_run(struct wi_drain_run *run)
 	}
 	WI_TRACE(drain_end, drain, drain->begun, outcome->pages,
 		 outcome->drained, outcome->pending);
+	count_cpus(run);
 	add_up(drain, outcome);
 	remember_run(drain, &run->request, outcome);
 }

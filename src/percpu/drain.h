@@ -84,6 +84,8 @@ struct wi_unit {
 	bool tried;	   /* membarrier, by it, since the last exchange */
 	uint8_t evidence;  /* for the parked set, which is being emptied; or
 			    * WI_EVIDENCE_NONE */
+	bool empty;	   /* as this drain looked */
+	bool drained;	   /* by it */
 	uint64_t idle_ops; /* operations at the last maintenance */
 	/* Drains by evidence, and those that had none in time; relaxed, for
 	 * statistics. */
@@ -109,8 +111,10 @@ struct wi_drain_request {
 
 struct wi_drain_outcome {
 	uint64_t pages, pending;
-	uint64_t drained, empty, nr_pending; /* units */
-	uint64_t by[WI_NR_EVIDENCE];	     /* units, by evidence */
+	uint64_t drained, nr_pending; /* units */
+	/* CPUs, of all zones; those pending are not among the others. */
+	uint64_t cpus_drained, cpus_empty, cpus_pending;
+	uint64_t by[WI_NR_EVIDENCE]; /* units, by evidence */
 	uint64_t membarriers_failed;
 };
 

@@ -155,7 +155,7 @@ static void see(enum wi_mode mode, void (*first)(void *))
 	touched = nr_touched();
 	CHECK_MSG(touched <= 4, "%u pages", touched);
 	outcome = drain();
-	CHECK_EQ(outcome.empty, NR_CPUS);
+	CHECK_EQ(outcome.cpus_empty, NR_CPUS);
 	CHECK_EQ(nr_touched(), touched);
 	/* While somebody drains it stays asleep: the token goes home. */
 	CHECK(wi_drain_trylock(&cache.drain));
@@ -174,8 +174,8 @@ static void see(enum wi_mode mode, void (*first)(void *))
 	CHECK(count_there() >= 1);
 	outcome = drain();
 	CHECK(outcome.pages >= 1);
-	CHECK_EQ(outcome.drained, 1);
-	CHECK_EQ(outcome.empty, NR_CPUS - 1);
+	CHECK_EQ(outcome.cpus_drained, 1);
+	CHECK_EQ(outcome.cpus_empty, NR_CPUS - 1);
 	CHECK_EQ(count_there(), 0);
 	destroy();
 }

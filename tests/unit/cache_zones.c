@@ -122,6 +122,24 @@ static void moved(enum wi_mode mode)
 	destroy();
 }
 
+/* A CPU that has tokens of two zones is one CPU. */
+static void counts_cpus(void)
+{
+	struct wi_drain_request request = { .nr_zones = 2 };
+	struct wi_drain_outcome outcome;
+
+	create(WI_MODE_QUIET);
+	run_on(cpu[0], put_both, NULL);
+	pin(cpu[1]);
+	request.deadline_ns = now_ns() + 5000000000u;
+	CHECK_EQ(wi_cache_drain(&cache, &request, &outcome, &(bool){ 0 }), 0);
+	CHECK_EQ(outcome.drained, 2);
+	CHECK_EQ(outcome.cpus_drained, 1);
+	CHECK_EQ(outcome.cpus_pending, 0);
+	CHECK_EQ(outcome.cpus_empty, cache.drain.nr_cpus - 1);
+	destroy();
+}
+
 static event started, over;
 
 /* Gets and puts of zone 0 alone, or of orders without a list. */
@@ -269,6 +287,7 @@ int main(void)
 	if (!wi_rseq_available())
 		return 0;
 	moved(WI_MODE_QUIET);
+	counts_cpus();
 	polled(0);
 	polled(1);
 	becomes_quiet(0);
