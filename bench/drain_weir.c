@@ -37,12 +37,12 @@ BENCH_INLINE uint64_t take_page(struct drained_pool *p)
 BENCH_INLINE void give_page(struct drained_pool *p, uint64_t page)
 {
 	char *at = (char *)(uintptr_t)page;
+	const uint64_t token = (uint64_t)(at - p->pool->base);
 	int pushed;
 
 	if (__builtin_expect(page == NONE, 0))
 		return; /* others had them all for a moment */
-	pushed = weir_seq_push(&p->pool->lists, 0,
-			       (uint64_t)(at - p->pool->base));
+	pushed = weir_seq_push(&p->pool->lists, 0, token, token);
 	if (__builtin_expect(pushed > 0, 1))
 		return;
 	if (pushed < 0)

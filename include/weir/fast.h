@@ -60,9 +60,9 @@ extern "C" {
 #endif
 
 /* Names the layout of struct weir_lists, struct weir_pool and the areas. */
-WEIR_API extern const char weir_fast_layout_1;
+WEIR_API extern const char weir_fast_layout_2;
 __attribute__((used)) static const char *const weir_fast_layout_ref =
-	&weir_fast_layout_1;
+	&weir_fast_layout_2;
 
 /* The mark of a burst of this thread; until its first slow path one of no
  * thread, which is never in any busy. */
@@ -138,7 +138,7 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 #ifdef WEIR_HAVE_SEQUENCES
 #define WEIR_FAST_CASE(list)                                                   \
 	case list:                                                             \
-		pushed = weir_seq_push(&pool->lists, list, offset);            \
+		pushed = weir_seq_push(&pool->lists, list, offset, last);      \
 		break;
 	uint64_t offset =
 		WEIR_AS(uint64_t, page) - WEIR_AS(uint64_t, pool->base);
@@ -146,8 +146,7 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 	uint64_t last = order == 0 ? offset : offset + mask;
 	int pushed = 0;
 
-	if (__builtin_expect(last < pool->bytes, 1) &&
-	    __builtin_expect((offset & mask) == 0, 1))
+	if (__builtin_expect((offset & mask) == 0, 1))
 		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(pushed > 0, 1))
 		return;
@@ -171,34 +170,66 @@ typedef uint64_t weir_pointer_pair
 
 #define WEIR_BULK_MAX 64 /* pages a bulk form converts at once */
 
-/* Offsets of n pages; not 0 if one of them cannot be a run of that order in
- * this pool. */
+/* The bounds of the area of the CPU that this thread is on now: a guess, which
+ * weir_seq_push_bulk() compares with the area that it finds. */
+WEIR_INLINE struct weir_bounds weir_area_bounds(const struct weir_lists *l)
+{
+	struct weir_bounds bounds = { 0, 0 };
+	const uint32_t cpu = weir_seq_cpu();
+	const char *area;
+
+	if (__builtin_expect(cpu >= l->nr_cpus, 0))
+		return bounds;
+	area = l->areas + WEIR_TO(uint64_t, cpu) * WEIR_AREA_BYTES;
+	/* ARCH-A1 (partner DRAIN-R1): a bound that is not 0 is that of this
+	 * first. Without, it might be taken for that of another zone. */
+	bounds.bound = __atomic_load_n(
+		WEIR_TO(const uint64_t *,
+			WEIR_TO(const void *, area + WEIR_AREA_BOUND)),
+		__ATOMIC_ACQUIRE);
+	/* Relaxed: ordered by ARCH-A1. */
+	bounds.first = __atomic_load_n(
+		WEIR_TO(const uint64_t *,
+			WEIR_TO(const void *, area + WEIR_AREA_FIRST)),
+		__ATOMIC_RELAXED);
+	return bounds;
+}
+
+/*
+ * Offsets of n pages; not 0 if one of them cannot be a run of that order within
+ * the bounds, whose first is a multiple of the run.
+ *
+ * One word collects both errors: a page before the first or behind the last run
+ * makes one of two differences negative, and one inside of a run leaves bits of
+ * the mask in the first.
+ */
 WEIR_INLINE int weir_pages_to_tokens(const struct weir_pool *pool,
 				     unsigned order, void *const *pages,
-				     size_t n, uint64_t *tokens)
+				     size_t n, uint64_t *tokens,
+				     struct weir_bounds bounds)
 {
-	const uint64_t base = WEIR_AS(uint64_t, pool->base);
+	const uint64_t first = bounds.first;
+	const uint64_t begin = WEIR_AS(uint64_t, pool->base) + first;
 	const uint64_t mask = weir_run_mask(pool, order);
-	const uint64_t last = pool->bytes - mask - 1;
-	weir_pair misaligned = { 0, 0 }, outside = { 0, 0 };
+	const uint64_t last = (bounds.bound & ~mask) - mask - 1;
+	weir_pair wrong = { 0, 0 };
 	size_t i;
 
 	for (i = 0; i + 2 <= n; i += 2) {
-		weir_pair offset = { WEIR_AS(uint64_t, pages[i]),
-				     WEIR_AS(uint64_t, pages[i + 1]) };
+		weir_pair at = { WEIR_AS(uint64_t, pages[i]),
+				 WEIR_AS(uint64_t, pages[i + 1]) };
 
-		offset -= base;
-		misaligned |= offset & mask;
-		outside |= offset | (last - offset); /* the sign bit */
-		*WEIR_TO(weir_pair *, WEIR_TO(void *, tokens + i)) = offset;
+		at -= begin;
+		wrong |= at | (last - at);
+		*WEIR_TO(weir_pair *, WEIR_TO(void *, tokens + i)) = at + first;
 	}
 	if (i < n) {
-		tokens[i] = WEIR_AS(uint64_t, pages[i]) - base;
-		misaligned[0] |= tokens[i] & mask;
-		outside[0] |= tokens[i] | (last - tokens[i]);
+		const uint64_t at = WEIR_AS(uint64_t, pages[i]) - begin;
+
+		wrong[0] |= at | (last - at);
+		tokens[i] = at + first;
 	}
-	return (misaligned[0] | misaligned[1] |
-		(outside[0] | outside[1]) >> 63) != 0;
+	return ((wrong[0] | wrong[1]) & (mask | UINT64_C(1) << 63)) != 0;
 }
 
 /* Adds the base to n offsets, in place. */
@@ -258,12 +289,13 @@ WEIR_INLINE void weir_fast_free_bulk(struct weir_pool *pool, unsigned order,
 #define WEIR_FAST_CASE(list)                                                   \
 	case list:                                                             \
 		done = weir_seq_push_bulk(&pool->lists, list, tokens,          \
-					  WEIR_TO(unsigned, n));               \
+					  WEIR_TO(unsigned, n), bounds.first); \
 		break;
 	uint64_t tokens[WEIR_BULK_MAX] __attribute__((aligned(16)));
+	const struct weir_bounds bounds = weir_area_bounds(&pool->lists);
 
 	if (n <= WEIR_BULK_MAX &&
-	    weir_pages_to_tokens(pool, order, pages, n, tokens) == 0)
+	    weir_pages_to_tokens(pool, order, pages, n, tokens, bounds) == 0)
 		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(done == n, 1))
 		return;

@@ -38,6 +38,7 @@ struct wi_pool {
 	unsigned page_shift, nr_zones;
 	uint64_t zone_pages; /* in each zone but the last */
 	struct wi_zone *zone[WI_NODES_MAX];
+	struct weir_bounds bounds[WI_NODES_MAX]; /* the tokens of a zone */
 	uint8_t zone_order[WI_NODES_MAX];     /* the largest that it serves */
 	uint64_t nr_runs[WEIR_ORDER_MAX + 1]; /* in all zones, if all is free */
 	int node[WI_NODES_MAX]; /* the kernel's number; WEIR_NODE_ANY */

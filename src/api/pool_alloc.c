@@ -266,13 +266,14 @@ __attribute__((noinline)) static void free_other(struct weir_pool *pool,
 #ifdef WEIR_HAVE_SEQUENCES
 #define CASE(list)                                                             \
 	case list:                                                             \
-		pushed = weir_seq_push(&pool->lists, list, offset);            \
+		pushed = weir_seq_push(&pool->lists, list, offset,             \
+				       offset + mask);                         \
 		break;
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
 	uint64_t mask = weir_run_mask(pool, order);
 	int pushed = 0;
 
-	if (!(offset & mask) && offset + mask < pool->bytes)
+	if (!(offset & mask))
 		switch (weir_list_of_order(order)) {
 			OTHER_LISTS(CASE)
 		}
@@ -291,8 +292,8 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 		free_other(pool, page, order);
 		return;
 	}
-	if (wi_likely(!(offset & pool->page_mask) && offset < pool->bytes &&
-		      weir_seq_push(&pool->lists, 0, offset) > 0))
+	if (wi_likely(!(offset & pool->page_mask) &&
+		      weir_seq_push(&pool->lists, 0, offset, offset) > 0))
 		return;
 	/* Not `page`, which would need a register; nor a pointer's sum, as it
 	 * may be NULL. */
@@ -313,15 +314,17 @@ void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
 {
 	uint64_t tokens[CHUNK] __attribute__((aligned(16)));
 	struct wi_pool *impl = wi_pool_of(pool);
+	struct weir_bounds all = { 0, 0 };
 
 	if (impl == NULL)
 		return;
+	all.bound = impl->bytes;
 	for (size_t chunk; n > 0; pages += chunk, n -= chunk) {
 		chunk = wi_min_u64(n, CHUNK);
 		if (impl->nr_zones == 1 && impl->checks == NULL &&
 		    order <= WEIR_ORDER_MAX &&
-		    weir_pages_to_tokens(pool, order, pages, chunk, tokens) ==
-			    0)
+		    weir_pages_to_tokens(pool, order, pages, chunk, tokens,
+					 all) == 0)
 			wi_cache_put(&impl->cache, 0,
 				     wi_pool_kind_of_order(order), tokens,
 				     chunk);

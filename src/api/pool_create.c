@@ -119,6 +119,7 @@ static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o)
 			.online = pool->machine.topology.online.word,
 			.nr_cpus = pool->machine.topology.nr_cpus,
 			.nr_zones = pool->nr_zones,
+			.bounds = pool->bounds,
 			.nr_lists = WI_POOL_LISTS,
 			.locked = pool->machine.locked,
 		},
@@ -191,6 +192,10 @@ static void init_zone(struct wi_pool *pool, unsigned zone)
 	pool->zone[zone] = wi_zone_init(
 		pool->meta + l->zones + zone * l->zone_bytes, nr_pages);
 	pool->zone_order[zone] = (uint8_t)order;
+	pool->bounds[zone] = (struct weir_bounds){
+		.first = zone * pool->zone_pages << pool->page_shift,
+		.bound = nr_pages << pool->page_shift,
+	};
 	for (unsigned i = 0; i <= order; i++)
 		pool->nr_runs[i] += nr_pages >> i;
 }

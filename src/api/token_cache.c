@@ -420,11 +420,11 @@ void weir_cache_put(struct weir_cache *cache, unsigned list, uint64_t token)
 #ifdef WEIR_HAVE_SEQUENCES
 #define CASE(k)                                                                \
 	case k:                                                                \
-		pushed = weir_seq_push(&cache->lists, k, token);               \
+		pushed = weir_seq_push(&cache->lists, k, token, token);        \
 		break;
 	int pushed = 0;
 
-	if (wi_likely(list < cache->nr_lists && token < WEIR_AGAIN))
+	if (wi_likely(list < cache->nr_lists)) /* the bounds exclude two */
 		WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	if (wi_likely(pushed > 0))

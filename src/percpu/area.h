@@ -66,7 +66,10 @@ struct wi_area {
 	uint64_t seen;
 	uint32_t cpu; /* constant */
 	uint32_t pad;
-	uint64_t pad0[4];
+	/* What the lists may hold; sequences compare. Written before active
+	 * names a set, first constant from then on. */
+	struct weir_bounds bounds;
+	uint64_t pad0[2];
 	struct wi_area_counters counters;
 	uint64_t pad1[16 - sizeof(struct wi_area_counters) / 8];
 	uint64_t header[2][8]; /* I1, I2, I3 */
@@ -81,6 +84,10 @@ _Static_assert(offsetof(struct wi_area, active) == WEIR_AREA_ACTIVE, "active");
 _Static_assert(offsetof(struct wi_area, busy) == WEIR_AREA_BUSY, "busy");
 _Static_assert(offsetof(struct wi_area, seen) == WEIR_AREA_SEEN, "seen");
 _Static_assert(offsetof(struct wi_area, cpu) == WEIR_AREA_CPU, "cpu");
+_Static_assert(offsetof(struct wi_area, bounds.first) == WEIR_AREA_FIRST,
+	       "first");
+_Static_assert(offsetof(struct wi_area, bounds.bound) == WEIR_AREA_BOUND,
+	       "bound");
 _Static_assert(offsetof(struct wi_area, header[0]) == WEIR_AREA_SET0, "set 0");
 _Static_assert(offsetof(struct wi_area, header[1]) == WEIR_AREA_SET1, "set 1");
 _Static_assert(offsetof(struct wi_area, token) == WEIR_AREA_TOKENS, "tokens");
@@ -163,11 +170,15 @@ WI_INLINE unsigned wi_mark_set(uint64_t mark)
 
 /* --- sets that nobody may write ---------------------------------------- */
 
+/* Of an area whose lists take any token. */
+#define WI_BOUNDS_ANY ((struct weir_bounds){ 0, WEIR_AGAIN })
+
 /*
- * Sets up an area that is all zeros: both sets are empty with these limits,
- * `active` names the null set.
+ * Sets up an area that is all zeros: both sets are empty with these limits, for
+ * tokens within these bounds; `active` names the null set.
  */
-void wi_pcplist_init(struct wi_area *area, const uint16_t *limits);
+void wi_pcplist_init(struct wi_area *area, const uint16_t *limits,
+		     struct weir_bounds bounds);
 
 /* Empties a list of such a set and gives it a limit; operations stay (I3). */
 void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,

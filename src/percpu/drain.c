@@ -926,7 +926,9 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 		struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 		area->cpu = cpu;
-		wi_pcplist_init(area, drain->limits);
+		wi_pcplist_init(area, drain->limits,
+				drain->bounds == NULL ? WI_BOUNDS_ANY
+						      : drain->bounds[zone]);
 	}
 	/* Relaxed: the next drainer takes the mutex. Before the exchanges
 	 * (DRAIN-F1): a thread with a burst looks for it there. */
@@ -947,6 +949,7 @@ int wi_percpu_init(struct wi_drain *drain,
 	drain->nr_lists = config->nr_lists;
 	drain->locked = config->locked;
 	drain->zone_of_cpu = config->zone_of_cpu;
+	drain->bounds = config->bounds;
 	for (unsigned list = 0; list < config->nr_lists; list++) {
 		drain->limits[list] = config->limits[list];
 		drain->weight[list] = config->weight[list];

@@ -135,6 +135,7 @@ struct wi_drain {
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;
 	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
+	const struct weir_bounds *bounds; /* of zones; NULL: any token */
 	uint16_t limits[WEIR_NR_LISTS];
 	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
 
@@ -158,6 +159,8 @@ struct wi_percpu_config {
 	const uint64_t *online; /* a bitmap; NULL: all. The others' areas are
 				 * not touched before an operation there. */
 	const uint16_t *zone_of_cpu; /* NULL: there is one zone */
+	/* The tokens of each zone; NULL, if there is one zone: any. */
+	const struct weir_bounds *bounds;
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;
 	uint16_t limits[WEIR_NR_LISTS];

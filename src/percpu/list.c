@@ -46,7 +46,7 @@ static int seq_push(const struct weir_lists *l, unsigned list, uint64_t token)
 {
 #define CASE(k)                                                                \
 	case k:                                                                \
-		return weir_seq_push(l, k, token);
+		return weir_seq_push(l, k, token, token);
 	WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
@@ -64,11 +64,12 @@ static unsigned seq_pop_bulk(const struct weir_lists *l, unsigned list,
 }
 
 static unsigned seq_push_bulk(const struct weir_lists *l, unsigned list,
-			      const uint64_t *tokens, unsigned n)
+			      const uint64_t *tokens, unsigned n,
+			      uint64_t first)
 {
 #define CASE(k)                                                                \
 	case k:                                                                \
-		return weir_seq_push_bulk(l, k, tokens, n);
+		return weir_seq_push_bulk(l, k, tokens, n, first);
 	WEIR_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
@@ -139,6 +140,8 @@ size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 		      const uint64_t *tokens, size_t n)
 {
 	const struct weir_lists lists = wi_percpu_lists(drain, zone);
+	const struct weir_bounds *bounds = drain->bounds;
+	const uint64_t first = bounds == NULL ? 0 : bounds[zone].first;
 	size_t done = 0;
 
 	if (drain->locked)
@@ -148,7 +151,7 @@ size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 
 		if (n - done > 1)
 			done += seq_push_bulk(&lists, list, tokens + done,
-					      (unsigned)(n - done));
+					      (unsigned)(n - done), first);
 		if (done == n)
 			break;
 		pushed = seq_push(&lists, list, tokens[done]);

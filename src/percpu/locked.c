@@ -24,12 +24,19 @@ void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,
 	wi_store_relaxed(header, empty_header(set, list, limit, ops));
 }
 
-void wi_pcplist_init(struct wi_area *area, const uint16_t *limits)
+void wi_pcplist_init(struct wi_area *area, const uint16_t *limits,
+		     struct weir_bounds bounds)
 {
 	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
 		for (unsigned list = 0; list < WEIR_NR_LISTS; list++)
 			area->header[set - 1][list] = empty_header(
 				set, list, limits[list], set - WI_SET_0);
+	/* Relaxed: ordered by DRAIN-R1. */
+	wi_store_relaxed(&area->bounds.first, bounds.first);
+	/* DRAIN-R1 (partner ARCH-A1): who reads this bound without a sequence
+	 * reads that first with it. (A sequence reads both after active, whose
+	 * exchange, DRAIN-F1, comes after this.) */
+	wi_store_release(&area->bounds.bound, bounds.bound);
 }
 
 const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,

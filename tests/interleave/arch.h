@@ -18,28 +18,32 @@ struct interleave_op {
 	bool push;
 	uint64_t *tokens;
 	unsigned n; /* in: at most so many; out: how many, if done */
+	/* Of a push: the last byte, or in bulk the first token of its area. */
+	bool bulk;
+	uint64_t last, first;
 };
 
 /* Operations committed since somebody made it 0. */
 extern uint64_t interleave_commits;
 
 enum interleave_result interleave_operate(struct interleave_op *op);
+uint32_t interleave_cpu(void);
 void interleave_tick(const struct weir_lists *l);
 char *interleave_burst(const struct weir_lists *l);
 
 WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l, unsigned list)
 {
 	uint64_t token = WEIR_NONE;
-	struct interleave_op op = { l, list, false, &token, 1 };
+	struct interleave_op op = { l, list, false, &token, 1, false, 0, 0 };
 	enum interleave_result result = interleave_operate(&op);
 
 	return result == INTERLEAVE_AGAIN ? WEIR_AGAIN : token;
 }
 
 WEIR_INLINE int weir_seq_push(const struct weir_lists *l, unsigned list,
-			      uint64_t token)
+			      uint64_t token, uint64_t last)
 {
-	struct interleave_op op = { l, list, true, &token, 1 };
+	struct interleave_op op = { l, list, true, &token, 1, false, last, 0 };
 	enum interleave_result result = interleave_operate(&op);
 
 	return result == INTERLEAVE_DONE   ? 1
@@ -51,19 +55,25 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 				       unsigned list, uint64_t *tokens,
 				       unsigned n)
 {
-	struct interleave_op op = { l, list, false, tokens, n };
+	struct interleave_op op = { l, list, false, tokens, n, true, 0, 0 };
 
 	return interleave_operate(&op) == INTERLEAVE_DONE ? op.n : 0;
 }
 
 WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 					unsigned list, const uint64_t *tokens,
-					unsigned n)
+					unsigned n, uint64_t first)
 {
-	struct interleave_op op = { l, list, true,
-				    (uint64_t *)(uintptr_t)tokens, n };
+	struct interleave_op op = {
+		l, list, true, (uint64_t *)(uintptr_t)tokens, n, true, 0, first
+	};
 
 	return interleave_operate(&op) == INTERLEAVE_DONE ? op.n : 0;
+}
+
+WEIR_INLINE uint32_t weir_seq_cpu(void)
+{
+	return interleave_cpu();
 }
 
 WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)

@@ -128,6 +128,23 @@ static enum interleave_result operate_quietly(struct interleave_op *op,
 	return r8 & BURST ? INTERLEAVE_AGAIN : take_back(op->lists, area, r8);
 }
 
+/* Is what is pushed of this area? Not that of a CPU which the thread has been
+ * moved from since the caller looked. */
+static bool admits(const struct interleave_op *op, char *area)
+{
+	const uint64_t first = get(word(area, WEIR_AREA_FIRST));
+
+	if (!op->push)
+		return true;
+	return op->bulk ? op->first == first
+			: op->last - first < get(word(area, WEIR_AREA_BOUND));
+}
+
+uint32_t interleave_cpu(void)
+{
+	return sched_cpu();
+}
+
 enum interleave_result interleave_operate(struct interleave_op *op)
 {
 	const uint64_t unable =
@@ -146,6 +163,10 @@ enum interleave_result interleave_operate(struct interleave_op *op)
 	if (sched_aborted_at(area + WEIR_AREA_ACTIVE, "load active"))
 		return INTERLEAVE_AGAIN;
 	r9 = (uint32_t)get(word(area, WEIR_AREA_ACTIVE));
+	if (!admits(op, area)) {
+		sched_disarm();
+		return INTERLEAVE_NONE;
+	}
 	if (r9 & QUIET) {
 		sched_disarm();
 		return operate_quietly(op, area, unable);

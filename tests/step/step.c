@@ -254,6 +254,10 @@ static int others_act(struct trace *t, enum act act)
 	case HANDLER_BURST:
 		shared->in_handler = act;
 		return SIGUSR1;
+	case MIGRATE_ZONE:
+		trace_ask(t, &shared->far, act);
+		move_owner(t, cpu_other);
+		break;
 	case MIGRATE_DRAIN:
 		trace_ask(t, &shared->far, DRAIN_ALL);
 		move_owner(t, cpu_other);
@@ -297,8 +301,10 @@ static bool run_case(struct trace *t, const struct target *target, enum act act,
 	if (paused && shared->membarriers != before)
 		trace_rseq_cs(t, rseq_cs);
 	CHECK_EQ(trace_go(t, signal), DONE);
-	if (act == MIGRATE || act == MIGRATE_DRAIN)
+	if (act >= MIGRATE)
 		move_owner(t, cpu_owner);
+	if (act == MIGRATE_ZONE)
+		trace_ask(t, &shared->far, CHECK_ZONE);
 	look(t, shared->now.mode == POLLING || act == OTHER_MODE ||
 			act == THERE_BACK);
 	CHECK_MSG(shared->far.slowest_ns < 10000000000u,

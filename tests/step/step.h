@@ -94,9 +94,11 @@ enum act {
 	HANDLER_BURST,
 	MIGRATE,
 	MIGRATE_DRAIN,
+	MIGRATE_ZONE, /* to a CPU whose lists are for other tokens */
 	NR_ACTS,
-	CHECK_UP,  /* after a case: gives all back */
-	SETTLE_UP, /* and sees that all is there */
+	CHECK_ZONE, /* after that: its lists got none */
+	CHECK_UP,   /* after a case: gives all back */
+	SETTLE_UP,  /* and sees that all is there */
 };
 #define FIRST_PREEMPTING SAME_CPU
 

@@ -486,11 +486,12 @@ static void take_nowait(struct helper *h, struct bag *b)
  * there is no more. */
 static void take_all(struct bag *b)
 {
-	const size_t all = NOW->way == TOKENS
-				   ? NR_TOKENS
-				   : pool_now()->bytes >> 12 >> order_now();
-	size_t n;
+	size_t all = NR_TOKENS, n;
 
+	if (NOW->way != TOKENS) {
+		CHECK_EQ(weir_pool_range(pool_now(), NULL, &all, NULL), 0);
+		all = all >> 12 >> order_now();
+	}
 	do
 		n = get_some(b, 64, 0);
 	while (n > 0);
@@ -515,6 +516,38 @@ static void change_mode(enum act act)
 	/* From ordinary to another and back may take a membarrier. */
 	if (act == THERE_BACK && other[NOW->mode] == ORDINARY)
 		shared->membarriers++;
+}
+
+/* Tokens in lists of the other CPU, of either set. */
+static uint64_t nr_in_lists(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned list = 0; list < WEIR_NR_LISTS; list++)
+		n += (load_word(cpu_other, WEIR_AREA_SET0 + 8 * list) &
+		      WEIR_HEADER_TOP_MASK) +
+		     (load_word(cpu_other, WEIR_AREA_SET1 + 8 * list) &
+		      WEIR_HEADER_TOP_MASK);
+	return n / 8;
+}
+
+/* The lists of the other CPU are for the tokens of another zone; and again for
+ * the owner's, none of which has got there. */
+static void change_zone(bool other)
+{
+	static struct weir_bounds own;
+	static uint64_t before;
+	struct weir_bounds *its = (void *)word_of(cpu_other, WEIR_AREA_FIRST);
+
+	if (other) {
+		before = nr_in_lists();
+		own = *its;
+		*its = (struct weir_bounds){ UINT64_C(1) << 60, 1 };
+	} else {
+		*its = own;
+		CHECK_MSG(nr_in_lists() <= before,
+			  "a token is in a list of another zone");
+	}
 }
 
 static void act(struct helper *h, struct bag *b)
@@ -549,6 +582,10 @@ static void act(struct helper *h, struct bag *b)
 			put_one(b);
 		if (h->act == SAME_BURST)
 			burst_end(&burst);
+		break;
+	case MIGRATE_ZONE:
+	case CHECK_ZONE:
+		change_zone(h->act == MIGRATE_ZONE);
 		break;
 	case CHECK_UP:
 		give_back();

@@ -400,9 +400,14 @@ static void create_internal(void)
 {
 	static uint8_t modes[CPU_SETSIZE];
 	static uint16_t zones[CPU_SETSIZE];
+	static const struct weir_bounds bounds[] = {
+		{ TOKEN_SALT, TOKENS * KINDS },
+		{ TOKEN_SALT + TOKENS * KINDS, TOKENS * KINDS },
+	};
 	static struct wi_cache_totals totals;
 	struct wi_cache_config config = {
 		.percpu.modes = modes,
+		.percpu.bounds = bounds,
 		.percpu.zone_of_cpu = zones,
 		.percpu.nr_cpus = wi_os_nr_cpus(),
 		.percpu.nr_zones = 2,

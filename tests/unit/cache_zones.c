@@ -48,9 +48,12 @@ static void create(enum wi_mode mode)
 {
 	static uint8_t modes[CPU_SETSIZE];
 	static uint16_t zones[CPU_SETSIZE];
+	static const struct weir_bounds bounds[] = { { 0, NONE },
+						     { NONE, NONE } };
 	static struct wi_cache_totals totals;
 	struct wi_cache_config config = {
 		.percpu.modes = modes,
+		.percpu.bounds = bounds,
 		.percpu.zone_of_cpu = zones,
 		.percpu.nr_cpus = (unsigned)cpu[1] + 1,
 		.percpu.nr_zones = 2,

@@ -24,7 +24,7 @@ static void begin(uint64_t busy)
 	static const uint16_t limits[WEIR_NR_LISTS] = { 8, 8, 8 };
 
 	memset(area, 0, sizeof(*area));
-	wi_pcplist_init(area, limits);
+	wi_pcplist_init(area, limits, WI_BOUNDS_ANY);
 	area->active = wi_active_word(OLD, true, ++number);
 	area->header[OLD - 1][1] += 2 * WEIR_HEADER_PUSH;
 	area->busy = busy;

@@ -33,7 +33,7 @@ static void begin(unsigned limit, bool quiet)
 	for (unsigned i = 0; i < WEIR_NR_LISTS; i++)
 		limits[i] = (uint16_t)limit;
 	memset(area, 0, sizeof(*area));
-	wi_pcplist_init(area, limits);
+	wi_pcplist_init(area, limits, WI_BOUNDS_ANY);
 	area->active = wi_active_word(WI_SET_1, quiet, 7);
 }
 
@@ -53,9 +53,10 @@ static bool locked; /* which of them */
 static size_t push(const uint64_t *tokens, size_t n)
 {
 	if (!locked)
-		return n == 1 ? weir_seq_push(&lists, LIST, tokens[0]) > 0
+		return n == 1 ? weir_seq_push(&lists, LIST, tokens[0],
+					      tokens[0]) > 0
 			      : weir_seq_push_bulk(&lists, LIST, tokens,
-						   (unsigned)n);
+						   (unsigned)n, 0);
 	CHECK(wi_pcplist_trylock(area, weir_thread_burst));
 	CHECK(!wi_pcplist_trylock(area, weir_thread_burst));
 	n = wi_pcplist_push_locked(area, LIST, tokens, n);

@@ -185,7 +185,7 @@ static void *seq_setup(const struct demo_way *way,
 	for (unsigned cpu = 0; cpu < machine->nr_cpus; cpu++) {
 		struct wi_area *area = area_of(pool, cpu);
 
-		wi_pcplist_init(area, limits);
+		wi_pcplist_init(area, limits, WI_BOUNDS_ANY);
 		/* Relaxed: no other thread yet. */
 		wi_store_relaxed(&area->active,
 				 wi_active_word(WI_SET_0, false, 0));
@@ -231,7 +231,8 @@ static inline void seq_put_inline(struct pool *pool, uint64_t page)
 {
 	int pushed;
 
-	while (wi_unlikely((pushed = weir_seq_push(&pool->lists, 0, page)) < 0))
+	while (wi_unlikely(
+		(pushed = weir_seq_push(&pool->lists, 0, page, page)) < 0))
 		count_abort(pool);
 	if (wi_unlikely(pushed == 0))
 		zone_put(pool, &page, 1);

@@ -14,6 +14,7 @@
  *        0  +--------------------------------------------+
  *           | null set: a line of zeros, never written   |  offset 0: a set
  *       64  | active | busy | seen | number of the CPU   |  owner + drainer
+ *       96  | first | bound                              |  drainer
  *      128  | counters of the slow paths                 |  owner
  *      256  | set 0: headers of its lists                |  owner, while it
  *      320  | set 1: headers of its lists                |  is in use
@@ -51,6 +52,12 @@
  *
  *   seen: the last active that a sequence found and left as evidence.
  *
+ *   first, bound: the tokens that this area's lists may hold are those from
+ *   first on, fewer than `bound` of them (first <= token < first + bound). Both
+ *   are written before active names a set for the first time; first is constant
+ *   from then on, bound may grow. A push compares within the sequence: before
+ *   it the thread may still be moved to a CPU with other bounds.
+ *
  * The sequences. `l` is the lists' base and number of CPUs; `list` a constant.
  *
  *   enter:  arm; cpu = this CPU, or leave with WEIR_NONE if >= l->nr_cpus
@@ -69,17 +76,26 @@
  *
  *   weir_seq_pop        enter; token = slot below top;
  *                       commit: top - 8, room + 1, operations + 2 (release)
- *   weir_seq_push       enter; slot at top = token;
+ *   weir_seq_push       enter, but after loading a: leave with WEIR_NONE if
+ *                       `last`, the last byte of what the token stands for
+ *                       (or the token), is not within first and bound;
+ *                       slot at top = token;
  *                       commit: top + 8, room - 1, operations + 2 (release)
- *                       returns 1, or 0 (full), or -1 (again)
+ *                       returns 1, or 0 (full, or not of this area), or -1
+ *                       (again)
  *   weir_seq_pop_bulk   as pop for min(n, tokens) tokens, the deepest first;
  *                       returns how many, 0 where pop would leave
- *   weir_seq_push_bulk  as push for min(n, room) tokens; returns how many
+ *   weir_seq_push_bulk  as push for min(n, room) tokens, all within the bounds
+ *                       that weir_area_bounds() read with this `first`: leaves
+ *                       with WEIR_NONE if the area's first is another; returns
+ *                       how many
  *   weir_seq_tick       commit: seen = active (release)
  *   weir_seq_burst      nothing on a CPU that is not quiet, or if busy is
  *                       this thread's burst mark already: returns 0; else
  *                       commit: exchange the burst mark into busy (full
  *                       fence); returns the area
+ *   weir_seq_cpu        no sequence: the CPU that this thread is on now, or
+ *                       UINT32_MAX; a guess as soon as it is known
  *
  * The bulk forms return 0 both when the list was empty (or full) and when the
  * sequence was aborted: the caller retries a bounded number of times in its
@@ -101,6 +117,8 @@
 #define WEIR_AREA_BUSY 72
 #define WEIR_AREA_SEEN 80
 #define WEIR_AREA_CPU 88
+#define WEIR_AREA_FIRST 96
+#define WEIR_AREA_BOUND 104
 #define WEIR_AREA_SET0 256
 #define WEIR_AREA_SET1 320
 #define WEIR_AREA_TOKENS 4096
@@ -143,6 +161,11 @@
 struct weir_lists {
 	char *areas;
 	uint32_t nr_cpus; /* 0: every operation takes the slow path */
+};
+
+/* The tokens that an area's lists may hold. */
+struct weir_bounds {
+	uint64_t first, bound;
 };
 
 #endif

@@ -17,9 +17,9 @@ WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l, unsigned list)
 }
 
 WEIR_INLINE int weir_seq_push(const struct weir_lists *l, unsigned list,
-			      uint64_t token)
+			      uint64_t token, uint64_t last)
 {
-	(void)l, (void)list, (void)token;
+	(void)l, (void)list, (void)token, (void)last;
 	return 0;
 }
 
@@ -48,4 +48,9 @@ WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 {
 	(void)l;
 	return NULL;
+}
+
+WEIR_INLINE uint32_t weir_seq_cpu(void)
+{
+	return UINT32_MAX;
 }

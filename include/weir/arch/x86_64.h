@@ -181,14 +181,32 @@
 	"35:\n"
 
 /*
- * One operation: `operate(header)` does it with the header in rdx and commits.
- * `none` and `again` leave.
+ * Is what is pushed of this area? After active, whose exchange comes after the
+ * bounds are written (DRAIN-F1). It holds in the second sequence too, which
+ * goes on with the same area: first is constant, bound only grows.
  */
-#define WEIR_X86_OPERATION(unable, operate, none, again)                       \
+#define WEIR_X86_ANY_TOKEN ""
+#define WEIR_X86_WITHIN_BOUNDS                                                 \
+	"	movq " WEIR_X86_REG(last) ", %%rcx\n"                          \
+	"	subq " WEIR_STR(WEIR_AREA_FIRST) "(%%r10), %%rcx\n"            \
+	"	cmpq " WEIR_STR(WEIR_AREA_BOUND) "(%%r10), %%rcx\n"            \
+	"	jae 6f\n"
+#define WEIR_X86_SAME_FIRST                                                    \
+	"	cmpq " WEIR_X86_REG(first) ", "                                \
+	WEIR_STR(WEIR_AREA_FIRST) "(%%r10)\n"                                  \
+	"	jne 6f\n"
+
+/*
+ * One operation: `admit` leaves if the token is not of this area;
+ * `operate(header)` does it with the header in rdx and commits. `none` and
+ * `again` leave.
+ */
+#define WEIR_X86_OPERATION(unable, admit, operate, none, again)                \
 	WEIR_X86_BEGIN                                                         \
 	WEIR_X86_ENTER                                                         \
 	"	movl " WEIR_X86_ACTIVE ", %%r9d\n"                             \
 	WEIR_X86_INJECT(1)                                                     \
+	admit                                                                  \
 	"	testl %%r9d, %%r9d\n"                                          \
 	"	js 8f\n"                                                       \
 	WEIR_X86_LOAD(WEIR_X86_HEADER, unable)                                 \
@@ -340,14 +358,26 @@
 	WEIR_X86_COPY(WEIR_X86_REG(moved), "%%rcx", header)
 /* clang-format on */
 
+WEIR_INLINE uint32_t weir_seq_cpu(void)
+{
+	uint32_t cpu;
+
+	__asm__ __volatile__(WEIR_X86_BEGIN
+			     "	movl " WEIR_X86_RSEQ_CPU
+			     ", " WEIR_X86_REG32(cpu) "\n" WEIR_X86_END
+			     : [cpu] "=r"(cpu)
+			     : [rseq] "r"(__rseq_offset));
+	return cpu;
+}
+
 WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
 				  const unsigned list)
 {
 	uint64_t token;
 
 	WEIR_TSAN_BEGIN(l);
-	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_POP,
-						WEIR_X86_FAIL(-1),
+	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_ANY_TOKEN,
+						WEIR_X86_POP, WEIR_X86_FAIL(-1),
 						WEIR_X86_FAIL(-2))
 			     : [token] "=&c"(token)
 			     : WEIR_X86_INPUTS(l, list)
@@ -357,16 +387,17 @@ WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
 }
 
 WEIR_INLINE int weir_seq_push(const struct weir_lists *l, const unsigned list,
-			      uint64_t token)
+			      uint64_t token, uint64_t last)
 {
 	WEIR_TSAN_BEGIN(l);
-	__asm__ goto(WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH,
-					WEIR_X86_GOTO(full),
-					WEIR_X86_GOTO(again))
-		     :
-		     : WEIR_X86_INPUTS(l, list), [token] "r"(token)
-		     : "rcx", WEIR_X86_CLOBBERS
-		     : full, again);
+	__asm__ goto(
+		WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_WITHIN_BOUNDS,
+				   WEIR_X86_PUSH, WEIR_X86_GOTO(full),
+				   WEIR_X86_GOTO(again))
+		:
+		: WEIR_X86_INPUTS(l, list), [token] "r"(token), [last] "r"(last)
+		: "rcx", WEIR_X86_CLOBBERS
+		: full, again);
 	return 1;
 full:
 	return 0;
@@ -382,7 +413,8 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 	uint64_t left = UINT64_C(8) * n;
 
 	WEIR_TSAN_BEGIN(l);
-	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_POP_BULK,
+	__asm__ __volatile__(WEIR_X86_OPERATION("0xfff", WEIR_X86_ANY_TOKEN,
+						WEIR_X86_POP_BULK,
 						WEIR_X86_GIVE_UP_BULK,
 						WEIR_X86_GIVE_UP_BULK)
 			     : [moved] "+&r"(moved), [left] "+&r"(left)
@@ -394,18 +426,21 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 
 WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 					const unsigned list,
-					const uint64_t *tokens, unsigned n)
+					const uint64_t *tokens, unsigned n,
+					uint64_t first)
 {
 	const uint64_t *moved = tokens;
 	uint64_t left = UINT64_C(8) * n;
 
 	WEIR_TSAN_BEGIN(l);
-	__asm__ __volatile__(WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_PUSH_BULK,
-						WEIR_X86_GIVE_UP_BULK,
-						WEIR_X86_GIVE_UP_BULK)
-			     : [moved] "+&r"(moved), [left] "+&r"(left)
-			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
-			     : WEIR_X86_COPY_CLOBBERS);
+	__asm__ __volatile__(
+		WEIR_X86_OPERATION("0x1ff0000", WEIR_X86_SAME_FIRST,
+				   WEIR_X86_PUSH_BULK, WEIR_X86_GIVE_UP_BULK,
+				   WEIR_X86_GIVE_UP_BULK)
+		: [moved] "+&r"(moved), [left] "+&r"(left)
+		: WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens),
+		  [first] "r"(first)
+		: WEIR_X86_COPY_CLOBBERS);
 	WEIR_TSAN_END();
 	return WEIR_TO(unsigned, moved - tokens);
 }
