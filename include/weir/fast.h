@@ -79,7 +79,7 @@ WEIR_API extern __thread uint64_t weir_thread_burst
  * refuses.
  */
 struct weir_pool {
-	struct weir_lists lists; /* nr_cpus 0: checked, locked, several zones */
+	struct weir_lists lists; /* nr_cpus 0: checked, locked */
 	char *base;
 	uint64_t bytes;
 	uint32_t page_mask; /* bytes of a page - 1 */

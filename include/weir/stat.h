@@ -62,6 +62,8 @@ struct weir_stat_list {
 
 struct weir_stat_cpu {
 	size_t size;
+	/* In force. Lists of a polling CPU for another zone than its own are
+	 * quiet. */
 	enum weir_mode mode;
 	uint64_t cached, pending, operations, refills, flushes, direct, aborts;
 	uint64_t drains;

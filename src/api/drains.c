@@ -198,13 +198,16 @@ enum weir_mode wi_public_mode(struct wi_percpu_mode mode)
 enum weir_mode wi_public_mode_of_cpu(const struct wi_cache *cache, unsigned cpu)
 {
 	const struct wi_percpu_view view = wi_percpu_view_of(&cache->drain);
-	enum weir_mode mode = WEIR_MODE_ORDINARY;
+	const unsigned home = wi_drain_home(&cache->drain, cpu);
 
 	for (unsigned zone = 0; zone < view.nr_zones; zone++) {
-		mode = wi_public_mode(wi_percpu_view_mode(&view, zone, cpu));
+		enum weir_mode mode =
+			wi_public_mode(wi_percpu_view_mode(&view, zone, cpu));
+
 		if (mode !=
 		    wi_public_mode(wi_percpu_view_wanted(&view, zone, cpu)))
-			break;
+			return mode;
 	}
-	return mode;
+	/* Those of other zones may differ. */
+	return wi_public_mode(wi_percpu_view_mode(&view, home, cpu));
 }

@@ -300,13 +300,37 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	free_slow(pool, (void *)((uintptr_t)pool->base + offset), 0);
 }
 
-/* Offsets of pages that may lie in several zones, or are checked, or of which
- * one is wrong, given back one by one. */
+/* Pages that are checked, or of which one is wrong, given back one by one. */
 WI_COLD static void free_each(struct weir_pool *pool, unsigned order,
 			      void *const *pages, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		free_slow(pool, pages[i], order);
+}
+
+/* Gives runs back, those of one zone at a time. */
+static void put_by_zone(struct wi_pool *pool, unsigned kind, uint64_t *tokens,
+			size_t n)
+{
+	uint64_t same[CHUNK];
+
+	if (pool->nr_zones == 1) {
+		wi_cache_put(&pool->cache, 0, kind, tokens, n);
+		return;
+	}
+	while (n > 0) {
+		const unsigned zone = wi_pool_zone_of(pool, tokens[0]);
+		const struct weir_bounds *its = &pool->bounds[zone];
+		size_t nr = 0, rest = 0;
+
+		for (size_t i = 0; i < n; i++)
+			if (tokens[i] - its->first < its->bound)
+				same[nr++] = tokens[i];
+			else
+				tokens[rest++] = tokens[i];
+		wi_cache_put(&pool->cache, zone, kind, same, nr);
+		n = rest;
+	}
 }
 
 void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
@@ -315,19 +339,22 @@ void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
 	uint64_t tokens[CHUNK] __attribute__((aligned(16)));
 	struct wi_pool *impl = wi_pool_of(pool);
 	struct weir_bounds all = { 0, 0 };
+	unsigned most = WEIR_ORDER_MAX;
 
 	if (impl == NULL)
 		return;
 	all.bound = impl->bytes;
+	/* Zones begin at multiples of 512 pages: up to there, what is aligned
+	 * in the pool is so in its zone, and within it. */
+	if (impl->nr_zones > 1)
+		most = 9;
 	for (size_t chunk; n > 0; pages += chunk, n -= chunk) {
 		chunk = wi_min_u64(n, CHUNK);
-		if (impl->nr_zones == 1 && impl->checks == NULL &&
-		    order <= WEIR_ORDER_MAX &&
+		if (impl->checks == NULL && order <= most &&
 		    weir_pages_to_tokens(pool, order, pages, chunk, tokens,
 					 all) == 0)
-			wi_cache_put(&impl->cache, 0,
-				     wi_pool_kind_of_order(order), tokens,
-				     chunk);
+			put_by_zone(impl, wi_pool_kind_of_order(order), tokens,
+				    chunk);
 		else
 			free_each(pool, order, pages, chunk);
 	}

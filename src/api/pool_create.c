@@ -158,8 +158,7 @@ static int make_handle(struct wi_pool *pool)
 
 static void fill_handle(struct wi_pool *pool)
 {
-	if (pool->checks == NULL && pool->nr_zones == 1 &&
-	    pool->machine.settled)
+	if (pool->checks == NULL && pool->machine.settled)
 		pool->handle->lists = wi_percpu_lists(&pool->cache.drain, 0);
 	pool->handle->base = pool->base;
 	pool->handle->bytes = pool->bytes;

@@ -154,10 +154,10 @@ static int each_part(struct wi_pool *pool, int (*back)(void *, size_t))
 	bool was_online = true;
 	int err = 0;
 
-	for (unsigned zone = 0; zone < live->nr_zones; zone++)
+	for (unsigned rank = 0; rank < live->nr_zones; rank++)
 		for (unsigned cpu = 0; cpu < live->nr_cpus && err == 0; cpu++) {
 			uint64_t at = live->layout.areas +
-				      ((uint64_t)zone * live->nr_cpus + cpu) *
+				      ((uint64_t)rank * live->nr_cpus + cpu) *
 					      WEIR_AREA_BYTES;
 			bool is_online = wi_cpuset_test(online, cpu);
 

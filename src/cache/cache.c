@@ -55,8 +55,8 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 {
 	const struct wi_percpu_config *percpu = &config->percpu;
 
-	wi_assert(percpu->nr_zones == 1 || (config->backend.zone_of != NULL &&
-					    percpu->bounds != NULL));
+	wi_assert(percpu->nr_zones == 1 ||
+		  (config->backend.zone_of != NULL && percpu->bounds != NULL));
 	cache->backend = config->backend;
 	cache->totals = config->totals;
 	cache->wait_ns = config->wait_ns;

@@ -11,6 +11,10 @@
 void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 			const uint64_t *tokens, size_t n);
 
+/* How many of n tokens, from the first on, are of its zone. */
+size_t wi_cache_same_zone(const struct wi_cache *cache, const uint64_t *tokens,
+			  size_t n, unsigned *zone);
+
 /* Makes room in a full list of this CPU. */
 void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list);
 

@@ -10,6 +10,34 @@ void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 		cache->backend.put(cache->backend.ctx, zone, kind, tokens, n);
 }
 
+size_t wi_cache_same_zone(const struct wi_cache *cache, const uint64_t *tokens,
+			  size_t n, unsigned *zone)
+{
+	const struct weir_bounds *bounds;
+	size_t same = 1;
+
+	*zone = 0;
+	if (wi_percpu_nr_zones(&cache->drain) == 1 || n == 0)
+		return n;
+	*zone = cache->backend.zone_of(cache->backend.ctx, tokens[0]);
+	bounds = wi_percpu_bounds(&cache->drain, *zone);
+	while (same < n && tokens[same] - bounds->first < bounds->bound)
+		same++;
+	return same;
+}
+
+/* As wi_cache_give_back(), of what a pop gave: of any zones. */
+static void give_back_any(struct wi_cache *cache, unsigned kind,
+			  const uint64_t *tokens, size_t n)
+{
+	for (size_t same; n > 0; tokens += same, n -= same) {
+		unsigned zone;
+
+		same = wi_cache_same_zone(cache, tokens, n, &zone);
+		wi_cache_give_back(cache, zone, kind, tokens, same);
+	}
+}
+
 /*
  * A full list gives back all but its newest part: half, or less when flushes
  * follow each other. All is popped, newest first, and the newest part pushed
@@ -22,8 +50,9 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 	const size_t limit = wi_percpu_limit(&cache->drain, list);
 	const size_t keep = limit / 2 >> wi_area_count_in_a_row(area, list, -1);
 	size_t kept = wi_percpu_pop(&cache->drain, zone, list, newer, keep);
-	size_t given = 0;
+	size_t given = 0, same;
 	size_t left = limit - keep;
+	unsigned whose;
 
 	while (left > 0) {
 		size_t n = wi_percpu_pop(&cache->drain, zone, list, older,
@@ -31,12 +60,13 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 
 		if (n == 0)
 			break;
-		wi_cache_give_back(cache, zone, list, older, n);
+		give_back_any(cache, list, older, n);
 		given += n;
 		left -= n;
 	}
-	left = wi_percpu_push(&cache->drain, zone, list, newer, kept);
-	wi_cache_give_back(cache, zone, list, newer + left, kept - left);
+	same = wi_cache_same_zone(cache, newer, kept, &whose);
+	left = wi_percpu_push(&cache->drain, whose, list, newer, same);
+	give_back_any(cache, list, newer + left, kept - left);
 	given += kept - left;
 	wi_area_count(area, WI_AREA_FLUSH);
 	WI_TRACE(flush, &cache->drain, zone, wi_area_cpu(area), list, given);

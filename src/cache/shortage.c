@@ -250,7 +250,6 @@ static int drain_in_need(struct wi_need *need, bool last_word,
  */
 static uint64_t give_part_back(struct wi_need *need)
 {
-	const struct wi_backend *backend = &need->cache->backend;
 	const uint64_t *tokens = need->get->tokens;
 	uint64_t nr_puts = 0;
 
@@ -258,16 +257,11 @@ static uint64_t give_part_back(struct wi_need *need)
 	if (need->get->flags & WI_GET_SOME)
 		return 0;
 	for (size_t i = 0, n; i < need->got; i += n, nr_puts++) {
-		unsigned zone = 0;
+		unsigned zone;
 
-		n = wi_min_u64(need->got - i, WI_BATCH_MAX);
-		if (backend->zone_of != NULL) {
-			zone = backend->zone_of(backend->ctx, tokens[i]);
-			for (size_t j = 1; j < n; j++)
-				if (backend->zone_of(backend->ctx,
-						     tokens[i + j]) != zone)
-					n = j;
-		}
+		n = wi_cache_same_zone(need->cache, tokens + i,
+				       wi_min_u64(need->got - i, WI_BATCH_MAX),
+				       &zone);
 		wi_cache_give_back(need->cache, zone, need->get->kind,
 				   tokens + i, n);
 	}

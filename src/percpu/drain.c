@@ -32,7 +32,7 @@ size_t wi_percpu_bytes(unsigned nr_cpus, unsigned nr_zones)
 {
 	return sizeof(struct wi_percpu_totals) +
 	       (size_t)nr_cpus * nr_zones * sizeof(struct wi_unit) +
-	       2 * wi_round_up(nr_cpus, 64) / 8;
+	       2 * wi_round_up(nr_cpus, 64) / 8 + nr_cpus;
 }
 
 /* The words of a bitmap of CPUs. */
@@ -46,18 +46,24 @@ bool wi_drain_has_woken(const struct wi_drain *drain, unsigned cpu)
 	return wi_load_relaxed(&drain->awake[cpu / 64]) >> cpu % 64 & 1;
 }
 
+static size_t nth_unit(const struct wi_drain *drain, unsigned zone,
+		       unsigned cpu)
+{
+	return wi_nth_unit(drain->nr_cpus, drain->nr_zones,
+			   wi_drain_home(drain, cpu), zone, cpu);
+}
+
 struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
 			      unsigned cpu)
 {
 	return (struct wi_area *)(drain->areas +
-				  ((size_t)zone * drain->nr_cpus + cpu) *
-					  WEIR_AREA_BYTES);
+				  nth_unit(drain, zone, cpu) * WEIR_AREA_BYTES);
 }
 
 static struct wi_unit *unit_of(const struct wi_drain *drain, unsigned zone,
 			       unsigned cpu)
 {
-	return &drain->units[(size_t)zone * drain->nr_cpus + cpu];
+	return &drain->units[nth_unit(drain, zone, cpu)];
 }
 
 /* --- one unit ---------------------------------------------------------- */
@@ -343,13 +349,30 @@ static void fetch_tokens(const struct wi_drain *drain, struct wi_area *area,
 	}
 }
 
-/* Notes the mode that is asked for a unit. Relaxed, both: for statistics. */
-static void note_mode(const struct wi_drain_request *request,
-		      struct wi_unit *unit)
+/*
+ * The mode of a unit of a CPU in this mode. Lists of a polling CPU for another
+ * zone than its home are quiet: inlined operations and ticks are on those of
+ * its home zone alone, and are no evidence for others, which would wait for a
+ * slow path that may never come.
+ */
+static uint8_t mode_of_unit(const struct wi_drain *drain,
+			    const struct wi_unit *unit, uint8_t mode)
 {
+	const bool is_home = unit < drain->units + drain->nr_cpus;
+
+	return mode == WI_MODE_POLLING && !is_home ? WI_MODE_QUIET : mode;
+}
+
+/* Notes what is asked of a unit's mode. Relaxed, both: for statistics. */
+static void note_mode(const struct wi_drain_run *run, struct wi_unit *unit)
+{
+	const struct wi_drain_request *request = &run->request;
+
 	wi_store_relaxed(&unit->wanted_off, request->set_off);
 	if (!request->set_off)
-		wi_store_relaxed(&unit->wanted, (uint8_t)request->mode);
+		wi_store_relaxed(&unit->wanted,
+				 mode_of_unit(run->drain, unit,
+					      (uint8_t)request->mode));
 }
 
 /* Sleeping areas (I5) hold nothing, and no operation is in flight there. */
@@ -369,7 +392,7 @@ static void pass_sleepers(struct wi_drain_run *run)
 					run->drain, zone,
 					64 * word + wi_lowest_bit(cpus));
 
-				note_mode(request, unit);
+				note_mode(run, unit);
 				unit->mode = unit->wanted;
 				/* Relaxed, both: for statistics. */
 				wi_store_relaxed(&unit->in_force, unit->mode);
@@ -431,7 +454,7 @@ static void take_lists(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 	struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 	if (request->set_mode)
-		note_mode(request, unit);
+		note_mode(run, unit);
 	unit->tried = false;
 	if (may_exchange(unit) && wants_change(unit) && !is_quiet(unit))
 		change_mode(drain, unit, area, zone);
@@ -550,22 +573,13 @@ static void membarrier_chosen(struct wi_drain_run *run)
 	}
 }
 
-/* Evidence for the CPU that the drainer runs on. */
-static void tick_own_cpu(const struct wi_drain_run *run)
-{
-	const unsigned first = run->request.first_zone;
-
-	for (unsigned i = 0; i < run->request.nr_zones; i++)
-		wi_percpu_tick(run->drain, first + i);
-}
-
 /* One look at each chosen unit; how many are without evidence. */
 static unsigned look_at_chosen(struct wi_drain_run *run, bool ask_for_orphans)
 {
 	unsigned left = 0;
 
 	if (run->has_changed)
-		tick_own_cpu(run);
+		wi_percpu_tick_all(run->drain);
 	run->has_changed = false;
 	FOR_EACH_UNIT(run, zone, cpu)
 	{
@@ -749,7 +763,7 @@ static void collect_one(struct wi_drain_run *run)
 
 	if (unit->parked != WI_SET_NULL) {
 		unit->chosen = true;
-		tick_own_cpu(run);
+		wi_percpu_tick_all(run->drain);
 		if (look_and_settle(run, zone, cpu))
 			return;
 	}
@@ -764,7 +778,7 @@ static bool choose_lists(struct wi_drain_run *run)
 	    !(run->request.want_pages != 0 ? choose_fullest(run)
 					   : choose_all(run)))
 		return false;
-	tick_own_cpu(run);
+	wi_percpu_tick_all(run->drain);
 	run->looks = run->turn = 0;
 	run->wait_start = 0;
 	return true;
@@ -942,6 +956,7 @@ int wi_percpu_init(struct wi_drain *drain,
 		   const struct wi_percpu_config *config)
 {
 	const size_t nr_units = (size_t)config->nr_cpus * config->nr_zones;
+	uint8_t *homes;
 
 	drain->areas = config->areas;
 	drain->nr_cpus = config->nr_cpus;
@@ -961,12 +976,17 @@ int wi_percpu_init(struct wi_drain *drain,
 	/* So that the pages of both are backed, for watchers from outside. */
 	wi_store_relaxed(&drain->last_cpus[0], 0);
 	wi_store_relaxed(&drain->awake[nr_words(drain->nr_cpus) - 1], 0);
+	homes = (uint8_t *)(drain->awake + nr_words(drain->nr_cpus));
 	for (unsigned cpu = 0; cpu < drain->nr_cpus; cpu++) {
+		/* Written even if 0, for the same reason. */
+		wi_store_relaxed(&homes[cpu],
+				 (uint8_t)wi_drain_home(drain, cpu));
 		for (unsigned zone = 0; zone < drain->nr_zones; zone++) {
 			struct wi_unit *unit = unit_of(drain, zone, cpu);
 
-			unit->mode = unit->wanted = config->modes[cpu];
-			unit->in_force = unit->mode;
+			unit->mode =
+				mode_of_unit(drain, unit, config->modes[cpu]);
+			unit->wanted = unit->in_force = unit->mode;
 		}
 		if (config->online == NULL ||
 		    (config->online[cpu / 64] >> cpu % 64 & 1))

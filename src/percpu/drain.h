@@ -6,7 +6,11 @@
  *   2. wait       for evidence that no sequence on the old set can commit
  *   3. flush      the caller empties the old set; it is the next spare
  *
- * A unit is the drainer's record of one CPU's area of one zone. Its two sets:
+ * A unit is the drainer's record of one CPU's area of one zone. Units and areas
+ * stand in the order of ranks, and of CPUs within a rank. Rank 0 is the zone
+ * that a CPU is at home in, the other zones follow it in a circle: so the areas
+ * of all home zones are one array indexed by the CPU, which the inlined
+ * sequences use. Its two sets:
  *
  *                 exchange                evidence, flush
  *       in use  ------------>  parked  --------------------> spare
@@ -130,11 +134,11 @@ struct wi_drain {
 	uint64_t begun; /* drains, ever; read by who is about to ask */
 
 	/* Constant. */
-	char *areas; /* unit u = zone * nr_cpus + cpu */
+	char *areas; /* those of rank 0 of all CPUs, of rank 1, ... */
 	struct wi_unit *units;
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;
-	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
+	const uint16_t *zone_of_cpu;	  /* nr_cpus; NULL: there is one zone */
 	const struct weir_bounds *bounds; /* of zones; NULL: any token */
 	uint16_t limits[WEIR_NR_LISTS];
 	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
@@ -172,7 +176,7 @@ static inline size_t wi_percpu_areas_bytes(unsigned nr_cpus, unsigned nr_zones)
 	return (size_t)nr_cpus * nr_zones * WEIR_AREA_BYTES;
 }
 
-/* For the totals, the units and two bitmaps. */
+/* For the totals, the units, two bitmaps, and the home zone of each CPU. */
 size_t wi_percpu_bytes(unsigned nr_cpus, unsigned nr_zones);
 
 /* In zeroed memory. 0, or a negative errno from the mutex. */
@@ -187,6 +191,13 @@ static inline unsigned wi_percpu_nr_cpus(const struct wi_drain *drain)
 static inline unsigned wi_percpu_nr_zones(const struct wi_drain *drain)
 {
 	return drain->nr_zones;
+}
+
+/* The tokens of a zone, where there are several zones. */
+static inline const struct weir_bounds *
+wi_percpu_bounds(const struct wi_drain *drain, unsigned zone)
+{
+	return &drain->bounds[zone];
 }
 
 static inline unsigned wi_percpu_nr_lists(const struct wi_drain *drain)
@@ -210,6 +221,21 @@ static inline unsigned wi_percpu_weight(const struct wi_drain *drain,
 					unsigned list)
 {
 	return drain->weight[list];
+}
+
+/* The number of the unit of a CPU whose home zone this is. */
+WI_INLINE size_t wi_nth_unit(unsigned nr_cpus, unsigned nr_zones, unsigned home,
+			     unsigned zone, unsigned cpu)
+{
+	const unsigned rank =
+		zone >= home ? zone - home : zone + nr_zones - home;
+
+	return (size_t)rank * nr_cpus + cpu;
+}
+
+WI_INLINE unsigned wi_drain_home(const struct wi_drain *drain, unsigned cpu)
+{
+	return drain->zone_of_cpu == NULL ? 0 : drain->zone_of_cpu[cpu];
 }
 
 struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,

@@ -10,10 +10,10 @@
 /* Of refills or flushes in a row, after how many they grow no more. */
 #define IN_A_ROW_MAX 2
 
-struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned zone)
+struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned rank)
 {
 	return (struct weir_lists){
-		(char *)wi_drain_area(drain, zone, 0),
+		drain->areas + (size_t)rank * drain->nr_cpus * WEIR_AREA_BYTES,
 		drain->locked ? 0 : drain->nr_cpus,
 	};
 }
@@ -27,9 +27,17 @@ unsigned wi_percpu_cpu_here(const struct wi_drain *drain)
 
 unsigned wi_percpu_zone_here(const struct wi_drain *drain)
 {
-	return drain->zone_of_cpu == NULL
-		       ? 0
-		       : drain->zone_of_cpu[wi_percpu_cpu_here(drain)];
+	return wi_drain_home(drain, wi_percpu_cpu_here(drain));
+}
+
+/* The rank of a zone on this CPU: a guess, as the thread may be moved to a CPU
+ * at home elsewhere. A push compares the bounds; what a pop gives may be of any
+ * zone. */
+static unsigned rank_here(const struct wi_drain *drain, unsigned zone)
+{
+	const unsigned home = wi_percpu_zone_here(drain);
+
+	return zone >= home ? zone - home : zone + drain->nr_zones - home;
 }
 
 static uint64_t seq_pop(const struct weir_lists *l, unsigned list)
@@ -112,7 +120,8 @@ static void count_abort(struct wi_drain *drain, unsigned zone)
 size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
 		     uint64_t *tokens, size_t n)
 {
-	const struct weir_lists lists = wi_percpu_lists(drain, zone);
+	const struct weir_lists lists =
+		wi_percpu_lists(drain, rank_here(drain, zone));
 	size_t got = 0;
 
 	if (drain->locked)
@@ -139,14 +148,16 @@ size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
 size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 		      const uint64_t *tokens, size_t n)
 {
-	const struct weir_lists lists = wi_percpu_lists(drain, zone);
 	const struct weir_bounds *bounds = drain->bounds;
 	const uint64_t first = bounds == NULL ? 0 : bounds[zone].first;
+	unsigned rank = rank_here(drain, zone);
 	size_t done = 0;
 
 	if (drain->locked)
 		return push_locked(drain, zone, list, tokens, n);
 	for (unsigned tries = 0; done < n && tries < TRIES_MAX; tries++) {
+		const struct weir_lists lists = wi_percpu_lists(drain, rank);
+		const unsigned before = rank;
 		int pushed;
 
 		if (n - done > 1)
@@ -155,8 +166,13 @@ size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 		if (done == n)
 			break;
 		pushed = seq_push(&lists, list, tokens[done]);
-		if (pushed == 0)
-			break;
+		if (pushed == 0) {
+			/* Full; or the bounds refused, after a move. */
+			rank = rank_here(drain, zone);
+			if (rank == before)
+				break;
+			continue;
+		}
 		if (pushed < 0)
 			count_abort(drain, zone);
 		else
@@ -215,12 +231,17 @@ bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 /* Not inlined: the library's one copy of the sequence, which tests can step
  * through. In locked mode, in which the lists have no CPUs, it leaves at once:
  * the holder's mark is all the evidence there is. */
-__attribute__((noinline)) void wi_percpu_tick(const struct wi_drain *drain,
-					      unsigned zone)
+static __attribute__((noinline)) void tick_rank(const struct wi_drain *drain,
+						unsigned rank)
 {
-	const struct weir_lists lists = wi_percpu_lists(drain, zone);
+	const struct weir_lists lists = wi_percpu_lists(drain, rank);
 
 	weir_seq_tick(&lists);
+}
+
+void wi_percpu_tick(const struct wi_drain *drain, unsigned zone)
+{
+	tick_rank(drain, rank_here(drain, zone));
 }
 
 void wi_percpu_tick_others(const struct wi_drain *drain, unsigned zone)
@@ -237,26 +258,16 @@ void wi_percpu_tick_others(const struct wi_drain *drain, unsigned zone)
 
 void wi_percpu_tick_all(const struct wi_drain *drain)
 {
-	for (unsigned zone = 0; zone < drain->nr_zones; zone++)
-		wi_percpu_tick(drain, zone);
+	for (unsigned rank = 0; rank < drain->nr_zones; rank++)
+		tick_rank(drain, rank);
 }
 
 void *wi_percpu_burst_begin(struct wi_drain *drain)
 {
-	const unsigned zone = wi_percpu_zone_here(drain);
-	const struct weir_lists lists = wi_percpu_lists(drain, zone);
-	struct wi_area *area;
+	const struct weir_lists lists = wi_percpu_lists(drain, 0);
 
 	wi_rseq_thread_init();
-	area = (struct wi_area *)(void *)weir_seq_burst(&lists);
-	/* Moved to another node meanwhile: wi_percpu_drop_bursts()
-	 * would not find it. */
-	if (area != NULL && drain->zone_of_cpu != NULL &&
-	    drain->zone_of_cpu[area->cpu] != zone) {
-		wi_percpu_burst_end(area);
-		return NULL;
-	}
-	return area;
+	return weir_seq_burst(&lists);
 }
 
 void wi_percpu_burst_end(void *area)
@@ -275,11 +286,7 @@ void wi_percpu_drop_bursts(struct wi_drain *drain)
 
 	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
 		struct wi_area *area =
-			wi_drain_area(drain,
-				      drain->zone_of_cpu == NULL
-					      ? 0
-					      : drain->zone_of_cpu[cpu],
-				      cpu);
+			wi_drain_area(drain, wi_drain_home(drain, cpu), cpu);
 
 		if (!wi_drain_has_woken(drain, cpu))
 			continue;

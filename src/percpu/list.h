@@ -11,8 +11,9 @@
 
 #include "percpu/drain.h"
 
-/* What the sequences need of a zone's areas; nr_cpus 0 in locked mode. */
-struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned zone);
+/* What the sequences need of the areas of a rank, 0 for each CPU's home zone;
+ * nr_cpus 0 in locked mode. */
+struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned rank);
 
 /* The CPU this thread is on, its zone, and its area of a zone. */
 unsigned wi_percpu_cpu_here(const struct wi_drain *drain);
@@ -25,11 +26,13 @@ bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 			unsigned list);
 
 /* Up to n tokens from this CPU's list; fewer when it is empty, or has no set.
- */
+ * Where there are several zones they may be of others, and of more than one:
+ * the thread may have been moved to a CPU at home elsewhere. */
 size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
 		     uint64_t *tokens, size_t n);
 
-/* How many of n tokens this CPU's list took; fewer when it is full. */
+/* How many of n tokens of that zone this CPU's list took; fewer when it is
+ * full. */
 size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 		      const uint64_t *tokens, size_t n);
 
@@ -61,7 +64,7 @@ void wi_percpu_tick_others(const struct wi_drain *drain, unsigned zone);
 
 void wi_percpu_tick_all(const struct wi_drain *drain);
 
-/* Marks this CPU's area of its own zone for a burst of this thread. The area,
+/* Marks this CPU's area of its home zone for a burst of this thread. The area,
  * or NULL. */
 void *wi_percpu_burst_begin(struct wi_drain *drain);
 void wi_percpu_burst_end(void *area);

@@ -19,28 +19,49 @@ struct wi_percpu_view wi_percpu_view_of(const struct wi_drain *drain)
 	};
 }
 
-static const struct wi_unit *view_unit(const struct wi_percpu_view *view,
-				       unsigned zone, unsigned cpu)
+static const struct wi_unit *view_units(const struct wi_percpu_view *view)
 {
 	const struct wi_percpu_totals *totals = view->memory;
 
-	return (const struct wi_unit *)(const void *)(totals + 1) +
-	       (size_t)zone * view->nr_cpus + cpu;
+	return (const void *)(totals + 1);
+}
+
+/* The two bitmaps that follow the units; the homes follow them. */
+static const uint64_t *view_bitmaps(const struct wi_percpu_view *view)
+{
+	return (const void *)(view_units(view) +
+			      (size_t)view->nr_zones * view->nr_cpus);
+}
+
+static size_t view_nth_unit(const struct wi_percpu_view *view, unsigned zone,
+			    unsigned cpu)
+{
+	const uint8_t *homes =
+		(const void *)(view_bitmaps(view) +
+			       2 * (size_t)((view->nr_cpus + 63) / 64));
+	/* Relaxed: constant; another's memory may say anything at any time. */
+	const unsigned home = wi_load_relaxed(&homes[cpu]) % view->nr_zones;
+
+	return wi_nth_unit(view->nr_cpus, view->nr_zones, home, zone, cpu);
+}
+
+static const struct wi_unit *view_unit(const struct wi_percpu_view *view,
+				       unsigned zone, unsigned cpu)
+{
+	return view_units(view) + view_nth_unit(view, zone, cpu);
 }
 
 static const struct wi_area *view_area(const struct wi_percpu_view *view,
 				       unsigned zone, unsigned cpu)
 {
-	return (const void *)(view->areas + ((size_t)zone * view->nr_cpus +
-					     cpu) * WEIR_AREA_BYTES);
+	return (const void *)(view->areas +
+			      view_nth_unit(view, zone, cpu) * WEIR_AREA_BYTES);
 }
 
 bool wi_percpu_view_is_awake(const struct wi_percpu_view *view, unsigned cpu)
 {
-	const uint64_t *bitmaps =
-		(const void *)view_unit(view, view->nr_zones, 0);
-	/* The second of the two that follow the units. */
-	const uint64_t *awake = bitmaps + (view->nr_cpus + 63) / 64;
+	/* The second of the two. */
+	const uint64_t *awake = view_bitmaps(view) + (view->nr_cpus + 63) / 64;
 
 	return read_shared(&awake[cpu / 64]) >> cpu % 64 & 1;
 }
