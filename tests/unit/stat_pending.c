@@ -28,12 +28,13 @@ static void owner(void *unused)
 	(void)unused;
 	weir_free(pool, weir_alloc(pool, 0, 0), 0);
 	__atomic_store_n(&inject[3], PAUSES, __ATOMIC_RELAXED);
-	do {
+	for (;;) {
 		tell(&started);
 		page = weir_fast_alloc(pool, 0, WEIR_NOWAIT);
-		if (!happened(&stop, 1))
-			weir_free(pool, page, 0);
-	} while (!happened(&stop, 1));
+		if (happened(&stop, 1))
+			break;
+		weir_free(pool, page, 0);
+	}
 }
 
 /* Of a polling CPU, whose owner is within an operation as the drain ends; did
