@@ -187,27 +187,27 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 	return drain_with_deadline(cache, &request, wait_ns, NULL);
 }
 
-enum weir_mode wi_public_mode(struct wi_percpu_mode mode)
+enum weir_mode wi_public_mode(const struct wi_percpu_mode *mode)
 {
-	if (mode.off)
+	if (mode->off)
 		return WEIR_MODE_OFF;
-	return mode.mode >= WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
-					   : (enum weir_mode)mode.mode;
+	return mode->mode >= WI_MODE_LOCKED ? WEIR_MODE_ORDINARY
+					    : (enum weir_mode)mode->mode;
 }
 
 enum weir_mode wi_public_mode_of_cpu(const struct wi_cache *cache, unsigned cpu)
 {
 	const struct wi_percpu_view view = wi_percpu_view_of(&cache->drain);
-	const unsigned home = wi_drain_home(&cache->drain, cpu);
+	struct wi_percpu_mode mode, wanted;
 
 	for (unsigned zone = 0; zone < view.nr_zones; zone++) {
-		enum weir_mode mode =
-			wi_public_mode(wi_percpu_view_mode(&view, zone, cpu));
-
-		if (mode !=
-		    wi_public_mode(wi_percpu_view_wanted(&view, zone, cpu)))
-			return mode;
+		wi_percpu_view_mode(&view, zone, cpu, &mode);
+		wi_percpu_view_wanted(&view, zone, cpu, &wanted);
+		if (wi_public_mode(&mode) != wi_public_mode(&wanted))
+			return wi_public_mode(&mode);
 	}
 	/* Those of other zones may differ. */
-	return wi_public_mode(wi_percpu_view_mode(&view, home, cpu));
+	wi_percpu_view_mode(&view, wi_drain_home(&cache->drain, cpu), cpu,
+			    &mode);
+	return wi_public_mode(&mode);
 }

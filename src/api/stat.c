@@ -86,9 +86,11 @@ static void fill_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 	const struct wi_live *live = view->live;
 	const struct wi_percpu_view percpu = wi_view_percpu(view);
 	const struct wi_percpu_stat its = cpu_of(view, &percpu, zone, cpu);
+	struct wi_percpu_mode mode;
 
+	wi_percpu_view_mode(&percpu, zone, cpu, &mode);
 	*stat = (struct weir_stat_cpu){
-		.mode = wi_public_mode(wi_percpu_view_mode(&percpu, zone, cpu)),
+		.mode = wi_public_mode(&mode),
 		.cached = its.cached,
 		.pending = its.pending,
 		.refills = its.nr[WI_AREA_REFILL],

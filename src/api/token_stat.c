@@ -90,9 +90,11 @@ static void fill_cache_cpu(const struct wi_drain *drain, unsigned cpu,
 {
 	const struct wi_percpu_view view = wi_percpu_view_of(drain);
 	const struct wi_percpu_stat its = read_cpu(&view, cpu);
+	struct wi_percpu_mode mode;
 
+	wi_percpu_view_mode(&view, 0, cpu, &mode);
 	*stat = (struct weir_cache_stat_cpu){
-		.mode = wi_public_mode(wi_percpu_view_mode(&view, 0, cpu)),
+		.mode = wi_public_mode(&mode),
 		.cached = its.cached,
 		.pending = its.pending,
 		.refills = its.nr[WI_AREA_REFILL],

@@ -106,28 +106,28 @@ void wi_percpu_view_read(const struct wi_percpu_view *view, unsigned zone,
 	}
 }
 
-struct wi_percpu_mode wi_percpu_view_mode(const struct wi_percpu_view *view,
-					  unsigned zone, unsigned cpu)
+void wi_percpu_view_mode(const struct wi_percpu_view *view, unsigned zone,
+			 unsigned cpu, struct wi_percpu_mode *mode)
 {
 	const struct wi_unit *unit = view_unit(view, zone, cpu);
 
 	/* Relaxed, all, also below: bytes that the holder of the drain mutex
 	 * stores. Read as a number: it may be of another process, and store
 	 * what it likes. */
-	return (struct wi_percpu_mode){
+	*mode = (struct wi_percpu_mode){
 		.mode = wi_load_relaxed(&unit->in_force),
 		.off = wi_load_relaxed((const uint8_t *)&unit->off) != 0 &&
 		       wi_load_relaxed(&unit->parked) == WI_SET_NULL,
 	};
 }
 
-struct wi_percpu_mode wi_percpu_view_wanted(const struct wi_percpu_view *view,
-					    unsigned zone, unsigned cpu)
+void wi_percpu_view_wanted(const struct wi_percpu_view *view, unsigned zone,
+			   unsigned cpu, struct wi_percpu_mode *mode)
 {
 	const struct wi_unit *unit = view_unit(view, zone, cpu);
 
 	/* Relaxed, both: see above. */
-	return (struct wi_percpu_mode){
+	*mode = (struct wi_percpu_mode){
 		.mode = wi_load_relaxed(&unit->wanted),
 		.off = wi_load_relaxed((const uint8_t *)&unit->wanted_off) != 0,
 	};

@@ -47,10 +47,10 @@ struct wi_percpu_mode {
 
 /* In force, and asked for. Off is in force when nothing can come back to a list
  * any more. */
-struct wi_percpu_mode wi_percpu_view_mode(const struct wi_percpu_view *view,
-					  unsigned zone, unsigned cpu);
-struct wi_percpu_mode wi_percpu_view_wanted(const struct wi_percpu_view *view,
-					    unsigned zone, unsigned cpu);
+void wi_percpu_view_mode(const struct wi_percpu_view *view, unsigned zone,
+			 unsigned cpu, struct wi_percpu_mode *mode);
+void wi_percpu_view_wanted(const struct wi_percpu_view *view, unsigned zone,
+			   unsigned cpu, struct wi_percpu_mode *mode);
 
 void wi_percpu_view_totals(const struct wi_percpu_view *view,
 			   struct wi_percpu_totals *totals);
