@@ -2,8 +2,8 @@
 /*
  * weir_cache: the per-CPU lists and remote drains of weir as a building block,
  * in front of any back end the caller brings: DPDK objects, AF_XDP frames,
- * io_uring buffers. A list holds 64-bit tokens and does not care what they
- * mean; every value but WEIR_CACHE_NONE and WEIR_CACHE_NONE - 1 will do.
+ * io_uring buffers. A list holds 64-bit tokens and does not interpret them;
+ * every value but WEIR_CACHE_NONE and WEIR_CACHE_NONE - 1 is allowed.
  *
  * The conventions of weir.h hold here too.
  */
@@ -23,11 +23,13 @@ struct weir_cache;
 
 /*
  * Where tokens come from and go to. Both are called by the thread that called
- * weir: get by one whose list is empty, with nothing held; put by one whose
- * list is full, or that got more than it took, with nothing held, and by one
- * that drains, with the drain
- * mutex held: it must not drain or allocate with waiting. Several threads may
- * call them at once. Called in signal handlers if weir is.
+ * weir: get by a thread whose list is empty, with no lock of weir's held; put
+ * by a thread whose list is full, or that got more than it took, with no lock
+ * held, and by a thread that drains, with the drain mutex held: it must not
+ * drain, nor make an allocation that may wait. Several threads may call them at
+ * once. If signal handlers use the cache, they are called in signal handlers
+ * too; a back end that takes a mutex makes a cache that signal handlers must
+ * not use.
  */
 struct weir_cache_backend {
 	/* Stores up to n tokens; returns how many, 0 when there are none. */
@@ -70,14 +72,13 @@ WEIR_API int weir_cache_create(struct weir_cache **cache,
 	WEIR_NONNULL(1);
 
 /*
- * Gives what the lists hold to the back end and unmaps the cache; no thread
- * may be using it, but for a put of the back end, which may put tokens: they
- * come back, too. NULL is ignored. Returns 0; -EBUSY when evidence of a CPU is
- * missing (a
- * thread was still using it, or a burst was left open; without membarrier also
- * a polling CPU without a further operation), or put gave tokens back to the
- * cache until wait_ns were over; -ETIMEDOUT and -EDEADLK as weir_drain():
- * nothing was unmapped; -ESTALE in a forked child.
+ * Gives the tokens in the lists to the back end and unmaps the cache; no thread
+ * may be using it, except a put of the back end, which may put tokens: they go
+ * to the back end too. NULL is ignored. Returns 0; -EBUSY when evidence of a
+ * CPU is missing (a thread was still using it, or a burst was left open;
+ * without membarrier also a polling CPU without a further operation), or put
+ * gave tokens back to the cache until wait_ns were over; -ETIMEDOUT and
+ * -EDEADLK as weir_drain(): nothing was unmapped; -ESTALE in a forked child.
  * Threads: once. Signals: no. Calls: those of weir_cache_drain(), munmap.
  * Interrupts: yes, unmapping does.
  */
@@ -85,18 +86,18 @@ WEIR_API int weir_cache_destroy(struct weir_cache *cache);
 
 /*
  * One token, or WEIR_CACHE_NONE with errno ENOMEM: the back end had none, nor
- * had the lists of any CPU; EAGAIN: not now, as weir_alloc() says it; EINVAL:
- * no such list or flag; ESTALE. `flags`: WEIR_NOWAIT, WEIR_RECLAIM.
+ * had the lists of any CPU; EAGAIN: not now, as weir_alloc(); EINVAL: no such
+ * list or flag; ESTALE. `flags`: WEIR_NOWAIT, WEIR_RECLAIM.
  * Threads: yes. Signals: with WEIR_NOWAIT. Calls and interrupts: those of
- * weir_drain() without WEIR_NOWAIT; with it none (once a thread gettid). Beside
- * them, here and below, what the back end does.
+ * weir_drain() without WEIR_NOWAIT; with it none (gettid once per thread).
+ * In addition, here and below, those of the back end.
  */
 WEIR_API uint64_t weir_cache_get(struct weir_cache *cache, unsigned list,
 				 unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 
-/* Gives a token back. A list that is not there and a value that no token may be
- * are fatal. Threads: yes. Signals: yes. Calls: none (once a thread gettid).
- * Interrupts: none. Never waits. */
+/* Gives a token back. A list that does not exist and a value that no token may
+ * have are fatal. Threads: yes. Signals: yes. Calls: none (gettid once per
+ * thread). Interrupts: none. Never waits. */
 WEIR_API void weir_cache_put(struct weir_cache *cache, unsigned list,
 			     uint64_t token) WEIR_NONNULL(1);
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inline fast path: weir_fast_alloc() and its kin do what the functions of
- * weir.h do, without the call where the order is a constant that has a list
- * (0 to 3, and 9: a block of 512 pages), and call them for everything else.
+ * The inline fast path: the weir_fast_ functions do what the functions of
+ * weir.h do, without the call where the order is a constant that has a list (0
+ * to 3, and 9: a block of 512 pages), and call them for everything else.
  *
- * The sequences stand in arch/, their contract in arch/contract.h; the library
- * uses the same ones. An object that includes this page refers to a symbol
- * that names the layout below, so that it does not load with a library that
- * has another.
+ * The sequences are in arch/, their contract in arch/contract.h; the library
+ * uses the same ones. An object that includes this header refers to a symbol
+ * that names the layout below, so that it does not load with a library that has
+ * another.
  *
  * Compiled without optimisation, where list numbers are no constants for the
  * assembler, and without SSE, the functions here are calls. So they are if
- * WEIR_NO_SEQUENCES is defined before this page is included, which a unit needs
- * that clang compiles with -masm=intel (gcc's is understood).
+ * WEIR_NO_SEQUENCES is defined before this header is included, as needed by
+ * files that clang compiles with -masm=intel (gcc's is understood).
  */
 #ifndef WEIR_FAST_H
 #define WEIR_FAST_H
@@ -64,8 +64,8 @@ WEIR_API extern const char weir_fast_layout_2;
 __attribute__((used)) static const char *const weir_fast_layout_ref =
 	&weir_fast_layout_2;
 
-/* The mark of a burst of this thread; until its first slow path one of no
- * thread, which is never in any busy. */
+/* This thread's mark; until its first slow path a mark of no thread, which is
+ * never in any busy. */
 WEIR_API extern __thread uint64_t weir_thread_burst
 	__attribute__((tls_model("initial-exec")));
 
@@ -100,7 +100,7 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 				     : WEIR_LIST_NONE)
 #endif
 
-/* The flags that ask nothing of a page in a list. */
+/* The flags that need no work for a page from a list. */
 #define WEIR_FAST_FLAGS (WEIR_NOWAIT | WEIR_THISNODE | WEIR_RECLAIM)
 
 /* Bytes of a run, less 1. */
@@ -272,7 +272,7 @@ WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
 			      got > 0 ? flags | WEIR_NOWAIT : flags);
 	if (err == 0 || got == 0)
 		return err;
-	/* Nobody waits with a part in hand. */
+	/* No call waits while it holds a part. */
 	weir_free_bulk(pool, order, pages, got);
 	return flags & WEIR_NOWAIT
 		       ? err

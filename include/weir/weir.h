@@ -5,15 +5,15 @@
  *
  * Every CPU keeps lists of free pages, so that most allocations and frees
  * touch nothing shared; any thread can take back what another CPU keeps
- * (weir_drain, or an allocation in need) without interrupting that CPU.
+ * (weir_drain, or an allocation that drains) without interrupting that CPU.
  *
  * Conventions. A function that returns int returns 0 or a negative errno
  * value, unless its comment says more. A function that returns a pointer
  * returns NULL with errno set. Sizes are in bytes, times in nanoseconds. CPU
  * sets are cpulist strings such as "2-7,9"; the empty string is the empty set.
- * Errors of the caller that would corrupt memory (a page freed twice, a pointer
- * from elsewhere) end the process with one line on standard error that names
- * the pool, the pointer and the reason; nothing else is printed, but what
+ * Errors of the caller that would corrupt memory (a double free, a pointer from
+ * elsewhere) end the process with one line on standard error that names the
+ * pool, the pointer and the reason. Nothing else is printed, except what
  * WEIR_DESTROY_LIST asks for.
  *
  * Option and result structs begin with their size, which their initialiser
@@ -25,24 +25,25 @@
  * to 0 that it does not know itself. A size below 16 or above 4096, or not a
  * multiple of 8, is -EINVAL.
  *
- * Four things are said of each function: may several threads call it at once
- * (threads), may a signal handler call it (signals), which system calls it may
- * make (calls), and whether it may interrupt another CPU (interrupts). The
- * first operation on a CPU that was not online as the pool was made may also
- * make a futex call, which wakes a thread and waits for none. Functions for
- * signal handlers take at most 8 KiB of their stack, the others 40 KiB.
+ * Each function documents four things: whether several threads may call it at
+ * once (threads), whether a signal handler may call it (signals), which system
+ * calls it may make (calls), and whether it may interrupt another CPU
+ * (interrupts). The first operation on a CPU that was not online as the pool
+ * was made may also make a futex call, which wakes a thread and does not wait.
+ * Functions for signal handlers take at most 8 KiB of their stack, the others
+ * 40 KiB.
  *
  * Cancellation. No function is a cancellation point. A thread that is cancelled
  * asynchronously in one may leak pages, or the pool it was making. The
  * functions that signal handlers must not call defer cancellation while they
- * hold what others wait for: it acts as they return. A signal handler may leave
- * by longjmp() only out of functions that signal handlers may call (pages may
- * leak): out of another one the drain mutex would stay locked, and all later
- * drains would time out.
+ * hold what other threads wait for; it takes effect when they return. A signal
+ * handler may leave by longjmp() only out of functions that signal handlers may
+ * call (pages may leak): out of another one the drain mutex would stay locked,
+ * and all later drains would time out.
  *
  * Children. In a child made by fork(), _Fork(), or clone() without CLONE_VM
- * every call on a pool of the parent fails with ESTALE, or does nothing; it
- * makes pools of its own. Where the kernel refuses MADV_WIPEONFORK (`weir
+ * every call on a pool of the parent fails with ESTALE, or does nothing; the
+ * child makes pools of its own. Where the kernel refuses MADV_WIPEONFORK (`weir
  * doctor` shows it) that holds in a child of fork() only; any other child must
  * not touch its parent's pools. A child that a signal handler makes inside a
  * function of weir must not return from the handler: the parent's pools are not
@@ -89,8 +90,8 @@ extern "C" {
 #define WEIR_WAIT_FOREVER UINT64_MAX
 #define WEIR_WAIT_DEFAULT (UINT64_MAX - 1) /* the pool's; its own: 10 ms */
 
-/* An option or result struct that has its size, and is zero else. (C++ has no
- * designated initialiser before C++20, and warns of a short list.) */
+/* An option or result struct with its size set and everything else zero. (C++
+ * has no designated initialiser before C++20, and warns of a short list.) */
 #ifdef __cplusplus
 #if __cplusplus >= 201402L
 #define WEIR_CONSTEXPR constexpr
@@ -131,7 +132,7 @@ struct weir_pool;
 /* The largest order: a run of 2^18 pages, 1 GiB of 4 KiB pages. */
 #define WEIR_ORDER_MAX 18
 
-/* Instead of the kernel's number of a NUMA node: no certain one. */
+/* Instead of the kernel's number of a NUMA node: no particular node. */
 #define WEIR_NODE_ANY (-1)
 
 /* Where a pool's pages come from. */
@@ -150,8 +151,8 @@ enum weir_mode {
 	/* Operations pay nothing; a drain watches for progress, then may send
 	 * one interrupt (membarrier) if a thread of this process runs there. */
 	WEIR_MODE_ORDINARY,
-	/* Never interrupted. Operations outside a burst announce themselves
-	 * (about 5 ns each). */
+	/* Never interrupted. Operations outside a burst announce themselves, by
+	 * a fence each. */
 	WEIR_MODE_QUIET,
 	/* Never interrupted. Operations pay nothing; a drain waits for the
 	 * next operation or weir_tick() there. For poll loops. */
@@ -161,17 +162,17 @@ enum weir_mode {
 };
 
 /* Flags of struct weir_pool_opts. */
-/* See a second free, a wrong order and writes after a free: weir_free(). */
+/* Detect a double free, a wrong order and writes after a free: weir_free(). */
 #define WEIR_POOL_CHECKED 0x1u
-/* Both leave out the lists of CPUs that are not online then. */
+/* The next two leave out the lists of CPUs that are not online. */
 #define WEIR_POOL_PREFAULT 0x2u /* back the pages at creation */
 #define WEIR_POOL_LOCK 0x4u    /* mlock pages and metadata (implies prefault) */
 #define WEIR_POOL_NO_RSEQ 0x8u /* locked mode, as on machines without rseq */
-#define WEIR_POOL_HIDDEN 0x10u /* not to be watched from outside */
+#define WEIR_POOL_HIDDEN 0x10u /* cannot be watched from outside */
 
 /*
  * Options of a pool; begin with WEIR_POOL_OPTS_INIT and set what matters.
- * A field that is 0 or NULL has the default that its comment says; only in
+ * A field that is 0 or NULL has the default that its comment names; only in
  * `node` and `wait_ns` 0 is a value, and the initialiser sets the default.
  */
 struct weir_pool_opts {
@@ -242,24 +243,24 @@ WEIR_API void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size)
 	      * once; with WEIR_NOWAIT: not that */
 
 /* Flags of weir_pool_destroy(). */
-#define WEIR_DESTROY_FORCE 0x1u /* although pages are out */
-#define WEIR_DESTROY_LIST 0x2u	/* print the first pages that are out */
+#define WEIR_DESTROY_FORCE 0x1u /* although pages are allocated */
+#define WEIR_DESTROY_LIST 0x2u	/* print the first allocated pages */
 
 /*
  * Makes a pool. `*pool` is set on success. Memory that is never used stays
  * unbacked unless the options ask otherwise.
  * Returns 0; -EINVAL for an option (weir_last_error() names the field and
  * why); -ENOMEM when address space, huge pages or locked memory do not suffice
- * (weir_last_error() tells which limit it was, and how much it is in all);
- * -EPERM when no memory at all may be locked, or none be bound to `node`;
- * -EOPNOTSUPP for a backing the kernel lacks; or the error of a system call.
- * After an error nothing is left of the pool, and weir_last_error() has words.
+ * (weir_last_error() names the limit, and the size needed in all); -EPERM when
+ * locking memory, or binding it to `node`, is not permitted at all; -EOPNOTSUPP
+ * for a backing the kernel lacks; or the error of a system call. After an error
+ * nothing is left of the pool, and weir_last_error() has a message.
  * Threads: yes. Signals: no. Calls: mmap, madvise, mbind, mlock, sysfs reads;
  * without WEIR_POOL_HIDDEN memfd_create, whose descriptor stays open.
  * The first creation in a process that has one thread, on a CPU that is not
  * quiet, checks the sequences with a second thread, which takes a millisecond
- * (more on a busy machine) and interrupts this CPU. Interrupts: else none (a
- * creation that fails may, as it unmaps what it had).
+ * (more on a busy machine) and interrupts this CPU. Interrupts: otherwise none
+ * (a creation that fails may, as it unmaps what it had).
  */
 WEIR_API int weir_pool_create(struct weir_pool **pool,
 			      const struct weir_pool_opts *opts) WEIR_MUST_USE
@@ -268,9 +269,9 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
 /*
  * Unmaps a pool; no thread may be using it. NULL is ignored. `flags`:
  * WEIR_DESTROY_...
- * Returns 0; -EBUSY while pages are out, unless forced (weir_last_error()
- * tells how many; WEIR_DESTROY_LIST prints the first of them on standard
- * error); -EINVAL for unknown flags; -ESTALE in a forked child.
+ * Returns 0; -EBUSY while pages are allocated, unless forced (weir_last_error()
+ * says how many; WEIR_DESTROY_LIST prints the first of them on standard error);
+ * -EINVAL for unknown flags; -ESTALE in a forked child.
  * Threads: once. Signals: no. Calls: those of weir_drain(), munmap, close.
  * Interrupts: yes, unmapping reaches every CPU that runs the process.
  */
@@ -327,13 +328,14 @@ WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes)
  * has such a place). `order`: 0 to WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT,
  * WEIR_ZERO (without it the content is undefined), WEIR_THISNODE, WEIR_RECLAIM.
  * Returns the first page, or NULL with errno ENOMEM: there is none (after a
- * complete drain that found none; orders above 0: no free run; or without one,
- * when the pool never had so many pages); EAGAIN: not
- * now (WEIR_NOWAIT; pages pending on a quiet or polling CPU; or lost to
- * others until the deadline); EINVAL: order or flags; ESTALE: forked child.
- * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with WEIR_NOWAIT none (once a
- * thread gettid), else those of weir_drain(). Interrupts: with WEIR_NOWAIT
- * none; else those of the drains it makes in need, which may be several.
+ * full drain that found none; orders above 0: no free run; or without one, when
+ * the pool never had so many pages); EAGAIN: not now (WEIR_NOWAIT; pages
+ * pending on a quiet or polling CPU; or other threads took what was found until
+ * the deadline); EINVAL: order or flags; ESTALE: forked child.
+ * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with WEIR_NOWAIT none (gettid
+ * once per thread), else those of weir_drain(). Interrupts: with WEIR_NOWAIT
+ * none; else those of the drains it makes, which may be several. Waits for
+ * drains only, never for a page that another thread may free.
  */
 WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
 			  unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
@@ -353,28 +355,27 @@ WEIR_API void *weir_alloc_wait(struct weir_pool *pool, unsigned order,
 	WEIR_NONNULL(1);
 
 /*
- * Gives a run back: `page` and `order` as they were allocated. NULL is
- * ignored. Keeps errno. Errors are fatal where they are seen. In every pool, at
- * once: a pointer from elsewhere, or not aligned to its order; an order that
- * there is not. In a checked pool, at once: a second free and a wrong order;
+ * Frees a run: `page` and `order` as they were allocated. NULL is ignored.
+ * Keeps errno. Errors are fatal when they are detected. In every pool, at once:
+ * a pointer from elsewhere, or not aligned to its order; an order above
+ * WEIR_ORDER_MAX. In a checked pool, at once: a double free and a wrong order;
  * and a write after the free, when the page is allocated again or the pool
- * destroyed. In other pools: a second free when the page reaches its zone (by
+ * destroyed. In other pools: a double free when the page reaches its zone (by
  * the flush of a full list or a drain), which may be after it was allocated
  * twice; a wrong order there only if one of the two is 9 or more, or if a page
- * of the run is free. A wrong order below 9 is NOT seen: a larger one frees
- * pages that others have, a smaller one leaks the rest of the run.
- * The environment variable WEIR_CHECKED, set to something else than 0, makes
- * every pool of a process a checked one (not where the program has more rights
- * than its user).
- * Threads: yes. Signals: yes. Calls: none (once a thread gettid). Interrupts:
+ * of the run is free. A wrong order below 9 is otherwise NOT detected: a larger
+ * one frees pages that are in use, a smaller one leaks the rest of the run. The
+ * environment variable WEIR_CHECKED, set to something else than 0, makes every
+ * pool of a process a checked one (not where the program has more rights than
+ * its user).
+ * Threads: yes. Signals: yes. Calls: none (gettid once per thread). Interrupts:
  * none. Never waits.
  */
 WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	WEIR_NONNULL(1);
 
 /*
- * Allocates `n` runs into `pages`, all or none. They need not lie beside each
- * other.
+ * Allocates `n` runs into `pages`, all or none. They need not be adjacent.
  * Returns 0, or -ENOMEM, -EAGAIN, -EINVAL, -ESTALE as weir_alloc().
  * The rest as weir_alloc().
  */
@@ -398,7 +399,7 @@ WEIR_API size_t weir_alloc_upto(struct weir_pool *pool, unsigned order,
 				void **pages, size_t n,
 				unsigned flags) WEIR_MUST_USE WEIR_NONNULL(1);
 
-/* Gives `n` runs of one order back. The rest as weir_free(). */
+/* Frees `n` runs of one order. The rest as weir_free(). */
 WEIR_API void weir_free_bulk(struct weir_pool *pool, unsigned order,
 			     void *const *pages, size_t n) WEIR_NONNULL(1);
 
@@ -422,10 +423,10 @@ WEIR_API void weir_free_offsets(struct weir_pool *pool, unsigned order,
 /*
  * A burst: between its begin and end, operations of this thread on the quiet
  * CPU where it began need no announcement of their own. A drain of that CPU
- * waits for the end, so keep it short. Bursts may nest. On other CPUs, and
- * where the thread is moved meanwhile, a burst changes nothing; in a pool of
- * several zones it covers the pages of the CPU's own node.
- * The struct is the caller's; its content is not for reading.
+ * waits for the end, so keep it short. Bursts may nest. On other CPUs, and when
+ * the thread is migrated meanwhile, a burst has no effect; in a pool of several
+ * zones it covers the pages of the CPU's own node. The struct is storage of the
+ * caller's; its content is internal.
  * Threads: yes, a struct each. Signals: yes. Calls: once per thread gettid.
  * Interrupts: none.
  */
@@ -438,8 +439,8 @@ WEIR_API void weir_burst_end(struct weir_pool *pool, struct weir_burst *burst)
 	WEIR_NONNULL(1, 2);
 
 /*
- * Tells that this CPU is between operations. Call it once a turn of a poll
- * loop on a polling CPU that may go without an operation for long.
+ * Leaves evidence that this CPU is between operations. Call it once per turn of
+ * a poll loop on a polling CPU that may go without an operation for long.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API void weir_tick(struct weir_pool *pool) WEIR_NONNULL(1);
@@ -458,7 +459,7 @@ struct weir_drain_opts {
 	size_t size;
 	unsigned flags;	     /* WEIR_DRAIN_...; none */
 	const char *cpus;    /* a cpulist; NULL: every CPU */
-	uint64_t want_pages; /* stop when as many were drained; 0: all */
+	uint64_t want_pages; /* stop when this many were drained; 0: all */
 	uint64_t wait_ns;    /* WEIR_WAIT_DEFAULT; 0: take what has evidence */
 };
 
@@ -474,7 +475,7 @@ WEIR_API void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
 struct weir_drain_result {
 	size_t size;	  /* set by the caller, WEIR_DRAIN_RESULT_INIT */
 	uint64_t pages;	  /* given back */
-	uint64_t pending; /* pages in sets still waiting for evidence */
+	uint64_t pending; /* pages in sets without evidence yet */
 	uint64_t ns;	  /* how long it took */
 	uint32_t cpus_drained;
 	uint32_t cpus_empty; /* skipped: their lists read empty, or (in
@@ -494,32 +495,32 @@ WEIR_API void weir_drain_result_init(struct weir_drain_result *result,
 				     size_t size) WEIR_NONNULL(1);
 
 /*
- * Takes back the pages that CPUs keep. `opts` and `result` may be NULL.
+ * Takes back the pages in the lists of CPUs. `opts` and `result` may be NULL.
  * Returns 0 when every CPU asked for was drained or empty, or want_pages were
- * had; -EAGAIN when pages are pending at the deadline (a later drain or
+ * drained; -EAGAIN when pages are pending at the deadline (a later drain or
  * weir_maintain() collects them, or an allocation on their CPU that may wait
- * and finds its list empty); -EINVAL (weir_last_error()
- * tells); -ETIMEDOUT when other drains took all of wait_ns (if that is 0: when
- * another thread drains); -EDEADLK from
- * inside a drain; -ESTALE. Threads: yes. Signals: no. Calls: futex, membarrier
- * (ordinary CPUs), nanosleep, to ask for a thread tgkill with signal 0 and a
- * read of /proc/self/task, once a thread gettid. Interrupts: at most one on
- * each ordinary CPU on which a thread of this process runs and makes no
- * progress (two where an earlier one failed and the mode changes; with
- * want_pages in a pool of several zones one a zone); quiet and polling CPUs:
- * none, but with WEIR_DRAIN_INTERRUPT as ordinary ones.
+ * and finds its list empty); -EINVAL (weir_last_error() says why); -ETIMEDOUT
+ * when other drains took all of wait_ns (if that is 0: when another thread
+ * drains); -EDEADLK from inside a drain; -ESTALE.
+ * Threads: yes. Signals: no.
+ * Calls: futex, membarrier (ordinary CPUs), nanosleep, to ask for a thread
+ * tgkill with signal 0 and a read of /proc/self/task, gettid once per thread.
+ * Interrupts: at most one on each ordinary CPU on which a thread of this
+ * process runs and makes no progress (two where an earlier one failed and the
+ * mode changes; with want_pages in a pool of several zones one per zone); quiet
+ * and polling CPUs: none, but with WEIR_DRAIN_INTERRUPT as ordinary ones.
  */
 WEIR_API int weir_drain(struct weir_pool *pool,
 			const struct weir_drain_opts *opts,
 			struct weir_drain_result *result) WEIR_NONNULL(1);
 
 /*
- * Housekeeping, for a thread of the caller's: collects pending sets, drains
- * CPUs that made no operation since the last call, and keeps `reserve_pages`
- * free in the zones if draining can. `result` may be NULL.
+ * Housekeeping, called by a thread of the program's: collects pending sets,
+ * drains CPUs that made no operation since the last call, and keeps
+ * `reserve_pages` free in the zones if draining can. `result` may be NULL.
  * Returns 0 when nothing is pending any more, whether or not the reserve was
- * had; -EAGAIN when pages are pending, also if the reserve was had. The rest
- * as weir_drain().
+ * reached; -EAGAIN when pages are pending, even if it was reached. The rest as
+ * weir_drain().
  */
 WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 			   struct weir_drain_result *result) WEIR_NONNULL(1);
@@ -531,15 +532,15 @@ WEIR_API int weir_maintain_wait(struct weir_pool *pool, uint64_t reserve_pages,
 	WEIR_NONNULL(1);
 
 /*
- * Changes how CPUs are treated. `cpus`: a cpulist, NULL for every CPU. Their
- * lists are drained on the way.
+ * Changes the mode of CPUs. `cpus`: a cpulist, NULL for every CPU. Their lists
+ * are drained.
  * Returns 0 when the mode is in force; -EAGAIN when evidence from the old mode
- * is pending (it comes into force when a later drain finds that: call again to
- * know; another mode set meanwhile takes its place. From WEIR_MODE_POLLING two
- * operations or ticks may be needed);
- * -EINVAL; -EOPNOTSUPP in locked mode, which has WEIR_MODE_ORDINARY (its
- * own) and WEIR_MODE_OFF only, and for WEIR_MODE_ORDINARY without membarrier;
- * else as weir_drain(). The rest as weir_drain().
+ * is pending (the mode comes into force when a later drain finds it: call again
+ * to see; another mode set meanwhile replaces it. From WEIR_MODE_POLLING two
+ * operations or ticks may be needed); -EINVAL; -EOPNOTSUPP in locked mode,
+ * which has WEIR_MODE_ORDINARY (its own) and WEIR_MODE_OFF only, and for
+ * WEIR_MODE_ORDINARY without membarrier; else as weir_drain(). The rest as
+ * weir_drain().
  */
 WEIR_API int weir_set_mode(struct weir_pool *pool, const char *cpus,
 			   enum weir_mode mode) WEIR_NONNULL(1);
@@ -559,19 +560,20 @@ WEIR_API int weir_get_mode(const struct weir_pool *pool, unsigned cpu)
 
 /*
  * What a negative errno value (or its absolute value) of weir means, in one
- * sentence that also says what to do. Never NULL. Threads: yes. Signals: yes.
+ * sentence that also says what to do. Never NULL.
+ * Threads: yes. Signals: yes.
  */
 WEIR_API const char *weir_strerror(int error) WEIR_RETURNS_NONNULL;
 
 /*
  * Why this thread's last failed call failed: the option's field and what was
- * wrong with it; for an allocation or a get which of the reasons for its EAGAIN
- * or ENOMEM it was, and how the pool stands now (pages free, the largest free
- * run, pages in lists, pending, allocated); for a drain what is pending. "" if
- * there is nothing to add to the error value. Valid until the thread's next
- * call. Failing calls store numbers only; the text is made, and the pool read
- * as by weir_stat_read(), when this is called.
- * Threads: yes. Signals: no. Calls: malloc, once a thread. Interrupts: none.
+ * wrong with it; for an allocation or a get the reason of its EAGAIN or ENOMEM,
+ * and the state of the pool now (pages free, the largest free run, pages in
+ * lists, pending, allocated); for a drain what is pending. "" if there is
+ * nothing to add to the error value. Valid until the thread's next call.
+ * Failing calls store numbers only; the text is made, and the pool read as by
+ * weir_stat_read(), when this is called.
+ * Threads: yes. Signals: no. Calls: malloc, once per thread. Interrupts: none.
  */
 WEIR_API const char *weir_last_error(void) WEIR_RETURNS_NONNULL;
 

@@ -14,7 +14,7 @@
  *                                       +-------------------------------+
  *   | zone 0 ....................| zone 1 ..........| ...
  *
- * Kinds of the cache: 0 to 4 are the lists of orders 0 to 3 and 9; then come
+ * Classes of the cache: 0 to 4 are the lists of orders 0 to 3 and 9; then come
  * the orders without a list.
  */
 #ifndef WI_API_POOL_H
@@ -34,7 +34,7 @@ struct wi_pool {
 	/* Constant. */
 	char *base;
 	uint64_t bytes, page_size;
-	size_t huge_bytes; /* of pages that are set aside for it; 0: none */
+	size_t huge_bytes; /* of huge pages reserved for it; 0: none */
 	unsigned page_shift, nr_zones;
 	uint64_t zone_pages; /* in each zone but the last */
 	struct wi_zone *zone[WI_NODES_MAX];
@@ -52,7 +52,7 @@ struct wi_pool {
 	struct wi_os_shared file; /* of meta; fd -1: this process' alone */
 	struct wi_view view;
 	bool owns_pages;    /* mapped here, not a region of the caller's */
-	bool private_pages; /* nor of a file that others may write */
+	bool private_pages; /* and not of a file that others may write */
 	struct wi_machine machine;
 };
 
@@ -115,10 +115,10 @@ int wi_pool_read_opts(struct weir_pool_opts *o,
 int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o);
 
 /*
- * Binds zones to their nodes. A node that the caller named must be had; a
+ * Binds zones to their nodes. A node that the caller named must be available; a
  * kernel without nodes has node 0 only. Otherwise a refusal is no error (many
  * containers forbid the call): memory then comes from the node of the CPU that
- * touches it first, which is as a rule the right one.
+ * touches it first, which is usually the right one.
  */
 int wi_pool_bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o);
 
@@ -129,10 +129,10 @@ int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o);
 /* Maps meta and, in a checked pool, checks (pool_meta.c). */
 int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);
 
-/* All bytes of addresses that the pool takes, as far as they are known. */
+/* All bytes of address space that the pool takes, as far as known. */
 uint64_t wi_pool_whole_bytes(const struct wi_pool *pool);
 
-/* Says that memory was refused, how much it all is, and which limit it was. */
+/* Reports that memory was refused, the size in all, and the limit. */
 void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,
 			   const char *what);
 
@@ -143,8 +143,8 @@ extern const struct wi_backend wi_pool_backend;
 _Noreturn void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 			   unsigned order, const char *why);
 
-/* In a checked pool (pool_checked.c): a run is handed out, comes back; the pool
- * is about to go. */
+/* In a checked pool (pool_checked.c): a run is allocated; it is freed; the pool
+ * is destroyed. */
 void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order);
 void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
@@ -156,12 +156,12 @@ void wi_pool_check_all(const struct wi_pool *pool);
 void wi_pool_make_known(struct wi_pool *pool);
 void wi_pool_forget(struct wi_pool *pool);
 
-/* The pool of that handle and number, if it is still there and of this process,
- * held until wi_pool_let_go(). Not for signal handlers. */
+/* The pool of that handle and number, if it still exists and belongs to this
+ * process, held until wi_pool_let_go(). Not for signal handlers. */
 const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number);
 void wi_pool_let_go(const struct wi_pool *pool);
 
-/* Goes on after "not a page of this pool": whose it is, or "". */
+/* Continues "not a page of this pool": whose page it is, or "". */
 void wi_pool_say_whose(const void *page, char *to, size_t len);
 
 /* weir_last_error() has words for an allocation that found nothing. Signal-safe
@@ -170,7 +170,7 @@ void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
 			     size_t n, unsigned flags,
 			     const struct wi_shortage *shortage);
 
-/* Pages free in the zones; walks them. */
+/* Pages free in the zones; scans them. */
 uint64_t wi_pool_nr_free(const struct wi_pool *pool);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages out and back: between the caller, the cache and the zones. */
+/* Allocating and freeing: pages between the caller, the cache and the zones. */
 #include "api/pool.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "base/trace.h"
 #include "os/report.h"
 
-/* Tokens moved at once through the stack. */
+/* Tokens moved at a time through the stack. */
 #define CHUNK WI_CHUNK
 
 /* --- caller errors ----------------------------------------------------- */
@@ -80,7 +80,8 @@ static int check_alloc_request(const struct wi_pool *pool, unsigned order,
 	return 0;
 }
 
-/* Offsets become pointers, in place; zeroed and noted as out if need be. */
+/* Turns offsets into pointers, in place; fills with zeros and notes as
+ * allocated if asked. */
 static void hand_out_pages(const struct wi_pool *pool, unsigned order,
 			   void **pages, size_t n, unsigned flags)
 {
@@ -119,7 +120,7 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 	};
 	size_t got;
 
-	/* No drain brings what was never there. */
+	/* No drain can find pages that never existed. */
 	if (runs == 0 || (n > runs && !some)) {
 		wi_cache_count_failure(&pool->cache, WI_FAIL_EMPTY, kind, n, 0);
 		wi_percpu_tick_all(
@@ -162,7 +163,7 @@ void *weir_alloc_wait(struct weir_pool *pool, unsigned order, unsigned flags,
 	return NULL;
 }
 
-/* Of the orders above 0: no sequences that nobody reaches. */
+/* Orders above 0: no sequences that are never reached. */
 #define OTHER_LISTS(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
 
 /* With flags, or of another order than 0. */
@@ -188,7 +189,7 @@ alloc_other(struct weir_pool *pool, unsigned order, unsigned flags)
 	return alloc_slow(pool, order, flags);
 }
 
-/* Single pages without flags go straight, and need no register saved. */
+/* Single pages without flags take a direct path that saves no registers. */
 void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
 {
 	uint64_t token;

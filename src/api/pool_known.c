@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pools of this process, for words about them: whose an address is, and how
- * a pool stands that an allocation failed in.
+ * The pools of this process, for messages: which pool an address belongs to,
+ * and the state of a pool in which an allocation failed.
  *
- * A table that is never unmapped, so that looking at it is always safe: the
- * fatal line is written by a thread that holds nothing, in a signal handler
- * perhaps. Who reads a pool's own memory through it holds the entry, and
- * weir_pool_destroy() waits until nobody does. Entries of destroyed pools stay
- * until they are needed, as what is left of them is what a late free needs.
+ * A table that is never unmapped, so that reading it is always safe: the fatal
+ * line may be written by a thread that holds nothing, in a signal handler. A
+ * thread that reads a pool's own memory through the table holds the entry, and
+ * weir_pool_destroy() waits until no thread does. Entries of destroyed pools
+ * stay until they are needed, since the message for a late free uses them.
  *
- * A pool that finds no entry is not known; nothing else depends on it.
+ * A pool that finds no free entry is not known; nothing else depends on it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,8 +34,8 @@ static struct wi_known {
 
 static bool claim_entry(struct wi_known *known, uint32_t state)
 {
-	/* Relaxed: who still holds it at a fork, in another thread of the
-	 * parent, holds it for ever in the child. */
+	/* Relaxed: an entry that another thread of the parent holds at a fork
+	 * stays held for ever in the child. */
 	if (wi_load_relaxed(&known->holders) != 0)
 		return false;
 	/* POOL-F2 (partner POOL-F3): one creator gets it. */
@@ -62,8 +62,8 @@ static void touch_table(void)
 
 	if (wi_load_relaxed(&touched)) /* relaxed: twice is as good */
 		return;
-	/* Relaxed: who finds an entry held takes another. (A compiler may make
-	 * a plain load of an addition of 0.) */
+	/* Relaxed: a creation that finds an entry held takes another. (A
+	 * compiler may make a plain load of an addition of 0.) */
 	for (unsigned i = 0; i < NR_KNOWN; i++) {
 		wi_add_relaxed(&table[i].holders, 1);
 		wi_add_relaxed(&table[i].holders, -1);
@@ -80,13 +80,13 @@ void wi_pool_make_known(struct wi_pool *pool)
 	pool->known = known;
 	if (known == NULL)
 		return;
-	/* Relaxed, all: readers believe none of it before LIVE. */
+	/* Relaxed, all: readers use none of it before LIVE. */
 	wi_store_relaxed(&known->handle, pool->handle);
 	wi_store_relaxed(&known->number, pool->view.live->number);
 	wi_store_relaxed(&known->base, (uintptr_t)pool->base);
 	wi_store_relaxed(&known->bytes, pool->bytes);
 	memcpy(known->name, pool->name, sizeof(known->name));
-	/* POOL-F2 (partner POOL-F3): LIVE after what it says. */
+	/* POOL-F2 (partner POOL-F3): LIVE after the rest of the entry. */
 	wi_xchg_full(&known->state, LIVE);
 }
 
@@ -96,8 +96,9 @@ void wi_pool_forget(struct wi_pool *pool)
 
 	if (known == NULL)
 		return;
-	/* POOL-F2 (partner POOL-F3): either we see its holder below, or the
-	 * holder sees GONE; and what a holder read comes before our unmapping.
+	/* POOL-F2 (partner POOL-F3): either this thread sees the holder below,
+	 * or the holder sees GONE; and what a holder read comes before the
+	 * unmapping.
 	 */
 	wi_xchg_full(&known->state, GONE);
 	while (wi_load_full(&known->holders) != 0) /* POOL-F2 */
@@ -108,9 +109,10 @@ void wi_pool_forget(struct wi_pool *pool)
 
 static bool hold_entry(struct wi_known *known)
 {
-	/* POOL-F3 (partner POOL-F2): our mark before our look. */
+	/* POOL-F3 (partner POOL-F2): the holder's mark before it reads the
+	 * entry. */
 	wi_add_full(&known->holders, 1);
-	/* In a forked child the handle is wiped, and the rest is not there. */
+	/* In a forked child the handle is wiped, and the rest is not mapped. */
 	if (wi_load_full(&known->state) == LIVE && /* POOL-F3 */
 	    wi_pool_of(known->handle) != NULL)
 		return true;
@@ -123,13 +125,13 @@ const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number)
 	for (unsigned i = 0; i < NR_KNOWN; i++) {
 		struct wi_known *known = &table[i];
 
-		/* Relaxed: a number is given once, and looked at again. */
+		/* Relaxed: a number is used once, and checked again. */
 		if (wi_load_relaxed(&known->number) != number ||
 		    wi_load_relaxed(&known->handle) != handle || number == 0)
 			continue;
 		if (!hold_entry(known))
 			return NULL;
-		/* Relaxed: of an entry that is held it does not change. */
+		/* Relaxed: it does not change while the entry is held. */
 		if (wi_load_relaxed(&known->number) == number)
 			return wi_pool_of(known->handle);
 		wi_sub_full(&known->holders, 1); /* POOL-F3 */
@@ -140,7 +142,8 @@ const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number)
 
 void wi_pool_let_go(const struct wi_pool *pool)
 {
-	/* POOL-F3 (partner POOL-F2): what was read before the mark goes. */
+	/* POOL-F3 (partner POOL-F2): what was read, before the mark is
+	 * cleared. */
 	wi_sub_full(&pool->known->holders, 1);
 }
 
@@ -152,7 +155,7 @@ void wi_pool_say_whose(const void *page, char *to, size_t len)
 		const uint64_t at =
 			(uintptr_t)page - wi_load_relaxed(&known->base);
 
-		/* Relaxed, all: words only. */
+		/* Relaxed, all: for messages only. */
 		if (at >= wi_load_relaxed(&known->bytes))
 			continue;
 		if (wi_load_relaxed(&known->state) == GONE && to[0] == '\0')

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcplist: what one CPU keeps, its two sets of lists and the words that say
- * which is in use (struct wi_area, laid out as weir/arch/contract.h pictures
- * it), seen from the side that is not in a hurry: the drainer's view of
- * headers and marks, and the lists' operations in locked mode. The fast
- * operations are the sequences of weir/arch/.
+ * A per-CPU area: the two list sets of a CPU for one zone and the words that
+ * say which is in use (struct wi_area, laid out as in weir/arch/contract.h).
+ * The drainer and locked mode use it through the functions below: headers, and
+ * the operations of lists in locked mode. The fast operations are the sequences
+ * of weir/arch/.
  *
  * Invariants
  *   I1  Only sequences on its CPU (in locked mode: the holder of the area)
  *       write a set that is or was named by `active`, until evidence has come
- *       that none of them can still commit (src/grace).
+ *       that none of them can still commit (evidence.h).
  *   I2  The limit of a list changes only in a set that nobody may write.
- *   I3  `operations` of a header never goes back, not even over a flush.
- *   I4  No operation overwrites a slot below `top` before its commit: whoever
- *       read that slot and the old header before sees the token that counts.
+ *   I3  `operations` of a header never decreases, not even by a flush.
+ *   I4  No operation overwrites a slot below `top` before its commit: a reader
+ *       of the old header finds the right token in that slot.
  *   I5  The null set, offset 0 of the area, is all zeros for ever.
  *
  * Ordering: a commit is a release of the slots it covers (ARCH-R1 in a
  * sequence, PCPLIST-R1 in locked mode), read by the drainer after evidence.
  *
- * Progress: nothing here waits. The lock of an area is tried, once; who does
- * not get it goes to the zone.
+ * Progress: nothing here waits. The lock of an area is a trylock; on contention
+ * the operation goes to the zone.
  *
  * Freestanding.
  */
@@ -114,7 +114,7 @@ WI_INLINE uint64_t wi_header_ops(uint64_t header)
 
 /* --- active ------------------------------------------------------------ */
 
-/* The word that names `set`, for a quiet CPU or another, in drain `number`. */
+/* The word that names `set`, for a quiet CPU or not, in drain `number`. */
 WI_INLINE uint64_t wi_active_word(unsigned set, bool quiet, uint32_t number)
 {
 	uint64_t offset = set == WI_SET_NULL ? 0
@@ -168,7 +168,7 @@ WI_INLINE unsigned wi_mark_set(uint64_t mark)
 	return mark & 1 ? WI_SET_1 : WI_SET_0;
 }
 
-/* --- sets that nobody may write ---------------------------------------- */
+/* --- sets that no thread may write ---------------------------------------- */
 
 /* Of an area whose lists take any token. */
 #define WI_BOUNDS_ANY ((struct weir_bounds){ 0, WEIR_AGAIN })
@@ -190,12 +190,12 @@ const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,
 
 /* --- locked mode ------------------------------------------------------- */
 
-/* Tries to get the area for a thread; false if another has it. */
+/* Trylock of the area for a thread; false if another one holds it. */
 bool wi_pcplist_trylock(struct wi_area *area, uint64_t burst_mark);
 void wi_pcplist_unlock(struct wi_area *area);
 
-/* Up to n tokens out of, or into, a list of the set in use; how many. The
- * caller holds the area. */
+/* Pops, or pushes, up to n tokens of a list of the set in use; returns how
+ * many. The caller holds the area. */
 size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
 			     uint64_t *tokens, size_t n);
 size_t wi_pcplist_push_locked(struct wi_area *area, unsigned list,

@@ -363,7 +363,7 @@ static uint8_t mode_of_unit(const struct wi_drain *drain,
 	return mode == WI_MODE_POLLING && !is_home ? WI_MODE_QUIET : mode;
 }
 
-/* Notes what is asked of a unit's mode. Relaxed, both: for statistics. */
+/* Notes the mode that is asked for a unit. Relaxed, both: for statistics. */
 static void note_mode(const struct wi_drain_run *run, struct wi_unit *unit)
 {
 	const struct wi_drain_request *request = &run->request;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drain: takes back what CPUs keep, without their help.
+ * drain: takes back the tokens in the lists of CPUs, without help from them.
  *
  *   1. exchange   each CPU's `active` for its spare set (all CPUs first)
  *   2. wait       for evidence that no sequence on the old set can commit
@@ -18,35 +18,38 @@
  *          +---------------------------------------------------+
  *                              exchange
  *
- *   A set is parked while evidence is missing; its pages count as pending.
- *   Meanwhile active is not exchanged again, for tokens nor for another mode,
- *   which is noted (`wanted`) and exchanged for once evidence has come. On a
- *   quiet CPU a change of mode begins with an exchange without, so that it can
- *   be taken back while the CPU gives no evidence. With caching switched off
- *   active names the null set; from that it may be exchanged for the spare at
- *   any time, since no operation commits to it.
+ *   A set without evidence yet is pending (`parked` in the code), and so are
+ *   its pages. Meanwhile active is not exchanged again, neither for tokens nor
+ *   for another mode; that mode is noted (`wanted`) and exchanged for once
+ *   evidence has come. On a quiet CPU a change of mode begins with an exchange
+ *   in the old mode, so that the change can be taken back while the CPU gives
+ *   no evidence. With caching switched off active names the null set; from that
+ *   it may be exchanged for the spare at any time, since no operation commits
+ *   to it.
  *
  * Invariants (beside those of area.h)
- *   I1  Everything in struct wi_drain but the areas is the mutex holder's;
- *       words that others read for statistics are stored relaxed. Areas,
- *       units and totals hold no addresses: other processes may read them.
- *   I2  One set is parked at most, and all words that named it had one mode,
+ *   I1  Only the mutex holder writes struct wi_drain and what it points to,
+ *       except the areas. Words that others read for statistics are stored
+ *       relaxed. Areas, units and totals hold no addresses: other processes
+ *       may read them.
+ *   I2  At most one set is pending, and all words that named it had one mode,
  *       in_flight. Which evidence suffices follows from it alone, so a change
- *       of mode is believed only after evidence under the old mode. (With two
- *       modes in flight only progress would do, and on a CPU on which nothing
- *       runs any more that never comes.)
+ *       of mode is in force only after evidence under the old mode. (With two
+ *       modes in flight only progress would suffice, which never comes from a
+ *       CPU on which nothing runs any more.)
  *   I3  A set is flushed or written only after evidence that came later than
  *       the last exchange.
- *   I4  Tokens in the set in use while another is parked are evidence: only a
+ *   I4  Tokens in the set in use while another is pending are evidence: only a
  *       sequence that loaded the newest word put them there. So no pages wait
- *       for an exchange that evidence holds up.
- *   I5  A CPU that was not online as its lists were made is asleep: its area is
- *       untouched, all zeros, so that every operation there goes to its slow
- *       path, which wakes it under the mutex. Drains pass it by; as they hold
- *       the mutex, no page gets into its lists meanwhile.
+ *       for an exchange that is delayed by missing evidence.
+ *   I5  The area of a CPU that was not online when the lists were made is
+ *       asleep: untouched, all zeros, so that every operation there goes to its
+ *       slow path, which sets the area up under the mutex. Drains skip it; as
+ *       they hold the mutex, no page gets into its lists meanwhile.
  *
  * The drainer runs one tick of its own after the exchanges: evidence for the
- * CPU it is on, which would otherwise wait for the thread it displaced.
+ * CPU it runs on, which would otherwise have to come from the thread that it
+ * displaced.
  *
  * Progress: a drain waits until its deadline at most, for evidence of quiet
  * and polling CPUs and for the mutex, which inherits priority. Owners never
@@ -75,23 +78,23 @@ enum wi_mode {
 struct wi_unit {
 	struct wi_grace grace;
 	uint32_t number;   /* of the last exchange */
-	uint32_t count;	   /* pages its lists held when this drain looked */
+	uint32_t count;	   /* pages its lists held when this drain read them */
 	uint8_t set;	   /* named by active */
-	uint8_t parked;	   /* the set taken away, WI_SET_NULL: none; relaxed */
+	uint8_t parked;	   /* the pending set, WI_SET_NULL: none; relaxed */
 	uint8_t mode;	   /* of the word in active */
-	uint8_t in_flight; /* of the words that named the parked set, I2 */
-	uint8_t in_force;  /* the mode believed */
+	uint8_t in_flight; /* of the words that named the pending set, I2 */
+	uint8_t in_force;  /* the mode in force */
 	uint8_t wanted;	   /* the mode asked for */
 	bool off;	   /* caching is switched off: active; asked for */
 	bool wanted_off;
-	bool chosen;	   /* by the drain that runs */
-	bool tried;	   /* membarrier, by it, since the last exchange */
+	bool chosen;	   /* by the running drain */
+	bool tried;	   /* it used membarrier since the last exchange */
 	uint8_t evidence;  /* for the parked set, which is being emptied; or
 			    * WI_EVIDENCE_NONE */
 	bool empty;	   /* as this drain looked */
 	bool drained;	   /* by it */
 	uint64_t idle_ops; /* operations at the last maintenance */
-	/* Drains by evidence, and those that had none in time; relaxed, for
+	/* Drains by evidence, and those without evidence in time; relaxed, for
 	 * statistics. */
 	uint64_t by[WI_NR_EVIDENCE];
 	uint64_t late;
@@ -106,8 +109,9 @@ struct wi_drain_request {
 	unsigned first_zone, nr_zones;
 	uint64_t want_pages; /* 0: all */
 	uint64_t deadline_ns;
-	bool idle_only;	    /* CPUs without an operation since the last such */
-	bool may_interrupt; /* membarrier for quiet and polling CPUs, too */
+	bool idle_only; /* CPUs without an operation since the last such drain
+			 */
+	bool may_interrupt; /* membarrier for quiet and polling CPUs too */
 	bool set_mode;	    /* exchange in any case, for one of these: */
 	bool set_off;	    /* no caching; the mode stays for later */
 	enum wi_mode mode;
@@ -131,7 +135,8 @@ struct wi_percpu_totals {
 
 struct wi_drain {
 	struct wi_os_mutex mutex;
-	uint64_t begun; /* drains, ever; read by who is about to ask */
+	uint64_t begun; /* number of drains; read by threads that are about to
+			 * ask */
 
 	/* Constant. */
 	char *areas; /* those of rank 0 of all CPUs, of rank 1, ... */
@@ -143,14 +148,14 @@ struct wi_drain {
 	uint16_t limits[WEIR_NR_LISTS];
 	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
 
-	/* The last complete run, for those who waited meanwhile. */
+	/* The last full drain, for threads that waited meanwhile. */
 	uint64_t last; /* its number */
 	struct wi_drain_request last_request;
 	struct wi_drain_outcome last_outcome;
 	uint64_t *last_cpus; /* nr_cpus bits */
 
-	/* nr_cpus bits: CPUs that are awake, I5. The mutex holder writes,
-	 * relaxed; read by anyone, other processes too. */
+	/* nr_cpus bits: CPUs whose areas are set up, I5. The mutex holder
+	 * writes, relaxed; read by anyone, other processes too. */
 	uint64_t *awake;
 
 	struct wi_percpu_totals *total;
@@ -241,7 +246,7 @@ WI_INLINE unsigned wi_drain_home(const struct wi_drain *drain, unsigned cpu)
 struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
 			      unsigned cpu);
 
-/* Call before wi_drain_lock(): what to give to wi_drain_covered(). */
+/* Call before wi_drain_lock(); pass the result to wi_drain_covered(). */
 uint64_t wi_drain_ask(const struct wi_drain *drain);
 
 /* As wi_os_mutex_lock(). */
@@ -250,7 +255,7 @@ bool wi_drain_trylock(struct wi_drain *drain);
 void wi_drain_unlock(struct wi_drain *drain);
 
 /* With the mutex held: did a drain that began after `asked` do all that this
- * request asks for, and leave nothing pending? Then its outcome is the answer.
+ * request asks for, and leave nothing pending? Then *outcome is its result.
  */
 bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 		      const struct wi_drain_request *request,
@@ -279,7 +284,7 @@ struct wi_drain_run {
 	unsigned nr_taken;	  /* units with evidence, to be emptied */
 	unsigned zone, cpu, list; /* where the next of them is looked for */
 	unsigned collected;	  /* the CPU, if that is all it does */
-	bool has_changed; /* a mode, by an exchange that is waited for too */
+	bool has_changed; /* a mode, by an exchange that needs evidence too */
 	unsigned looks, turn;
 	uint64_t wait_start;
 };
@@ -301,13 +306,13 @@ void wi_drain_begin_collect(struct wi_drain_run *run, struct wi_drain *drain,
 
 bool wi_drain_next(struct wi_drain_run *run, struct wi_drained *drained);
 
-/* Has this CPU lists, or been asked to have none? From any thread. */
+/* Does this CPU have lists, or was it asked to have none? From any thread. */
 bool wi_drain_has_woken(const struct wi_drain *drain, unsigned cpu);
 
-/* With the mutex held: gives it some. */
+/* With the mutex held: sets up its area. */
 void wi_drain_wake(struct wi_drain *drain, unsigned cpu);
 
-/* Is a set of this unit parked? A hint, from any thread. */
+/* Is a set of this unit pending? A hint, from any thread. */
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
 			 unsigned cpu);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * grace: evidence that a CPU is done with the sets it was taken away.
+ * evidence: evidence that no operation can still write the sets taken from a
+ * CPU.
  *
  * A drainer exchanges a CPU's `active` and must then know that no sequence
- * which loaded an earlier value can still commit. It asks for evidence, from
- * the cheapest kind to the dearest:
+ * which loaded an earlier value can still commit. It looks for evidence, the
+ * cheapest kind first:
  *
  *   progress    A header of the new set changed since before the exchange, or
  *               `seen` is the very word exchanged in. Only a sequence that
@@ -13,15 +14,15 @@
  *               Good in every mode.
  *   not busy    `busy`, read after the exchange, is 0, or is a mark that
  *               protects none of the sets taken away: of another set, or of a
- *               header that has moved since, or of a thread that is no more,
- *               or of the drainer's own thread, which is here and not in a
+ *               header that has moved since, or of a thread that no longer
+ *               exists, or of the drainer's own thread, which is not in a
  *               sequence (one that a signal interrupted is aborted); or busy
  *               has changed since. Good only where every sequence announces
- *               itself: the words that named the set were of quiet mode (or
- *               of locked mode, whose marks are those of the holders).
+ *               itself: the words that named the set were of quiet mode (or of
+ *               locked mode, whose marks are those of the holders).
  *   membarrier  The kernel aborts what runs on that CPU. Good in every mode
  *               but the locked one; an interrupt if a thread of this process
- *               runs there now. So it is asked only of ordinary CPUs, unless
+ *               runs there now. So it is used only for ordinary CPUs, unless
  *               the caller allows more (may_interrupt of drain.h).
  *
  * No time bound ever stands in for evidence. A failed membarrier is none.
@@ -60,14 +61,14 @@ enum wi_evidence {
 	WI_NR_EVIDENCE,
 };
 
-/* What is remembered of the last exchange of one CPU's active. */
+/* The state of the last exchange of one CPU's active. */
 struct wi_grace {
 	uint64_t word;			/* exchanged into active */
 	uint64_t busy;			/* read after it */
 	uint64_t header[WEIR_NR_LISTS]; /* of the new set, before it */
 };
 
-/* Exchanges active for the word of a set that nobody may write. */
+/* Exchanges active for the word of a set that no thread may write. */
 void wi_grace_exchange(struct wi_grace *grace, struct wi_area *area,
 		       uint64_t word);
 
@@ -78,10 +79,10 @@ bool wi_grace_progress(const struct wi_grace *grace,
 bool wi_grace_not_busy(struct wi_grace *grace, struct wi_area *area,
 		       unsigned taken);
 
-/* Is the thread of the mark that is waited for gone? A system call. */
+/* Has the thread ended whose mark the drainer waits for? A system call. */
 bool wi_grace_is_orphan(const struct wi_grace *grace);
 
-/* 0 is evidence for that CPU, anything else is none. */
+/* 0 is evidence for that CPU; anything else is not. */
 int wi_grace_membarrier(unsigned cpu);
 
 #endif

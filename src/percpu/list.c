@@ -4,10 +4,10 @@
 
 #include "os/rseq.h"
 
-/* Sequences that are aborted this many times in a row leave for the back end:
- * a debugger that steps through one never finishes it. */
+/* After this many aborts in a row an operation goes to the back end: under a
+ * debugger that steps, a sequence never completes. */
 #define TRIES_MAX 64
-/* Of refills or flushes in a row, after how many they grow no more. */
+/* After this many refills or flushes in a row they no longer grow. */
 #define IN_A_ROW_MAX 2
 
 struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned rank)
@@ -184,7 +184,7 @@ size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 unsigned wi_area_count_in_a_row(struct wi_area *area, unsigned list, int which)
 {
 	uint32_t *in_a_row = &area->counters.in_a_row[list];
-	/* Relaxed, all three: hints, whoever writes them. */
+	/* Relaxed, all three: hints, which any thread may write. */
 	uint32_t number = (uint32_t)(wi_load_relaxed(&area->active) >> 32) << 8;
 	uint32_t old = wi_load_relaxed(in_a_row);
 	int before = (int8_t)old * which;
@@ -230,7 +230,7 @@ bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 
 /* Not inlined: the library's one copy of the sequence, which tests can step
  * through. In locked mode, in which the lists have no CPUs, it leaves at once:
- * the holder's mark is all the evidence there is. */
+ * the holder's mark is the only evidence. */
 static __attribute__((noinline)) void tick_rank(const struct wi_drain *drain,
 						unsigned rank)
 {
@@ -274,8 +274,9 @@ void wi_percpu_burst_end(void *area)
 {
 	uint64_t mark = weir_thread_burst;
 
-	/* CACHE-R1 (partner GRACE-A2): what was done in the burst is seen by
-	 * who sees it ended. A mark another thread replaced stays. */
+	/* CACHE-R1 (partner GRACE-A2): a thread that sees the burst ended sees
+	 * what was done in it. The mark of another thread that replaced this
+	 * one stays. */
 	if (area != NULL)
 		wi_cas_release(&((struct wi_area *)area)->busy, &mark, 0);
 }
@@ -290,7 +291,7 @@ void wi_percpu_drop_bursts(struct wi_drain *drain)
 
 		if (!wi_drain_has_woken(drain, cpu))
 			continue;
-		/* Relaxed: nobody else sets this thread's mark. */
+		/* Relaxed: no other thread sets this thread's mark. */
 		if (wi_load_relaxed(&area->busy) == weir_thread_burst)
 			wi_percpu_burst_end(area);
 	}

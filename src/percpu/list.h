@@ -3,8 +3,8 @@
  * Operations on the lists of the CPU that the thread is on, in every mode: a
  * sequence, or in locked mode the area's trylock.
  *
- * Threads, signals: any. Progress: none waits; an operation that is aborted, or
- * does not get the lock, too often does less than was asked.
+ * Threads, signals: any. Progress: none waits; an operation that is aborted too
+ * often, or does not get the lock, does less than was asked.
  */
 #ifndef WI_PERCPU_LIST_H
 #define WI_PERCPU_LIST_H
@@ -21,13 +21,14 @@ unsigned wi_percpu_zone_here(const struct wi_drain *drain);
 struct wi_area *wi_percpu_area_here(const struct wi_drain *drain,
 				    unsigned zone);
 
-/* Has this CPU a list of that number now? A hint: the null set has none. */
+/* Does this CPU have a list of that number now? A hint: the null set has
+ * none. */
 bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 			unsigned list);
 
-/* Up to n tokens from this CPU's list; fewer when it is empty, or has no set.
- * Where there are several zones they may be of others, and of more than one:
- * the thread may have been moved to a CPU at home elsewhere. */
+/* Pops up to n tokens from this CPU's list; fewer when it is empty, or has no
+ * set. Where there are several zones they may be of others, and of more than
+ * one: the thread may have been moved to a CPU at home elsewhere. */
 size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
 		     uint64_t *tokens, size_t n);
 
@@ -49,16 +50,16 @@ void wi_area_end_row(struct wi_area *area, unsigned list);
 
 /*
  * Leaves evidence that this CPU is between operations. An operation that found
- * its list empty, or full, or none, commits nothing: without this a drain could
- * wait for ever for an owner that makes no other.
+ * its list empty or full, or has no list, commits nothing: without this tick a
+ * drain could wait for ever for an owner that makes no other operations.
  */
 void wi_percpu_tick(const struct wi_drain *drain, unsigned zone);
 
 /*
  * An operation on one zone's area is no evidence for this CPU's areas of other
  * zones, of which a drain may wait for each: those whose active was exchanged
- * since their last tick get one. Also where the CPU is quiet by now: it may be
- * a polling one's set that the drain waits for.
+ * since their last tick get one. Also where the CPU is quiet by now: the drain
+ * may wait for a set of its polling mode.
  */
 void wi_percpu_tick_others(const struct wi_drain *drain, unsigned zone);
 
@@ -70,15 +71,16 @@ void *wi_percpu_burst_begin(struct wi_drain *drain);
 void wi_percpu_burst_end(void *area);
 
 /*
- * Who drains now may wait for a burst of this thread, which is about to wait
- * for that drain: bursts end here, wherever they began. They go on with a
- * fence an operation. (Locked mode has no bursts. Who gets the mutex at once
- * keeps them: a drainer does not wait for itself, GRACE-R1.)
+ * Ends the effect of this thread's bursts, on whatever CPU they began, since
+ * the current drainer may wait for one of them while this thread is about to
+ * wait for that drain. They continue with a fence for each operation. (Locked
+ * mode has no bursts. A thread that gets the mutex at once keeps them: a
+ * drainer does not wait for itself, GRACE-R1.)
  */
 void wi_percpu_drop_bursts(struct wi_drain *drain);
 
-/* The first slow path on a CPU that was not online as its lists were made gives
- * it some, if nobody drains just now: else the next one does. */
+/* The first slow path on a CPU that was not online when the lists were made
+ * sets up its area, unless a drain is running: then the next one does. */
 void wi_percpu_wake_here(struct wi_drain *drain);
 
 #endif
