@@ -33,9 +33,9 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 
 WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 					unsigned list, const uint64_t *tokens,
-					unsigned n)
+					unsigned n, uint64_t first)
 {
-	(void)l, (void)list, (void)tokens, (void)n;
+	(void)l, (void)list, (void)tokens, (void)n, (void)first;
 	return 0;
 }
 
