@@ -62,8 +62,9 @@ static bool is_free(uint64_t page, uint64_t n)
 	return true;
 }
 
-/* Free runs of an order in one zone, or all of them (-1). */
-static uint64_t nr_runs(unsigned order, int zone)
+/* Runs of an order in one zone, or in all of them (-1), that are free, or that
+ * there are. A zone that begins inside of such a run serves none. */
+static uint64_t count_runs(unsigned order, int zone, bool only_free)
 {
 	const uint64_t n = UINT64_C(1) << order;
 	uint64_t count = 0;
@@ -76,20 +77,15 @@ static uint64_t nr_runs(unsigned order, int zone)
 		if (zone >= 0 && first / m.zone_pages != (unsigned)zone)
 			continue;
 		for (uint64_t page = first; page + n <= end; page += n)
-			count += page % n == 0 && is_free(page, n);
+			count += page % n == 0 &&
+				 (!only_free || is_free(page, n));
 	}
 	return count;
 }
 
-/* As many as there are when every page is free. */
-static uint64_t nr_runs_ever(unsigned order)
+static uint64_t nr_runs(unsigned order, int zone)
 {
-	const uint64_t n = UINT64_C(1) << order;
-	uint64_t count = 0;
-
-	for (uint64_t page = 0; page + n <= m.nr_pages; page += n)
-		count += page / m.zone_pages == (page + n - 1) / m.zone_pages;
-	return count;
+	return count_runs(order, zone, true);
 }
 
 static int zone_here(void)
@@ -236,7 +232,7 @@ static void check_failure(int error, unsigned order, unsigned flags, size_t n,
 	MUST(error == ENOMEM || error == EAGAIN);
 	if (flags & WEIR_NOWAIT) {
 		/* What never was there is not EAGAIN. */
-		MUST(error == EAGAIN || nr_runs_ever(order) < n);
+		MUST(error == EAGAIN || count_runs(order, -1, false) < n);
 		return;
 	}
 	if (error == ENOMEM)
