@@ -61,13 +61,18 @@ uint64_t counts_of(const struct counts *counts, const char *name)
 	return 0;
 }
 
+uint64_t counts_own(const struct counts *counts)
+{
+	return counts_of(counts, "LOC") + counts_of(counts, "IWI");
+}
+
 uint64_t counts_sent(const struct counts *counts)
 {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < counts->nr_rows; i++)
 		sum += counts->row[i].number;
-	return sum - counts_of(counts, "LOC");
+	return sum - counts_own(counts);
 }
 
 void counts_print(const struct counts *counts, char *text, unsigned len)

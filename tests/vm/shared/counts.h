@@ -31,7 +31,11 @@ void counts_add(struct counts *sum, const struct counts *from,
 /* Of one row; 0 if there is none of that name. */
 uint64_t counts_of(const struct counts *counts, const char *name);
 
-/* All rows but those of timers (LOC). */
+/* What the CPU raises on itself: its timer's, and interrupt work (IWI), since
+ * work that another CPU queues for it comes as CAL. */
+uint64_t counts_own(const struct counts *counts);
+
+/* All others. */
 uint64_t counts_sent(const struct counts *counts);
 
 /* "LOC 12 RES 1", the rows that are not 0. */
