@@ -34,12 +34,21 @@ static struct wi_known {
 
 static bool claim_entry(struct wi_known *known, uint32_t state)
 {
-	/* Relaxed: an entry that another thread of the parent holds at a fork
-	 * stays held for ever in the child. */
+	const uint32_t was = state;
+
+	/* Relaxed: for a quick no. An entry that another thread of the parent
+	 * holds at a fork stays held for ever in the child. */
 	if (wi_load_relaxed(&known->holders) != 0)
 		return false;
-	/* POOL-F2 (partner POOL-F3): one creator gets it. */
-	return wi_cas_full(&known->state, &state, CLAIMED);
+	/* POOL-F2 (partner POOL-F3): one creator gets it. A holder that found
+	 * the last pool valid marked the entry before that pool was destroyed,
+	 * so the second look sees it. */
+	if (!wi_cas_full(&known->state, &state, CLAIMED))
+		return false;
+	if (wi_load_full(&known->holders) == 0) /* POOL-F2 */
+		return true;
+	wi_xchg_full(&known->state, was);
+	return false;
 }
 
 static struct wi_known *claim_any(void)
