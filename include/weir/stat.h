@@ -72,9 +72,30 @@ struct weir_stat_cpu {
 	struct weir_stat_list list[WEIR_STAT_LISTS];
 };
 
+enum weir_page_state {
+	WEIR_PAGE_OUT,	   /* allocated, or inside a call */
+	WEIR_PAGE_CACHED,  /* in a list of a CPU */
+	WEIR_PAGE_PENDING, /* taken by a drain, evidence missing */
+	WEIR_PAGE_FREE,	   /* in its zone */
+};
+
+/* One page, for debugging. */
+struct weir_stat_page {
+	size_t size;
+	enum weir_page_state state;
+	int cpu;	/* whose list has it, or had it (pending); else -1 */
+	uint64_t index; /* of the page in its pool, from 0 */
+	uint64_t first; /* of the first page of its run */
+	int order;	/* of its run in a list, or allocated in a checked pool;
+			 * -1: not known */
+	unsigned zone;
+	char pool[32]; /* its name */
+};
+
 #define WEIR_STAT_INIT WEIR_SIZED(weir_stat)
 #define WEIR_STAT_ZONE_INIT WEIR_SIZED(weir_stat_zone)
 #define WEIR_STAT_CPU_INIT WEIR_SIZED(weir_stat_cpu)
+#define WEIR_STAT_PAGE_INIT WEIR_SIZED(weir_stat_page)
 
 /* As weir_pool_opts_init(). */
 WEIR_API void weir_stat_init(struct weir_stat *stat, size_t size)
@@ -82,6 +103,8 @@ WEIR_API void weir_stat_init(struct weir_stat *stat, size_t size)
 WEIR_API void weir_stat_zone_init(struct weir_stat_zone *stat, size_t size)
 	WEIR_NONNULL(1);
 WEIR_API void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size)
+	WEIR_NONNULL(1);
+WEIR_API void weir_stat_page_init(struct weir_stat_page *stat, size_t size)
 	WEIR_NONNULL(1);
 
 /*
@@ -98,6 +121,25 @@ WEIR_API int weir_stat_read_zone(const struct weir_pool *pool, unsigned zone,
 WEIR_API int weir_stat_read_cpu(const struct weir_pool *pool, unsigned zone,
 				unsigned cpu, struct weir_stat_cpu *stat)
 	WEIR_NONNULL(1, 4);
+
+/*
+ * What is known of the page that `p` points into, in whichever pool of this
+ * process. Every list of its zone is searched, so it is for debugging; other
+ * threads go on meanwhile, and a page that moves may be found nowhere
+ * (WEIR_PAGE_OUT). Returns 0, -ENOENT (in no pool; of more than 256 pools at
+ * once, some are not known), -EINVAL (no such size).
+ * Threads: yes; weir_pool_destroy() waits for it. Signals: no. Calls: none.
+ * Interrupts: none.
+ */
+WEIR_API int weir_stat_read_page(const void *p, struct weir_stat_page *stat)
+	WEIR_NONNULL(2);
+
+/*
+ * The same in words, for a debugger ("print weir_describe(page)") or a log. The
+ * text takes the place of this thread's weir_last_error(), and lasts as long.
+ * Threads, signals, calls, interrupts: as above; it may allocate memory.
+ */
+WEIR_API const char *weir_describe(const void *p);
 
 #ifdef __cplusplus
 }

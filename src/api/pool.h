@@ -151,6 +151,10 @@ void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
 		      unsigned order);
 void wi_pool_check_all(const struct wi_pool *pool);
 
+/* The order of the allocated run that has this page, in a checked pool; -1 if
+ * it is in none. */
+int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page);
+
 /* From here on, and no longer, the next two know the pool (pool_known.c). The
  * last one waits until nobody holds it. */
 void wi_pool_make_known(struct wi_pool *pool);
@@ -159,6 +163,8 @@ void wi_pool_forget(struct wi_pool *pool);
 /* The pool of that handle and number, if it still exists and belongs to this
  * process, held until wi_pool_let_go(). Not for signal handlers. */
 const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number);
+/* The same of the pool that has this address. */
+const struct wi_pool *wi_pool_hold_of(const void *page);
 void wi_pool_let_go(const struct wi_pool *pool);
 
 /* Continues "not a page of this pool": whose page it is, or "". */

@@ -149,6 +149,22 @@ void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
 	forbid_access(run, (size_t)(pool->page_size << order));
 }
 
+int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page)
+{
+	const unsigned zone = wi_pool_zone_of(pool, page << pool->page_shift);
+	const uint64_t zone_first = zone * pool->zone_pages;
+
+	for (unsigned order = 0; order <= WEIR_ORDER_MAX; order++) {
+		const uint64_t within = page - zone_first;
+		const uint64_t first = zone_first + (within >> order << order);
+
+		/* Relaxed: what it was at some moment. */
+		if (wi_load_relaxed(&pool->checks[first]) == order + 1)
+			return (int)order;
+	}
+	return -1;
+}
+
 void wi_pool_check_all(const struct wi_pool *pool)
 {
 	for (uint64_t i = 0; i < wi_pool_nr_pages(pool); i++) {

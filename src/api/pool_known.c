@@ -149,6 +149,25 @@ const struct wi_pool *wi_pool_hold(const void *handle, uint64_t number)
 	return NULL;
 }
 
+const struct wi_pool *wi_pool_hold_of(const void *page)
+{
+	for (unsigned i = 0; i < NR_KNOWN; i++) {
+		struct wi_known *known = &table[i];
+		const struct wi_pool *pool;
+
+		/* Relaxed, both: looked at again in the pool. */
+		if ((uintptr_t)page - wi_load_relaxed(&known->base) >=
+			    wi_load_relaxed(&known->bytes) ||
+		    !hold_entry(known))
+			continue;
+		pool = wi_pool_of(known->handle);
+		if ((uintptr_t)page - (uintptr_t)pool->base < pool->bytes)
+			return pool;
+		wi_sub_full(&known->holders, 1); /* POOL-F3 */
+	}
+	return NULL;
+}
+
 void wi_pool_let_go(const struct wi_pool *pool)
 {
 	/* POOL-F3 (partner POOL-F2): what was read, before the mark is

@@ -31,6 +31,7 @@ ENDS_WITH(weir_drain_result, taken_over);
 ENDS_WITH(weir_stat, nr_cpus);
 ENDS_WITH(weir_stat_zone, free_runs);
 ENDS_WITH(weir_stat_cpu, list);
+ENDS_WITH(weir_stat_page, pool);
 ENDS_WITH(weir_watch_info, page_size);
 ENDS_WITH(weir_cache_stat, nr_cpus);
 ENDS_WITH(weir_cache_stat_cpu, list);
@@ -49,6 +50,7 @@ static const struct {
 	[WI_SIZED_STAT] = { sizeof(struct weir_stat), "STAT" },
 	[WI_SIZED_STAT_ZONE] = { sizeof(struct weir_stat_zone), "STAT_ZONE" },
 	[WI_SIZED_STAT_CPU] = { sizeof(struct weir_stat_cpu), "STAT_CPU" },
+	[WI_SIZED_STAT_PAGE] = { sizeof(struct weir_stat_page), "STAT_PAGE" },
 	[WI_SIZED_WATCH_INFO] = { sizeof(struct weir_watch_info),
 				  "WATCH_INFO" },
 	[WI_SIZED_CACHE_STAT] = { sizeof(struct weir_cache_stat),
@@ -189,6 +191,11 @@ void weir_stat_zone_init(struct weir_stat_zone *stat, size_t size)
 }
 
 void weir_stat_cpu_init(struct weir_stat_cpu *stat, size_t size)
+{
+	init_sized(stat, size);
+}
+
+void weir_stat_page_init(struct weir_stat_page *stat, size_t size)
 {
 	init_sized(stat, size);
 }

@@ -106,6 +106,44 @@ void wi_percpu_view_read(const struct wi_percpu_view *view, unsigned zone,
 	}
 }
 
+static bool is_in_list(const struct wi_area *area, unsigned set, unsigned list,
+		       uint64_t token)
+{
+	const unsigned n =
+		wi_header_count(read_shared(&area->header[set][list]));
+
+	for (unsigned i = 0; i < n; i++)
+		if (read_shared(&area->token[set][list][i]) == token)
+			return true;
+	return false;
+}
+
+bool wi_percpu_view_find(const struct wi_percpu_view *view, unsigned zone,
+			 const uint64_t *token, struct wi_percpu_place *place)
+{
+	for (unsigned cpu = 0; cpu < view->nr_cpus; cpu++) {
+		const struct wi_area *area = view_area(view, zone, cpu);
+
+		if (!wi_percpu_view_is_awake(view, cpu))
+			continue;
+		for (unsigned i = 0; i < 2 * view->nr_lists; i++) {
+			const unsigned set = i % 2, list = i / 2;
+
+			if (!is_in_list(area, set, list, token[list]))
+				continue;
+			*place = (struct wi_percpu_place){
+				.cpu = cpu,
+				.list = list,
+				.pending = wi_active_set(read_shared(
+						   &area->active)) !=
+					   WI_SET_0 + set,
+			};
+			return true;
+		}
+	}
+	return false;
+}
+
 void wi_percpu_view_mode(const struct wi_percpu_view *view, unsigned zone,
 			 unsigned cpu, struct wi_percpu_mode *mode)
 {

@@ -52,6 +52,15 @@ void wi_percpu_view_mode(const struct wi_percpu_view *view, unsigned zone,
 void wi_percpu_view_wanted(const struct wi_percpu_view *view, unsigned zone,
 			   unsigned cpu, struct wi_percpu_mode *mode);
 
+/* Looks for a token in the lists for one zone, of all CPUs: in list i for
+ * token[i]. Of memory of this process. */
+struct wi_percpu_place {
+	unsigned cpu, list;
+	bool pending; /* not in the set in use */
+};
+bool wi_percpu_view_find(const struct wi_percpu_view *view, unsigned zone,
+			 const uint64_t *token, struct wi_percpu_place *place);
+
 void wi_percpu_view_totals(const struct wi_percpu_view *view,
 			   struct wi_percpu_totals *totals);
 

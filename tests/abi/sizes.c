@@ -104,6 +104,8 @@ static void statistics(struct weir_pool *pool)
 	GUARDED(weir_stat) stat;
 	GUARDED(weir_stat_zone) zone;
 	GUARDED(weir_stat_cpu) cpu;
+	GUARDED(weir_stat_page) page;
+	void *at;
 
 	RESULT(stat, weir_stat, weir_stat_read(pool, &stat.it));
 	CHECK_EQ(stat.it.pages, PAGES);
@@ -112,6 +114,10 @@ static void statistics(struct weir_pool *pool)
 	CHECK(zone.it.pages <= PAGES && zone.it.pages > 0);
 	RESULT(cpu, weir_stat_cpu, weir_stat_read_cpu(pool, 0, 0, &cpu.it));
 	CHECK_EQ(cpu.it.cached, 0);
+	at = weir_alloc(pool, 0, 0);
+	RESULT(page, weir_stat_page, weir_stat_read_page(at, &page.it));
+	CHECK_EQ(page.it.cpu, -1);
+	weir_free(pool, at, 0);
 }
 
 static int first_id(const struct weir_watch_id *id, void *ctx)

@@ -90,6 +90,15 @@ struct weir_stat_cpu {
 	LATER
 };
 
+struct weir_stat_page {
+	size_t size;
+	int state;
+	int cpu;
+	uint64_t index;
+	SINCE(uint64_t first; int order; unsigned zone; char pool[32];)
+	LATER
+};
+
 struct weir_watch_id {
 	int pid;
 	uint64_t number;
@@ -117,6 +126,7 @@ int weir_maintain(struct weir_pool *, uint64_t, struct weir_drain_result *);
 int weir_stat_read(const struct weir_pool *, struct weir_stat *);
 int weir_stat_read_zone(const struct weir_pool *, unsigned,
 			struct weir_stat_zone *);
+int weir_stat_read_page(const void *, struct weir_stat_page *);
 int weir_stat_read_cpu(const struct weir_pool *, unsigned, unsigned,
 		       struct weir_stat_cpu *);
 int weir_cache_create(struct weir_cache **, const struct weir_cache_opts *);
@@ -137,6 +147,7 @@ void weir_drain_result_init(struct weir_drain_result *, size_t);
 void weir_stat_init(struct weir_stat *, size_t);
 void weir_stat_zone_init(struct weir_stat_zone *, size_t);
 void weir_stat_cpu_init(struct weir_stat_cpu *, size_t);
+void weir_stat_page_init(struct weir_stat_page *, size_t);
 void weir_watch_info_init(struct weir_watch_info *, size_t);
 
 #endif

@@ -264,6 +264,7 @@ static void check_initialisers(void)
 	struct weir_drain_opts drain = WEIR_DRAIN_OPTS_INIT;
 	struct weir_stat_zone zone = WEIR_STAT_ZONE_INIT;
 	struct weir_stat_cpu cpu = WEIR_STAT_CPU_INIT;
+	struct weir_stat_page page = WEIR_STAT_PAGE_INIT;
 	struct weir_watch_info info = WEIR_WATCH_INFO_INIT;
 	struct weir_cache_opts cache = WEIR_CACHE_OPTS_INIT;
 
@@ -271,6 +272,7 @@ static void check_initialisers(void)
 	expect("drain", drain.wait_ns, WEIR_WAIT_DEFAULT);
 	expect("zone", zone.size + zone.pages, sizeof(zone));
 	expect("cpu", cpu.size + cpu.cached, sizeof(cpu));
+	expect("page", page.size + page.index, sizeof(page));
 	expect("info", info.size + info.bytes, sizeof(info));
 	expect("cache", cache.size + cache.batch, sizeof(cache));
 	expect_done("weir_stat_read_zone",
