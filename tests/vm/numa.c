@@ -153,6 +153,78 @@ static void near(void *unused)
 		weir_free(pool, run[i], orders[i]);
 }
 
+/* --- inlined, on either node -------------------------------------------- */
+
+/* The linker sends this file's calls of the library here (--wrap): what the
+ * inlined functions do without a call is not counted. */
+static unsigned nr_calls;
+static uint64_t nr_inlined, nr_called;
+
+void *__real_weir_alloc(struct weir_pool *, unsigned, unsigned);
+void __real_weir_free(struct weir_pool *, void *, unsigned);
+int __real_weir_alloc_bulk(struct weir_pool *, unsigned, void **, size_t,
+			   unsigned);
+void __real_weir_free_bulk(struct weir_pool *, unsigned, void *const *, size_t);
+void *__wrap_weir_alloc(struct weir_pool *, unsigned, unsigned);
+void __wrap_weir_free(struct weir_pool *, void *, unsigned);
+int __wrap_weir_alloc_bulk(struct weir_pool *, unsigned, void **, size_t,
+			   unsigned);
+void __wrap_weir_free_bulk(struct weir_pool *, unsigned, void *const *, size_t);
+
+void *__wrap_weir_alloc(struct weir_pool *p, unsigned order, unsigned flags)
+{
+	nr_calls++;
+	return __real_weir_alloc(p, order, flags);
+}
+
+void __wrap_weir_free(struct weir_pool *p, void *page, unsigned order)
+{
+	nr_calls++;
+	__real_weir_free(p, page, order);
+}
+
+int __wrap_weir_alloc_bulk(struct weir_pool *p, unsigned order, void **to,
+			   size_t n, unsigned flags)
+{
+	nr_calls++;
+	return __real_weir_alloc_bulk(p, order, to, n, flags);
+}
+
+void __wrap_weir_free_bulk(struct weir_pool *p, unsigned order,
+			   void *const *from, size_t n)
+{
+	nr_calls++;
+	__real_weir_free_bulk(p, order, from, n);
+}
+
+#define TURNS 5000
+
+static void pairs_and_bulks(void)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		weir_fast_free(pool, weir_fast_alloc(pool, 0, 0), 0);
+		weir_fast_free(pool, weir_fast_alloc(pool, 3, 0), 3);
+		CHECK_EQ(weir_fast_alloc_bulk(pool, 0, pages, 32, 0), 0);
+		weir_fast_free_bulk(pool, 0, pages, 32);
+	}
+}
+
+/* All but the few sequences that the timer aborts stay inlined. */
+static void inlined(void *unused)
+{
+	(void)unused;
+	pairs_and_bulks(); /* the lists have pages now */
+	nr_calls = 0;
+	pairs_and_bulks();
+	CHECK_MSG(nr_calls <= 6 * TURNS / 100, "%u of %u operations were calls",
+		  nr_calls, 6 * TURNS);
+	nr_inlined += 6 * TURNS - nr_calls;
+	nr_called += nr_calls;
+	nr_calls = 0;
+	weir_free(pool, weir_alloc(pool, 0, 0), 0);
+	CHECK_EQ(nr_calls, 2); /* the count is not blind */
+}
+
 /* --- when it is empty -------------------------------------------------- */
 
 static void expect_empty_node(void)
@@ -350,6 +422,8 @@ int main(void)
 		two_zones();
 		for (int cpu = 0; cpu < 4; cpu++)
 			run_on(cpu, near, NULL);
+		for (int cpu = 0; cpu < 4; cpu++)
+			run_on(cpu, inlined, NULL);
 		expect_whole();
 		run_on((int)i, overflow, NULL);
 		expect_whole();
@@ -362,8 +436,10 @@ int main(void)
 	bound(1, WEIR_POOL_PREFAULT);
 	late();
 	crowds();
-	printf("figures: %" PRIu64 " pages found on their node; crowd of two "
+	printf("figures: %" PRIu64 " pages found on their node; %" PRIu64
+	       " operations inlined, %" PRIu64 " were calls; crowd of two "
 	       "zones: %.0f operations, %" PRIu64 " drains\n",
-	       looked_up, crowd_sum.ops, crowd_sum.drains);
+	       looked_up, nr_inlined, nr_called, crowd_sum.ops,
+	       crowd_sum.drains);
 	return 0;
 }

@@ -32,6 +32,10 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE
     get_filename_component(name ${source} NAME_WE)
     vm_program(${name} ${source} $<TARGET_OBJECTS:vm_shared>)
   endforeach()
+  # What it calls is counted: see there.
+  target_link_options(vm_numa PRIVATE
+    -Wl,--wrap=weir_alloc,--wrap=weir_free
+    -Wl,--wrap=weir_alloc_bulk,--wrap=weir_free_bulk)
   if(TARGET weir_tool)
     vm_program(weir ${tool_sources} ${bench_sources})
   endif()
