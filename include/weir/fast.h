@@ -94,11 +94,10 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 	return order <= 3 ? order : order == 9 ? 4u : WEIR_LIST_NONE;
 }
 
-#ifdef WEIR_HAVE_SEQUENCES
+/* The list of an order that is a constant. */
 #define WEIR_FAST_LIST(order)                                                  \
 	(__builtin_constant_p(order) ? weir_list_of_order(order)               \
 				     : WEIR_LIST_NONE)
-#endif
 
 /* The flags that need no work for a page from a list. */
 #define WEIR_FAST_FLAGS (WEIR_NOWAIT | WEIR_THISNODE | WEIR_RECLAIM)
@@ -246,28 +245,69 @@ WEIR_INLINE void weir_tokens_to_pages(const struct weir_pool *pool,
 		pages[i] = WEIR_AS(void *, base + WEIR_AS(uint64_t, pages[i]));
 }
 
-/* As weir_alloc_bulk(). */
-WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
-				     void **pages, size_t n, unsigned flags)
+/*
+ * Pops the tokens of up to n runs from this CPU's list, as many as one sequence
+ * gives. The library's bulk functions begin with this one and the next, too.
+ */
+WEIR_INLINE size_t weir_pop_tokens(const struct weir_pool *pool, unsigned list,
+				   uint64_t *tokens, size_t n, unsigned flags)
 {
 	size_t got = 0;
-	int err;
 
 #ifdef WEIR_HAVE_SEQUENCES
 #define WEIR_FAST_CASE(list)                                                   \
 	case list:                                                             \
-		got = weir_seq_pop_bulk(&pool->lists, list,                    \
-					WEIR_TO(uint64_t *,                    \
-						WEIR_TO(void *, pages)),       \
+		got = weir_seq_pop_bulk(&pool->lists, list, tokens,            \
 					WEIR_TO(unsigned, n));                 \
 		break;
 	if (!(flags & ~WEIR_FAST_FLAGS) && n <= WEIR_LIST_MAX)
-		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+#undef WEIR_FAST_CASE
+#else
+	(void)pool, (void)list, (void)tokens, (void)n, (void)flags;
+#endif
+	return got;
+}
+
+/* Pushes up to WEIR_BULK_MAX runs to this CPU's list, as many as one sequence
+ * takes, and none if one of them cannot be in it; returns how many. */
+WEIR_INLINE size_t weir_push_pages(const struct weir_pool *pool, unsigned list,
+				   unsigned order, void *const *pages, size_t n)
+{
+	size_t done = 0;
+
+#ifdef WEIR_HAVE_SEQUENCES
+#define WEIR_FAST_CASE(list)                                                   \
+	case list:                                                             \
+		done = weir_seq_push_bulk(&pool->lists, list, tokens,          \
+					  WEIR_TO(unsigned, n), bounds.first); \
+		break;
+	uint64_t tokens[WEIR_BULK_MAX] __attribute__((aligned(16)));
+	const struct weir_bounds bounds = weir_area_bounds(&pool->lists);
+
+	if (n <= WEIR_BULK_MAX &&
+	    weir_pages_to_tokens(pool, order, pages, n, tokens, bounds) == 0)
+		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+#undef WEIR_FAST_CASE
+#else
+	(void)pool, (void)list, (void)order, (void)pages, (void)n;
+#endif
+	return done;
+}
+
+/* As weir_alloc_bulk(). */
+WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
+				     void **pages, size_t n, unsigned flags)
+{
+	const size_t got =
+		weir_pop_tokens(pool, WEIR_FAST_LIST(order),
+				WEIR_TO(uint64_t *, WEIR_TO(void *, pages)), n,
+				flags);
+	int err;
+
 	weir_tokens_to_pages(pool, pages, got);
 	if (__builtin_expect(got == n, 1))
 		return 0;
-#undef WEIR_FAST_CASE
-#endif
 	err = weir_alloc_bulk(pool, order, pages + got, n - got,
 			      got > 0 ? flags | WEIR_NOWAIT : flags);
 	if (err == 0 || got == 0)
@@ -283,24 +323,11 @@ WEIR_INLINE int weir_fast_alloc_bulk(struct weir_pool *pool, unsigned order,
 WEIR_INLINE void weir_fast_free_bulk(struct weir_pool *pool, unsigned order,
 				     void *const *pages, size_t n)
 {
-	size_t done = 0;
+	const size_t done =
+		weir_push_pages(pool, WEIR_FAST_LIST(order), order, pages, n);
 
-#ifdef WEIR_HAVE_SEQUENCES
-#define WEIR_FAST_CASE(list)                                                   \
-	case list:                                                             \
-		done = weir_seq_push_bulk(&pool->lists, list, tokens,          \
-					  WEIR_TO(unsigned, n), bounds.first); \
-		break;
-	uint64_t tokens[WEIR_BULK_MAX] __attribute__((aligned(16)));
-	const struct weir_bounds bounds = weir_area_bounds(&pool->lists);
-
-	if (n <= WEIR_BULK_MAX &&
-	    weir_pages_to_tokens(pool, order, pages, n, tokens, bounds) == 0)
-		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(done == n, 1))
 		return;
-#undef WEIR_FAST_CASE
-#endif
 	weir_free_bulk(pool, order, pages + done, n - done);
 }
 

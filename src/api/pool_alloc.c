@@ -60,6 +60,7 @@ struct request {
 	size_t n;
 	bool some; /* as many as there are */
 	uint64_t wait_ns;
+	size_t have; /* the first ones, whose tokens were popped already */
 };
 
 /* Why a request cannot be served at all: 0, or a positive errno value. */
@@ -95,6 +96,15 @@ static void hand_out_pages(const struct wi_pool *pool, unsigned order,
 			memset(pages[i], 0, pool->page_size << order);
 }
 
+/* What was allocated of a request that fails. */
+static void give_back(struct wi_pool *pool, unsigned kind,
+		      const uint64_t *tokens, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		wi_cache_put(&pool->cache, wi_pool_zone_of(pool, tokens[i]),
+			     kind, &tokens[i], 1);
+}
+
 /* How many runs it stored in pages; the error where they are fewer (without
  * `some`: 0 then, nothing is kept). */
 static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
@@ -115,6 +125,7 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 			 (some ? WI_GET_SOME : 0),
 		.tokens = tokens,
 		.n = wi_min_u64(n, runs),
+		.have = request->have,
 		.wait_ns = flags & WEIR_RECLAIM ? 0 : request->wait_ns,
 		.shortage = &shortage,
 	};
@@ -126,6 +137,7 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 		wi_percpu_tick_all(
 			&pool->cache.drain); /* an operation like any other */
 		wi_pool_report_shortage(pool, order, n, flags, &shortage);
+		give_back(pool, kind, tokens, request->have);
 		*error = ENOMEM;
 		return 0;
 	}
@@ -133,10 +145,7 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 	if (got < n && (got == 0 || !some))
 		wi_pool_report_shortage(pool, order, n, flags, &shortage);
 	if (got < n && !some) {
-		for (size_t i = 0; i < got; i++)
-			wi_cache_put(&pool->cache,
-				     wi_pool_zone_of(pool, tokens[i]), kind,
-				     &tokens[i], 1);
+		give_back(pool, kind, tokens, got);
 		return 0;
 	}
 	hand_out_pages(pool, order, pages, got, flags);
@@ -152,7 +161,7 @@ WI_COLD static void *alloc_slow(struct weir_pool *pool, unsigned order,
 void *weir_alloc_wait(struct weir_pool *pool, unsigned order, unsigned flags,
 		      uint64_t wait_ns)
 {
-	const struct request request = { order, flags, 1, false, wait_ns };
+	const struct request request = { order, flags, 1, false, wait_ns, 0 };
 	struct wi_pool *impl = wi_pool_of(pool);
 	void *page;
 	int error = check_alloc_request(impl, order, flags);
@@ -202,6 +211,28 @@ void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
 	return pool->base + token;
 }
 
+/* The tokens that the sequence gives of a bulk: all, some or none. */
+__attribute__((noinline)) static size_t pop_runs(const struct weir_pool *pool,
+						 unsigned order, void **pages,
+						 size_t n, unsigned flags)
+{
+	return weir_pop_tokens(pool, weir_list_of_order(order),
+			       (uint64_t *)(void *)pages, n, flags);
+}
+
+/* A bulk that the sequence did not give whole; 0 and an error if it fails. */
+__attribute__((noinline)) static size_t
+alloc_bulk_slow(const struct weir_pool *pool, const struct request *request,
+		void **pages, int *error)
+{
+	struct wi_pool *impl = wi_pool_of(pool);
+
+	*error = check_alloc_request(impl, request->order, request->flags);
+	if (*error != 0 || request->n == 0)
+		return 0;
+	return allocate_runs(impl, request, pages, error);
+}
+
 int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
 		    size_t n, unsigned flags)
 {
@@ -212,28 +243,33 @@ int weir_alloc_bulk(struct weir_pool *pool, unsigned order, void **pages,
 int weir_alloc_bulk_wait(struct weir_pool *pool, unsigned order, void **pages,
 			 size_t n, unsigned flags, uint64_t wait_ns)
 {
-	const struct request request = { order, flags, n, false, wait_ns };
-	struct wi_pool *impl = wi_pool_of(pool);
-	int error = check_alloc_request(impl, order, flags);
+	const size_t got = pop_runs(pool, order, pages, n, flags);
+	int error;
 
-	if (error != 0)
-		return -error;
-	if (n == 0)
+	if (wi_likely(got == n && n > 0)) {
+		weir_tokens_to_pages(pool, pages, n);
 		return 0;
-	return allocate_runs(impl, &request, pages, &error) == n ? 0 : -error;
+	}
+	alloc_bulk_slow(
+		pool, &(struct request){ order, flags, n, false, wait_ns, got },
+		pages, &error);
+	return -error;
 }
 
 size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,
 		       size_t n, unsigned flags)
 {
-	const struct request request = { order, flags, n, true,
-					 WEIR_WAIT_DEFAULT };
-	struct wi_pool *impl = wi_pool_of(pool);
-	int error = check_alloc_request(impl, order, flags);
-	size_t got = 0;
+	size_t got = pop_runs(pool, order, pages, n, flags);
+	int error;
 
-	if (error == 0 && n > 0)
-		got = allocate_runs(impl, &request, pages, &error);
+	if (wi_likely(got == n && n > 0)) {
+		weir_tokens_to_pages(pool, pages, n);
+		return n;
+	}
+	got = alloc_bulk_slow(pool,
+			      &(struct request){ order, flags, n, true,
+						 WEIR_WAIT_DEFAULT, got },
+			      pages, &error);
 	if (got == 0 && error != 0)
 		errno = error;
 	return got;
@@ -334,8 +370,11 @@ static void put_by_zone(struct wi_pool *pool, unsigned kind, uint64_t *tokens,
 	}
 }
 
-void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
-		    size_t n)
+/* What this CPU's list did not take. */
+__attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
+						     unsigned order,
+						     void *const *pages,
+						     size_t n)
 {
 	uint64_t tokens[CHUNK] __attribute__((aligned(16)));
 	struct wi_pool *impl = wi_pool_of(pool);
@@ -358,6 +397,25 @@ void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
 				    chunk);
 		else
 			free_each(pool, order, pages, chunk);
+	}
+}
+
+void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
+		    size_t n)
+{
+	const unsigned list = weir_list_of_order(order);
+
+	while (n > 0) {
+		const size_t chunk = wi_min_u64(n, WEIR_BULK_MAX);
+		const size_t done =
+			weir_push_pages(pool, list, order, pages, chunk);
+
+		pages += done;
+		n -= done;
+		if (wi_unlikely(done < chunk)) {
+			free_bulk_slow(pool, order, pages, n);
+			return;
+		}
 	}
 }
 

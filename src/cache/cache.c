@@ -43,7 +43,7 @@ size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 	wi_percpu_wake_here(&cache->drain);
 	if (!(get->flags & WI_GET_NOWAIT))
 		wi_cache_collect_here(cache);
-	need.got = wi_cache_get_from_zones(cache, get, need.here, 0);
+	need.got = wi_cache_get_from_zones(cache, get, need.here, get->have);
 	if (wi_get_is_enough(get, need.got))
 		return need.got;
 	if (get->flags & WI_GET_NOWAIT)

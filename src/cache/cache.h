@@ -124,6 +124,7 @@ struct wi_get {
 			 * do, but as many as there are without waiting */
 	uint64_t *tokens;
 	size_t n;
+	size_t have;	  /* of the tokens, the first ones are there already */
 	uint64_t wait_ns; /* in a shortage; 0: takes what has evidence at once;
 			   * WEIR_WAIT_DEFAULT: the cache's */
 	struct wi_shortage *shortage; /* set where it fails; may be NULL */

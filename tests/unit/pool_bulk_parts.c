@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * If this fails, a bulk of which this CPU's list gives or takes a part only
+ * loses that part, keeps it when it fails, or is refused for it.
+ */
+#include <errno.h>
+
+#include <weir/fast.h>
+#include <weir/stat.h>
+
+#include "helpers.h"
+
+#define PAGES 256
+#define LISTED 8
+
+static struct weir_pool *pool;
+static void *page[2 * PAGES];
+
+static struct weir_stat stat_now(void)
+{
+	struct weir_stat stat = WEIR_STAT_INIT;
+
+	CHECK_EQ(weir_stat_read(pool, &stat), 0);
+	return stat;
+}
+
+/* A pool of which LISTED pages are in this CPU's list, and all others in the
+ * zone or, without any there, allocated. */
+static void create(bool empty_zone)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+
+	opts.capacity = PAGES * 4096;
+	opts.list_limit = 2 * LISTED;
+	opts.batch = LISTED;
+	opts.node = 0;
+	CHECK_MSG(weir_pool_create(&pool, &opts) == 0, "%s", weir_last_error());
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, PAGES, 0), 0);
+	weir_free_bulk(pool, 0, page, PAGES);
+	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, PAGES, 0), 0);
+	if (!empty_zone) {
+		weir_free_bulk(pool, 0, page + LISTED, PAGES - LISTED);
+		CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
+	}
+	weir_free_bulk(pool, 0, page, LISTED);
+	CHECK_EQ(stat_now().cached, LISTED);
+}
+
+/* Frees the first n, after a look for one that is there twice. */
+static void free_first(size_t n)
+{
+	static bool seen[PAGES];
+
+	memset(seen, 0, sizeof(seen));
+	for (size_t i = 0; i < n; i++) {
+		const uint64_t at = weir_pool_index(pool, page[i]);
+
+		CHECK(at < PAGES && !seen[at]);
+		seen[at] = true;
+	}
+	weir_free_bulk(pool, 0, page, n);
+}
+
+static void destroy(uint64_t out)
+{
+	CHECK_EQ(stat_now().out, out);
+	CHECK_EQ(weir_pool_destroy(pool, WEIR_DESTROY_FORCE), 0);
+}
+
+/* From the list alone: neither refill nor zone. */
+static void whole(void)
+{
+	struct weir_stat before, after;
+
+	create(false);
+	before = stat_now();
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, LISTED, 0), 0);
+	free_first(LISTED);
+	CHECK_EQ(weir_alloc_upto(pool, 0, page, LISTED, 0), LISTED);
+	free_first(LISTED);
+	after = stat_now();
+	CHECK_EQ(after.operations, before.operations + 4);
+	CHECK_EQ(after.refills, before.refills);
+	CHECK_EQ(after.direct, before.direct);
+	destroy(0);
+}
+
+static void part_and_rest(void)
+{
+	create(false);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 100, 0), 0);
+	CHECK_EQ(stat_now().out, 100);
+	free_first(100);
+	destroy(0);
+	create(false);
+	CHECK_EQ(weir_alloc_upto(pool, 0, page, 200, 0), 200);
+	CHECK_EQ(stat_now().out, 200);
+	free_first(200);
+	destroy(0);
+}
+
+/* More than the pool has: refused at once, however much the list holds. */
+static void too_many(void)
+{
+	create(false);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, PAGES + 1, 0), -ENOMEM);
+	CHECK_EQ(stat_now().out, 0);
+	CHECK_EQ(weir_alloc_upto(pool, 0, page, PAGES + 1, 0), PAGES);
+	free_first(PAGES);
+	destroy(0);
+}
+
+static void part_and_no_rest(void)
+{
+	create(true);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, LISTED + 1, WEIR_NOWAIT),
+		 -EAGAIN);
+	CHECK_EQ(stat_now().out, PAGES - LISTED);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, LISTED + 1, 0), -ENOMEM);
+	CHECK_EQ(stat_now().out, PAGES - LISTED);
+	destroy(PAGES - LISTED);
+	/* Fewer than asked for are no failure, nor worth a drain. */
+	create(true);
+	errno = 0;
+	CHECK_EQ(weir_alloc_upto(pool, 0, page, LISTED + 1, 0), LISTED);
+	CHECK_EQ(errno, 0);
+	CHECK_EQ(stat_now().failed_nowait + stat_now().failed_empty, 0);
+	CHECK_EQ(stat_now().out, PAGES);
+	destroy(PAGES);
+}
+
+/* A list that has room for some of them. */
+static void free_more_than_fit(void)
+{
+	create(false);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 200, 0), 0);
+	weir_free_bulk(pool, 0, page, LISTED);
+	weir_free_bulk(pool, 0, page + LISTED, 2 * LISTED);
+	weir_free_bulk(pool, 0, page + 3 * LISTED, 200 - 3 * LISTED);
+	destroy(0);
+}
+
+static void nothing(void)
+{
+	create(false);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 0, 0), 0);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 0, 1u << 31), -EINVAL);
+	CHECK_EQ(weir_alloc_bulk(pool, 99, page, 0, 0), -EINVAL);
+	CHECK_EQ(weir_alloc_upto(pool, 0, page, 0, 0), 0);
+	weir_free_bulk(pool, 0, page, 0);
+	destroy(0);
+}
+
+int main(void)
+{
+	pin(allowed_cpu(0));
+	whole();
+	part_and_rest();
+	too_many();
+	part_and_no_rest();
+	free_more_than_fit();
+	nothing();
+	return 0;
+}
