@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * drain-ask: taking over the result of another thread's drain, with store buffers
- * (docs/design.md, section 5, "Taking over"; src/percpu/drain.c).
+ * (docs/design.md, section 5, "Taking over"; src/percpu/result.c).
  *
  * Property.  A thread puts a page into a CPU's list, is moved from there, finds
  * nothing elsewhere and asks.  If it then takes over the result of a drain, that

@@ -243,8 +243,20 @@ WI_INLINE unsigned wi_drain_home(const struct wi_drain *drain, unsigned cpu)
 	return drain->zone_of_cpu == NULL ? 0 : drain->zone_of_cpu[cpu];
 }
 
-struct wi_area *wi_drain_area(const struct wi_drain *drain, unsigned zone,
-			      unsigned cpu);
+WI_INLINE size_t wi_drain_nth_unit(const struct wi_drain *drain, unsigned zone,
+				   unsigned cpu)
+{
+	return wi_nth_unit(drain->nr_cpus, drain->nr_zones,
+			   wi_drain_home(drain, cpu), zone, cpu);
+}
+
+WI_INLINE struct wi_area *wi_drain_area(const struct wi_drain *drain,
+					unsigned zone, unsigned cpu)
+{
+	return (struct wi_area *)(drain->areas +
+				  wi_drain_nth_unit(drain, zone, cpu) *
+					  WEIR_AREA_BYTES);
+}
 
 /* Call before wi_drain_lock(); pass the result to wi_drain_covered(). */
 uint64_t wi_drain_ask(const struct wi_drain *drain);
@@ -279,7 +291,7 @@ struct wi_drain_run {
 	struct wi_drain_request request;
 	struct wi_drain_outcome outcome;
 
-	/* The rest is of drain.c. */
+	/* The rest is for the steps of the drain. */
 	int step;
 	unsigned nr_taken;	  /* units with evidence, to be emptied */
 	unsigned zone, cpu, list; /* where the next of them is looked for */
