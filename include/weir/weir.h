@@ -360,14 +360,16 @@ WEIR_API void *weir_alloc_wait(struct weir_pool *pool, unsigned order,
  * a pointer from elsewhere, or not aligned to its order; an order above
  * WEIR_ORDER_MAX. In a checked pool, at once: a double free and a wrong order;
  * and a write after the free, when the page is allocated again or the pool
- * destroyed. In other pools: a double free when the page reaches its zone (by
- * the flush of a full list or a drain), which may be after it was allocated
- * twice; a wrong order there only if one of the two is 9 or more, or if a page
- * of the run is free. A wrong order below 9 is otherwise NOT detected: a larger
- * one frees pages that are in use, a smaller one leaks the rest of the run. The
- * environment variable WEIR_CHECKED, set to something else than 0, makes every
- * pool of a process a checked one (not where the program has more rights than
- * its user).
+ * destroyed, if it changes one of two lines: the first 64 bytes, and 64 that
+ * differ from page to page. In other pools: a double free when the page reaches
+ * its zone (by the flush of a full list or a drain), which may be after it was
+ * allocated twice; a wrong order there only if one of the two is 9 or more, or
+ * if a page of the run is free. A wrong order below 9 is otherwise NOT
+ * detected: a larger one frees pages that are in use, a smaller one leaks the
+ * rest of the run. The environment variable WEIR_CHECKED, set to something else
+ * than 0, makes every pool of a process a checked one; set to 2, it also makes
+ * checked pools detect a write to any of a page's first 64 KiB, which is slower
+ * (neither where the program has more rights than its user).
  * Threads: yes. Signals: yes. Calls: none (gettid once per thread). Interrupts:
  * none. Never waits.
  */

@@ -43,6 +43,11 @@ struct wi_pool {
 	uint64_t nr_runs[WEIR_ORDER_MAX + 1]; /* in all zones, if all is free */
 	int node[WI_NODES_MAX]; /* the kernel's number; WEIR_NODE_ANY */
 	uint8_t *checks;	/* a byte a page (pool_checked.c); NULL */
+	struct weir_lists checked_lists; /* the handle's, if it is unchecked */
+	uint32_t fill_bytes; /* of a checked page that is free; 0: a region */
+	bool fill_lines;     /* only two lines of these */
+	bool shows_access;   /* to AddressSanitizer or valgrind */
+	bool short_checks;   /* lines, and nothing is shown */
 	char name[32];
 	struct weir_pool *handle;
 	struct wi_known *known; /* NULL: there were too many */
@@ -143,13 +148,21 @@ extern const struct wi_backend wi_pool_backend;
 _Noreturn void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 			   unsigned order, const char *why);
 
-/* In a checked pool (pool_checked.c): a run is allocated; it is freed; the pool
+/* In a checked pool (pool_checked.c): it is made; a run is allocated; the pool
  * is destroyed. */
+void wi_pool_check_begin(struct wi_pool *pool);
 void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order);
-void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
-		      unsigned order);
 void wi_pool_check_all(const struct wi_pool *pool);
+
+/* weir_alloc() and weir_free() in a checked pool. */
+void *wi_pool_alloc_checked(struct wi_pool *pool, unsigned order,
+			    unsigned flags);
+void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset,
+			  unsigned order);
+
+/* Gives a run back by the slow path (pool_alloc.c). */
+void wi_pool_put_run(struct wi_pool *pool, uint64_t offset, unsigned order);
 
 /* The order of the allocated run that has this page, in a checked pool; -1 if
  * it is in none. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Allocating and freeing: pages between the caller, the cache and the zones. */
 #include "api/pool.h"
+#include "api/pool_lists.h"
 
 #include <errno.h>
 #include <string.h>
@@ -152,12 +153,6 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 	return got;
 }
 
-WI_COLD static void *alloc_slow(struct weir_pool *pool, unsigned order,
-				unsigned flags)
-{
-	return weir_alloc_wait(pool, order, flags, WEIR_WAIT_DEFAULT);
-}
-
 void *weir_alloc_wait(struct weir_pool *pool, unsigned order, unsigned flags,
 		      uint64_t wait_ns)
 {
@@ -172,27 +167,23 @@ void *weir_alloc_wait(struct weir_pool *pool, unsigned order, unsigned flags,
 	return NULL;
 }
 
-/* Orders above 0: no sequences that are never reached. */
-#define OTHER_LISTS(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+/* Not cold: checked pools go through here. */
+__attribute__((noinline)) static void *
+alloc_slow(struct weir_pool *pool, unsigned order, unsigned flags)
+{
+	struct wi_pool *impl = wi_pool_of(pool);
+
+	if (impl != NULL && impl->checks != NULL)
+		return wi_pool_alloc_checked(impl, order, flags);
+	return weir_alloc_wait(pool, order, flags, WEIR_WAIT_DEFAULT);
+}
 
 /* With flags, or of another order than 0. */
 __attribute__((noinline)) static void *
 alloc_other(struct weir_pool *pool, unsigned order, unsigned flags)
 {
-	uint64_t token = WEIR_NONE;
+	uint64_t token = wi_pool_pop_run(&pool->lists, order, flags);
 
-#ifdef WEIR_HAVE_SEQUENCES
-#define CASE(list)                                                             \
-	case list:                                                             \
-		token = weir_seq_pop(&pool->lists, list);                      \
-		break;
-	if (!(flags & ~WEIR_FAST_FLAGS))
-		switch (weir_list_of_order(order)) {
-			CASE(0)
-			OTHER_LISTS(CASE)
-		}
-#undef CASE
-#endif
 	if (wi_likely(token < WEIR_AGAIN))
 		return pool->base + token;
 	return alloc_slow(pool, order, flags);
@@ -277,48 +268,50 @@ size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,
 
 /* --- free -------------------------------------------------------------- */
 
-WI_COLD static void free_slow(struct weir_pool *handle, void *page,
-			      unsigned order)
+void wi_pool_put_run(struct wi_pool *pool, uint64_t offset, unsigned order)
+{
+	wi_cache_put(&pool->cache, wi_pool_zone_of(pool, offset),
+		     wi_pool_kind_of_order(order), &offset, 1);
+}
+
+static void must_be_run(const struct wi_pool *pool, uint64_t offset,
+			unsigned order)
+{
+	const char *why = why_no_run(pool, offset, order);
+
+	if (why != NULL)
+		wi_pool_die(pool, offset, order, why);
+}
+
+/* Not cold: checked pools go through here. */
+__attribute__((noinline)) static void free_slow(struct weir_pool *handle,
+						void *page, unsigned order)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 	uint64_t offset;
-	const char *why;
 
 	if (pool == NULL || page == NULL)
 		return;
 	offset = (uint64_t)((char *)page - pool->base);
-	why = why_no_run(pool, offset, order);
-	if (why != NULL)
-		wi_pool_die(pool, offset, order, why);
+	/* First what single pages of a checked pool need. */
+	if (wi_unlikely(order > 0 || offset >= pool->bytes ||
+			(offset & handle->page_mask)))
+		must_be_run(pool, offset, order);
 	if (pool->checks != NULL)
-		wi_pool_check_in(pool, offset, order);
-	wi_cache_put(&pool->cache, wi_pool_zone_of(pool, offset),
-		     wi_pool_kind_of_order(order), &offset, 1);
+		wi_pool_free_checked(pool, offset, order);
+	else
+		wi_pool_put_run(pool, offset, order);
 }
 
 /* Of another order than 0. */
 __attribute__((noinline)) static void free_other(struct weir_pool *pool,
 						 void *page, unsigned order)
 {
-#ifdef WEIR_HAVE_SEQUENCES
-#define CASE(list)                                                             \
-	case list:                                                             \
-		pushed = weir_seq_push(&pool->lists, list, offset,             \
-				       offset + mask);                         \
-		break;
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
-	uint64_t mask = weir_run_mask(pool, order);
-	int pushed = 0;
 
-	if (!(offset & mask))
-		switch (weir_list_of_order(order)) {
-			OTHER_LISTS(CASE)
-		}
-	if (wi_likely(pushed > 0))
-		return;
-#undef CASE
-#endif
-	free_slow(pool, page, order);
+	if (!wi_likely(wi_pool_push_run(&pool->lists, order, offset,
+					weir_run_mask(pool, order))))
+		free_slow(pool, page, order);
 }
 
 void weir_free(struct weir_pool *pool, void *page, unsigned order)

@@ -7,11 +7,17 @@
  *			             INNER, the others
  *			free         FREED
  *
- * A freed page is filled with 0x6b, up to 64 KiB of each, and the next
- * allocation checks that it is unchanged; so does weir_pool_destroy(). A region
- * of the caller's is not filled: it need not be memory. Free pages are also
- * inaccessible for AddressSanitizer, if the program has it, and for valgrind,
- * if the library was built with its header.
+ * Two lines of a freed page are filled with 0x6b, and the next allocation
+ * checks that they are unchanged; so does weir_pool_destroy(). The first is
+ * that of the page's first byte, where most writes after a free go: headers and
+ * links of lists. The other follows from the page's number, and pages in a row
+ * have different ones, so that a write to always the same offset is seen sooner
+ * or later. To fill and compare all of a page of 4 KiB takes seven times as
+ * long; WEIR_CHECKED=2 in the environment does it. Either way what lies behind
+ * the first 64 KiB of a page is left out. A region of the caller's is not
+ * filled: it need not be memory. Free pages are also inaccessible for
+ * AddressSanitizer, if the program has it, and for valgrind, if the library was
+ * built with its header.
  *
  * Only one thread at a time has a run, whether allocated or in a list or zone;
  * what it stores here passes to the next one with the run. Only an erroneous
@@ -23,10 +29,12 @@
 
 #include "os/report.h"
 #include "api/pool.h"
+#include "api/pool_lists.h"
 
 #ifdef WI_HAVE_VALGRIND
 #include <valgrind/memcheck.h>
 #else
+#define RUNNING_ON_VALGRIND 0
 #define VALGRIND_MAKE_MEM_NOACCESS(p, len) (void)(p), (void)(len)
 #define VALGRIND_MAKE_MEM_DEFINED(p, len) (void)(p), (void)(len)
 #define VALGRIND_MAKE_MEM_UNDEFINED(p, len) (void)(p), (void)(len)
@@ -37,6 +45,7 @@
 
 #define FILL 0x6b
 #define FILL_MAX 65536 /* bytes of a page */
+#define LINE 64
 
 /* Defined where the program was built with the sanitizer. */
 void __asan_poison_memory_region(const volatile void *, size_t)
@@ -44,18 +53,34 @@ void __asan_poison_memory_region(const volatile void *, size_t)
 void __asan_unpoison_memory_region(const volatile void *, size_t)
 	__attribute__((weak));
 
-static void forbid_access(char *p, size_t len)
+WI_COLD static void forbid_access(const struct wi_pool *pool, uint64_t offset,
+				  unsigned order)
 {
-	VALGRIND_MAKE_MEM_NOACCESS(p, len);
+	char *run = pool->base + offset;
+	const size_t len = (size_t)(pool->page_size << order);
+
+	VALGRIND_MAKE_MEM_NOACCESS(run, len);
 	if (__asan_poison_memory_region != NULL)
-		__asan_poison_memory_region(p, len);
+		__asan_poison_memory_region(run, len);
 }
 
-static void permit_access(char *p, size_t len)
+WI_COLD static void permit_access(const struct wi_pool *pool, uint64_t offset,
+				  unsigned order)
 {
+	char *run = pool->base + offset;
+	const size_t len = (size_t)(pool->page_size << order);
+
 	if (__asan_unpoison_memory_region != NULL)
-		__asan_unpoison_memory_region(p, len);
-	VALGRIND_MAKE_MEM_DEFINED(p, len);
+		__asan_unpoison_memory_region(run, len);
+	VALGRIND_MAKE_MEM_DEFINED(run, len);
+}
+
+WI_COLD static void forget_content(const struct wi_pool *pool, uint64_t offset,
+				   unsigned order)
+{
+	if (pool->private_pages)
+		VALGRIND_MAKE_MEM_UNDEFINED(pool->base + offset,
+					    (size_t)(pool->page_size << order));
 }
 
 static char *page_at(const struct wi_pool *pool, uint64_t page)
@@ -63,90 +88,229 @@ static char *page_at(const struct wi_pool *pool, uint64_t page)
 	return pool->base + (page << pool->page_shift);
 }
 
-static size_t fill_bytes(const struct wi_pool *pool)
+void wi_pool_check_begin(struct wi_pool *pool)
 {
-	return pool->owns_pages ? wi_min_u64(pool->page_size, FILL_MAX) : 0;
+	if (pool->owns_pages) {
+		pool->fill_bytes =
+			(uint32_t)wi_min_u64(pool->page_size, FILL_MAX);
+		pool->fill_lines = wi_os_env_level("WEIR_CHECKED") < 2;
+	}
+	pool->shows_access =
+		__asan_poison_memory_region != NULL || RUNNING_ON_VALGRIND;
+	pool->short_checks = pool->fill_lines && !pool->shows_access;
 }
 
-/* The first byte that differs from the pattern; n if none does. */
-static size_t first_change(const char *p, size_t n)
-{
-	size_t i = 0;
+/* --- what a free page holds -------------------------------------------- */
 
-	if (n == 0 || (p[0] == FILL && memcmp(p, p + 1, n - 1) == 0))
-		return n;
-	while (p[i] == FILL)
-		i++;
-	return i;
+/* Where the second line of a page is: never the first one again. */
+static inline size_t second_line(const struct wi_pool *pool, uint64_t page)
+{
+	const size_t last = pool->fill_bytes - LINE;
+	const size_t at = page * LINE & last;
+
+	return at != 0 ? at : last;
+}
+
+static inline void fill_lines(const struct wi_pool *pool, uint64_t page)
+{
+	char *p = page_at(pool, page);
+
+	memset(p, FILL, LINE);
+	memset(p + second_line(pool, page), FILL, LINE);
+}
+
+static void fill_free_page(const struct wi_pool *pool, uint64_t page)
+{
+	if (pool->fill_lines)
+		fill_lines(pool, page);
+	else
+		memset(page_at(pool, page), FILL, pool->fill_bytes);
+}
+
+/* No loop: the compiler would leave it one. */
+static inline bool line_is_filled(const char *p)
+{
+	const uint64_t each = FILL * UINT64_C(0x0101010101010101);
+	const weir_pair filled = { each, each };
+	const weir_pointer_pair *line = (const void *)p;
+	weir_pair wrong;
+
+	_Static_assert(4 * sizeof(*line) == LINE, "all of a line");
+	wrong = (line[0] ^ filled) | (line[1] ^ filled) | (line[2] ^ filled) |
+		(line[3] ^ filled);
+	return (wrong[0] | wrong[1]) == 0;
+}
+
+/* It is not as it was left: the fatal line, with the first byte that differs.
+ */
+WI_COLD _Noreturn static void die_of_write(const struct wi_pool *pool,
+					   uint64_t page, const char *doing)
+{
+	const char *p = page_at(pool, page);
+	const size_t second = second_line(pool, page);
+	size_t at = 0;
+
+	while (p[at] == FILL)
+		if (++at == LINE && pool->fill_lines)
+			at = second;
+	wi_fatal("pool \"%s\": %s %p: written after it was freed, byte "
+		 "%zu is 0x%02x",
+		 pool->name, doing, (const void *)p, at, (unsigned char)p[at]);
+}
+
+static inline void lines_must_be_as_left(const struct wi_pool *pool,
+					 uint64_t page, const char *doing)
+{
+	const char *p = page_at(pool, page);
+
+	if (wi_unlikely(!line_is_filled(p) ||
+			!line_is_filled(p + second_line(pool, page))))
+		die_of_write(pool, page, doing);
 }
 
 static void must_be_as_left(const struct wi_pool *pool, uint64_t page,
 			    const char *doing)
 {
-	const size_t n = fill_bytes(pool);
 	const char *p = page_at(pool, page);
-	const size_t at = first_change(p, n);
+	const size_t n = pool->fill_bytes;
 
-	if (at < n)
-		wi_fatal("pool \"%s\": %s %p: written after it was freed, byte "
-			 "%zu is 0x%02x",
-			 pool->name, doing, (const void *)p, at,
-			 (unsigned char)p[at]);
+	if (pool->fill_lines)
+		lines_must_be_as_left(pool, page, doing);
+	else if (n > 0 && (p[0] != FILL || memcmp(p, p + 1, n - 1) != 0))
+		die_of_write(pool, page, doing);
+}
+
+/* --- in and out -------------------------------------------------------- */
+
+/* A page of a run is allocated; returns what it was. Relaxed, both: only this
+ * call has the run. */
+static inline uint8_t mark_allocated(const struct wi_pool *pool, uint64_t page,
+				     uint8_t what)
+{
+	uint8_t was = wi_load_relaxed(&pool->checks[page]);
+
+	wi_store_relaxed(&pool->checks[page], what);
+	return was;
 }
 
 void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order)
 {
 	const uint64_t first = offset >> pool->page_shift;
-	const uint64_t nr = UINT64_C(1) << order;
-	const size_t len = (size_t)(pool->page_size << order);
-	char *run = pool->base + offset;
 
-	permit_access(run, len);
-	for (uint64_t i = first; i < first + nr; i++) {
-		/*
-		 * Relaxed: only this call has the run. An exchange, since the
-		 * first write to memory that was only read would flush the TLB
-		 * of every CPU that runs the process.
-		 */
-		uint8_t was = wi_xchg_relaxed(&pool->checks[i],
-					      i == first ? (uint8_t)(order + 1)
-							 : INNER);
-
-		if (was == FREED)
-			must_be_as_left(pool, i, "allocating");
-	}
-	if (pool->private_pages)
-		VALGRIND_MAKE_MEM_UNDEFINED(run, len);
+	if (pool->shows_access)
+		permit_access(pool, offset, order);
+	for (uint64_t i = 0; i >> order == 0; i++)
+		if (mark_allocated(pool, first + i,
+				   i == 0 ? (uint8_t)(order + 1) : INNER) ==
+		    FREED)
+			must_be_as_left(pool, first + i, "allocating");
+	if (pool->shows_access)
+		forget_content(pool, offset, order);
 }
 
-void wi_pool_check_in(const struct wi_pool *pool, uint64_t offset,
-		      unsigned order)
+WI_COLD _Noreturn static void die_of_free(const struct wi_pool *pool,
+					  uint64_t offset, unsigned order,
+					  uint8_t was)
 {
-	const uint64_t first = offset >> pool->page_shift;
-	const uint64_t nr = UINT64_C(1) << order;
-	char *run = pool->base + offset;
 	char why[48];
-	/* POOL-F1 (partner POOL-F1): of two frees of one page, one sees the
-	 * other. */
-	uint8_t was = wi_xchg_full(&pool->checks[first], FREED);
 
 	if (was == 0 || was == FREED)
 		wi_pool_die(pool, offset, order, "it is free already");
 	if (was == INNER)
 		wi_pool_die(pool, offset, order,
 			    "it is inside of a run that is allocated");
-	if (was != order + 1) {
-		snprintf(why, sizeof(why),
-			 "it was allocated with another order: %d", was - 1);
-		wi_pool_die(pool, offset, order, why);
-	}
-	for (uint64_t i = first; i < first + nr; i++) {
-		memset(page_at(pool, i), FILL, fill_bytes(pool));
+	snprintf(why, sizeof(why), "it was allocated with another order: %d",
+		 was - 1);
+	wi_pool_die(pool, offset, order, why);
+}
+
+/* A run is freed, of which this is the first page. */
+static inline void mark_freed(const struct wi_pool *pool, uint64_t first,
+			      unsigned order)
+{
+	/* POOL-F1 (partner POOL-F1): of two frees of one page, one sees the
+	 * other. */
+	uint8_t was = wi_xchg_full(&pool->checks[first], FREED);
+
+	if (wi_unlikely(was != order + 1))
+		die_of_free(pool, first << pool->page_shift, order, was);
+}
+
+static void check_in(const struct wi_pool *pool, uint64_t offset,
+		     unsigned order)
+{
+	const uint64_t first = offset >> pool->page_shift;
+
+	mark_freed(pool, first, order);
+	for (uint64_t i = 0; i >> order == 0; i++) {
+		fill_free_page(pool, first + i);
 		/* Relaxed: only this call has the run still. */
-		wi_store_relaxed(&pool->checks[i], FREED);
+		wi_store_relaxed(&pool->checks[first + i], FREED);
 	}
-	forbid_access(run, (size_t)(pool->page_size << order));
+	if (pool->shows_access)
+		forbid_access(pool, offset, order);
+}
+
+/* --- allocating and freeing --------------------------------------------- */
+
+/* With flags, of another order than 0, or with more to check. */
+__attribute__((noinline)) static void *
+alloc_checked_run(struct wi_pool *pool, unsigned order, unsigned flags)
+{
+	uint64_t token = wi_pool_pop_run(&pool->checked_lists, order, flags);
+
+	if (token >= WEIR_AGAIN)
+		return weir_alloc_wait(pool->handle, order, flags,
+				       WEIR_WAIT_DEFAULT);
+	wi_pool_check_out(pool, token, order);
+	return pool->base + token;
+}
+
+void *wi_pool_alloc_checked(struct wi_pool *pool, unsigned order,
+			    unsigned flags)
+{
+	uint64_t token, page;
+
+	if (wi_unlikely((order | flags) != 0 || !pool->short_checks))
+		return alloc_checked_run(pool, order, flags);
+	token = weir_seq_pop(&pool->checked_lists, 0);
+	if (wi_unlikely(token >= WEIR_AGAIN))
+		return weir_alloc_wait(pool->handle, 0, 0, WEIR_WAIT_DEFAULT);
+	page = token >> pool->page_shift;
+	if (wi_likely(mark_allocated(pool, page, 1) == FREED))
+		lines_must_be_as_left(pool, page, "allocating");
+	return pool->base + token;
+}
+
+/* Of another order than 0, or with more to check. */
+__attribute__((noinline)) static void
+free_checked_run(struct wi_pool *pool, uint64_t offset, unsigned order)
+{
+	const uint64_t mask = (pool->page_size << order) - 1;
+
+	check_in(pool, offset, order);
+	if (order == 0
+		    ? weir_seq_push(&pool->checked_lists, 0, offset, offset) > 0
+		    : wi_pool_push_run(&pool->checked_lists, order, offset,
+				       mask))
+		return;
+	wi_pool_put_run(pool, offset, order);
+}
+
+void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order)
+{
+	const uint64_t page = offset >> pool->page_shift;
+
+	if (wi_unlikely(order != 0 || !pool->short_checks)) {
+		free_checked_run(pool, offset, order);
+		return;
+	}
+	mark_freed(pool, page, 0);
+	fill_lines(pool, page);
+	if (wi_unlikely(weir_seq_push(&pool->checked_lists, 0, offset,
+				      offset) <= 0))
+		wi_pool_put_run(pool, offset, 0);
 }
 
 int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page)
@@ -171,7 +335,8 @@ void wi_pool_check_all(const struct wi_pool *pool)
 		/* Relaxed: no other thread uses the pool. */
 		if (wi_load_relaxed(&pool->checks[i]) != FREED)
 			continue;
-		permit_access(page_at(pool, i), (size_t)pool->page_size);
+		if (pool->shows_access)
+			permit_access(pool, i << pool->page_shift, 0);
 		must_be_as_left(pool, i, "destroying");
 	}
 }

@@ -158,8 +158,12 @@ static int make_handle(struct wi_pool *pool)
 
 static void fill_handle(struct wi_pool *pool)
 {
-	if (pool->checks == NULL && pool->machine.settled)
-		pool->handle->lists = wi_percpu_lists(&pool->cache.drain, 0);
+	if (pool->machine.settled)
+		*(pool->checks == NULL ? &pool->handle->lists
+				       : &pool->checked_lists) =
+			wi_percpu_lists(&pool->cache.drain, 0);
+	if (pool->checks != NULL)
+		wi_pool_check_begin(pool);
 	pool->handle->base = pool->base;
 	pool->handle->bytes = pool->bytes;
 	pool->handle->page_mask = (uint32_t)(pool->page_size - 1);

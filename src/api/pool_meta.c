@@ -83,7 +83,8 @@ static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 static int map_checks(struct wi_pool *pool)
 {
 	const struct wi_os_map map = { .bytes = wi_pool_nr_pages(pool),
-				       .no_fork = true };
+				       .no_fork = true,
+				       .read_first = true };
 	void *memory;
 	int err = wi_os_map(&memory, &map);
 

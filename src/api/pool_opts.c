@@ -106,7 +106,7 @@ int wi_pool_read_opts(struct weir_pool_opts *o,
 		REFUSE("batch: %u is more than %d", o->batch, WI_BATCH_MAX);
 	if (strlen(o->name) >= sizeof(((struct wi_pool *)0)->name))
 		REFUSE("name: longer than 31 bytes");
-	if (wi_os_env_is_set("WEIR_CHECKED"))
+	if (wi_os_env_level("WEIR_CHECKED") > 0)
 		o->flags |= WEIR_POOL_CHECKED;
 	return check_backing(o);
 }

@@ -5,9 +5,11 @@
 
 #include "os/os.h"
 
-bool wi_os_env_is_set(const char *name)
+unsigned wi_os_env_level(const char *name)
 {
 	const char *value = secure_getenv(name);
 
-	return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0;
+	if (value == NULL || value[0] == '\0' || strcmp(value, "0") == 0)
+		return 0;
+	return strcmp(value, "2") == 0 ? 2 : 1;
 }

@@ -328,9 +328,9 @@ char *wi_os_thread_text(size_t len);
 
 /* ---- the environment (env.c) ------------------------------------------- */
 
-/* Is that variable set, to something else than "" and "0"? No in a program
- * that has more rights than its user (secure_getenv). */
-bool wi_os_env_is_set(const char *name);
+/* What a variable asks for: 0 if it is not set, "" or "0"; 2 if it is "2"; else
+ * 1. 0 in a program that has more rights than its user (secure_getenv). */
+unsigned wi_os_env_level(const char *name);
 
 /* ---- files (file.c) --------------------------------------------------- */
 

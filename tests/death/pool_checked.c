@@ -48,11 +48,47 @@ static void write_after_free(size_t at)
 	scribble(page, at);
 }
 
-static void written_and_allocated(void)
+static void allocate_all(void)
 {
-	write_after_free(4095);
 	for (unsigned i = 0; i < PAGES; i++)
 		CHECK(weir_alloc(pool, 0, 0) != NULL);
+}
+
+static void written_at_its_begin(void)
+{
+	write_after_free(63);
+	allocate_all();
+}
+
+/* In the other line that is filled: the pages' numbers say which. */
+static void written_in_its_line(void)
+{
+	char *page[3];
+	uint64_t index;
+
+	create(WEIR_POOL_CHECKED, NULL, 0);
+	for (unsigned i = 0; i < 3; i++)
+		page[i] = weir_alloc(pool, 0, 0);
+	index = weir_pool_index(pool, page[2]);
+	CHECK(index % 64 > 1);
+	for (unsigned i = 0; i < 3; i++)
+		weir_free(pool, page[i], 0);
+	scribble(page[2], index % 64 * 64 + 21);
+	allocate_all();
+}
+
+/* Of page 0 that is the last one. */
+static void written_at_its_end(void)
+{
+	write_after_free(4095);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+}
+
+/* Nowhere near the two lines. */
+static void written_anywhere(void)
+{
+	write_after_free(2001);
+	allocate_all();
 }
 
 static void written_in_a_run(void)
@@ -124,11 +160,33 @@ static const struct {
 	const char *env;
 	const char *words[4];
 } cases[] = {
-	{ "written, then allocated",
-	  written_and_allocated,
+	{ "written at its begin",
+	  written_at_its_begin,
 	  NULL,
 	  { "allocating 0x", "written after it was freed",
-	    "byte 4095 is 0x41" } },
+	    "byte 63 is 0x41" } },
+	{ "written at its begin, all filled",
+	  written_at_its_begin,
+	  "2",
+	  { "allocating 0x", "written after it was freed",
+	    "byte 63 is 0x41" } },
+	{ "written in its line",
+	  written_in_its_line,
+	  NULL,
+	  { "allocating 0x", "written after it was freed", "is 0x41" } },
+	{ "written in its line, all filled",
+	  written_in_its_line,
+	  "2",
+	  { "allocating 0x", "written after it was freed", "is 0x41" } },
+	{ "written at its end",
+	  written_at_its_end,
+	  NULL,
+	  { "destroying 0x", "byte 4095 is 0x41" } },
+	{ "written anywhere, all filled",
+	  written_anywhere,
+	  "2",
+	  { "allocating 0x", "written after it was freed",
+	    "byte 2001 is 0x41" } },
 	{ "written in a run",
 	  written_in_a_run,
 	  NULL,
@@ -151,6 +209,7 @@ static const struct {
 	  "yes",
 	  { "(order 0)", "another order: 2" } },
 	{ "twice, by the environment", twice, "1", { "it is free already" } },
+	{ "twice, all filled", twice, "2", { "it is free already" } },
 	{ "twice, seen late",
 	  twice_late,
 	  NULL,

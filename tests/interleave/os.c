@@ -26,10 +26,10 @@ void wi_panic(const char *what)
 	sched_fail("weir: %s", what);
 }
 
-bool wi_os_env_is_set(const char *name)
+unsigned wi_os_env_level(const char *name)
 {
 	(void)name;
-	return false;
+	return 0;
 }
 
 char *wi_os_thread_text(size_t len)
