@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A token of a weir_cache, and 32 at once, by the calls that its users have.
- * Compiled into the weir command, which contains the library, and into the
- * worker that is linked with libweir.so.
+ * A token of a weir_cache, and 32 at once, by the calls that its users have,
+ * and inlined. Compiled into the weir command, which contains the library, and
+ * into the worker that is linked with libweir.so.
  */
-#include <weir/cache.h>
+#include <weir/fast.h>
 
 #include "loops.h"
 #include "workers.h"
@@ -42,7 +42,36 @@ BENCH_INLINE void cache_put(void *context, uint64_t *tokens)
 
 BENCH_BULKS(weir_cache_bulk, uint64_t, cache_get, cache_put)
 
-/* A back end for the cache: 1, 2, 3, ... and nothing kept of what returns. */
+/* ---- inlined ---------------------------------------------------------- */
+
+BENCH_INLINE uint64_t fast_pop(void *context)
+{
+	return weir_fast_cache_get(context, 0, 0);
+}
+
+BENCH_INLINE void fast_push(void *context, uint64_t token)
+{
+	weir_fast_cache_put(context, 0, token);
+}
+
+BENCH_PAIRS(weir_fast_cache, fast_pop, fast_push)
+
+BENCH_INLINE void fast_get(void *context, uint64_t *tokens)
+{
+	if (weir_fast_cache_get_bulk(context, 0, tokens, BENCH_BULK, 0) != 0)
+		short_bulks++;
+}
+
+BENCH_INLINE void fast_put(void *context, uint64_t *tokens)
+{
+	weir_fast_cache_put_bulk(context, 0, tokens, BENCH_BULK);
+}
+
+BENCH_BULKS(weir_fast_cache_bulk, uint64_t, fast_get, fast_put)
+
+/* ---- the cache -------------------------------------------------------- */
+
+/* A back end for it: 1, 2, 3, ... and nothing kept of what returns. */
 static size_t make_tokens(void *context, unsigned list, uint64_t *tokens,
 			  size_t n)
 {
@@ -98,5 +127,12 @@ const struct bench_row bench_token_rows[] = {
 	  weir_cache_batch_places, 200, 60, "batch 16" },
 	{ "pair", "bulk 32, tokens" BENCH_TOKENS_FROM, run, 0,
 	  weir_cache_bulk_places, 200, 60, "batch 16" },
+	/* Not of the worker that is linked with libweir.so. */
+	{ "pair", "single, tokens, inlined", run, 0,
+	  weir_fast_cache_single_places, 200, 60, "single" },
+	{ "pair", "batch 16, tokens, inlined", run, 0,
+	  weir_fast_cache_batch_places, 200, 60, "batch 16" },
+	{ "pair", "bulk 32, tokens, inlined", run, 0,
+	  weir_fast_cache_bulk_places, 200, 60, "batch 16" },
 	{ NULL, NULL, NULL, 0, NULL, 0, 0, NULL },
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The inline fast path: the weir_fast_ functions do what the functions of
- * weir.h do, without the call where the order is a constant that has a list (0
- * to 3, and 9: a block of 512 pages), and call them for everything else.
+ * weir.h and cache.h do, without the call where the order is a constant that
+ * has a list (0 to 3, and 9: a block of 512 pages), or the list of a token
+ * cache is a constant, and call them for everything else.
  *
  * The sequences are in arch/, their contract in arch/contract.h; the library
  * uses the same ones. An object that includes this header refers to a symbol
@@ -17,7 +18,7 @@
 #ifndef WEIR_FAST_H
 #define WEIR_FAST_H
 
-#include <weir/weir.h>
+#include <weir/cache.h>
 
 /* Not instrumented: what instruments takes the address, and then there is a
  * copy in which list numbers are no constants. */
@@ -59,7 +60,8 @@
 extern "C" {
 #endif
 
-/* Names the layout of struct weir_lists, struct weir_pool and the areas. */
+/* Names the layout of struct weir_lists, struct weir_pool, struct weir_cache
+ * and the areas. */
 WEIR_API extern const char weir_fast_layout_2;
 __attribute__((used)) static const char *const weir_fast_layout_ref =
 	&weir_fast_layout_2;
@@ -83,6 +85,13 @@ struct weir_pool {
 	char *base;
 	uint64_t bytes;
 	uint32_t page_mask; /* bytes of a page - 1 */
+	void *impl;
+};
+
+/* That of a token cache, as the pool's; all zeros in a forked child. */
+struct weir_cache {
+	struct weir_lists lists; /* nr_cpus 0: locked */
+	unsigned nr_lists;
 	void *impl;
 };
 
@@ -341,6 +350,173 @@ WEIR_INLINE void weir_fast_tick(struct weir_pool *pool)
 	}
 #endif
 	weir_tick(pool);
+}
+
+/* --- token caches ------------------------------------------------------ */
+
+/* The flags that need no work for a token from a list. */
+#define WEIR_FAST_TOKEN_FLAGS (WEIR_NOWAIT | WEIR_RECLAIM)
+
+/* Has one of n tokens the highest bit, as both values that no token may have?
+ */
+WEIR_INLINE int weir_tokens_are_high(const uint64_t *tokens, size_t n)
+{
+#define WEIR_FAST_PAIR(k)                                                      \
+	(*WEIR_TO(const weir_pointer_pair *,                                   \
+		  WEIR_TO(const void *, tokens + i + 2 * (k))))
+	weir_pair any = { 0, 0 };
+	size_t i;
+
+	for (i = 0; i < n - n % 8; i += 8)
+		any |= (WEIR_FAST_PAIR(0) | WEIR_FAST_PAIR(1)) |
+		       (WEIR_FAST_PAIR(2) | WEIR_FAST_PAIR(3));
+	for (i = n - n % 8; i < n; i++)
+		any[0] |= tokens[i];
+	return ((any[0] | any[1]) >> 63) != 0;
+#undef WEIR_FAST_PAIR
+}
+
+#ifdef WEIR_HAVE_SEQUENCES
+/*
+ * What this CPU's list can do at once, by one sequence. The library's calls
+ * try the same before all else. A list that does not exist does nothing: the
+ * slow path refuses it.
+ */
+
+/* A token; WEIR_NONE, WEIR_AGAIN. */
+WEIR_INLINE uint64_t weir_try_get_token(const struct weir_cache *cache,
+					unsigned list, unsigned flags)
+{
+#define WEIR_FAST_CASE(k)                                                      \
+	case k:                                                                \
+		return weir_seq_pop(&cache->lists, k);
+	if (list < cache->nr_lists && !(flags & ~WEIR_FAST_TOKEN_FLAGS))
+		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+#undef WEIR_FAST_CASE
+	return WEIR_NONE;
+}
+
+/* More than 0: done. The bounds exclude the values that no token may have. */
+WEIR_INLINE int weir_try_put_token(const struct weir_cache *cache,
+				   unsigned list, uint64_t token)
+{
+#define WEIR_FAST_CASE(k)                                                      \
+	case k:                                                                \
+		return weir_seq_push(&cache->lists, k, token, token);
+	if (list < cache->nr_lists)
+		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+#undef WEIR_FAST_CASE
+	return 0;
+}
+
+/* Not 0: all n. A part goes back, as no call waits while it holds one. */
+WEIR_INLINE int weir_try_get_tokens(struct weir_cache *cache, unsigned list,
+				    uint64_t *tokens, size_t n, unsigned flags)
+{
+#define WEIR_FAST_CASE(k)                                                      \
+	case k:                                                                \
+		got = weir_seq_pop_bulk(&cache->lists, k, tokens,              \
+					WEIR_TO(unsigned, n));                 \
+		break;
+	size_t got = 0;
+
+	if (list < cache->nr_lists && n <= WEIR_LIST_MAX &&
+	    !(flags & ~WEIR_FAST_TOKEN_FLAGS))
+		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+	if (__builtin_expect(got == n, 1))
+		return n != 0;
+	if (got > 0)
+		weir_cache_put_bulk(cache, list, tokens, got);
+#undef WEIR_FAST_CASE
+	return 0;
+}
+
+/* How many, of tokens that are none of the two values. */
+WEIR_INLINE size_t weir_try_put_tokens(const struct weir_cache *cache,
+				       unsigned list, const uint64_t *tokens,
+				       size_t n)
+{
+#define WEIR_FAST_CASE(k)                                                      \
+	case k:                                                                \
+		return weir_seq_push_bulk(&cache->lists, k, tokens,            \
+					  WEIR_TO(unsigned, n), 0);
+	if (list < cache->nr_lists && n <= WEIR_LIST_MAX)
+		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+#undef WEIR_FAST_CASE
+	return 0;
+}
+#endif
+
+/* As weir_cache_get(). */
+WEIR_INLINE uint64_t weir_fast_cache_get(struct weir_cache *cache,
+					 unsigned list, unsigned flags)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+	uint64_t token = WEIR_NONE;
+
+	if (__builtin_constant_p(list))
+		token = weir_try_get_token(cache, list, flags);
+	if (__builtin_expect(token < WEIR_AGAIN, 1))
+		return token;
+#endif
+	return weir_cache_get(cache, list, flags);
+}
+
+/* As weir_cache_put(). */
+WEIR_INLINE void weir_fast_cache_put(struct weir_cache *cache, unsigned list,
+				     uint64_t token)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+	int pushed = 0;
+
+	if (__builtin_constant_p(list))
+		pushed = weir_try_put_token(cache, list, token);
+	if (__builtin_expect(pushed > 0, 1))
+		return;
+#endif
+	weir_cache_put(cache, list, token);
+}
+
+/* As weir_cache_get_bulk(). */
+WEIR_INLINE int weir_fast_cache_get_bulk(struct weir_cache *cache,
+					 unsigned list, uint64_t *tokens,
+					 size_t n, unsigned flags)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+	if (__builtin_constant_p(list) &&
+	    weir_try_get_tokens(cache, list, tokens, n, flags))
+		return 0;
+#endif
+	return weir_cache_get_bulk(cache, list, tokens, n, flags);
+}
+
+/* As weir_cache_put_bulk(). */
+WEIR_INLINE void weir_fast_cache_put_bulk(struct weir_cache *cache,
+					  unsigned list, const uint64_t *tokens,
+					  size_t n)
+{
+	size_t done = 0;
+
+#ifdef WEIR_HAVE_SEQUENCES
+	/* The call looks at each that is high. */
+	if (__builtin_constant_p(list) && !weir_tokens_are_high(tokens, n))
+		done = weir_try_put_tokens(cache, list, tokens, n);
+	if (__builtin_expect(done == n && n != 0, 1))
+		return;
+#endif
+	weir_cache_put_bulk(cache, list, tokens + done, n - done);
+}
+
+/* As weir_cache_tick(). */
+WEIR_INLINE void weir_fast_cache_tick(struct weir_cache *cache)
+{
+#ifdef WEIR_HAVE_SEQUENCES
+	if (__builtin_expect(cache->lists.nr_cpus != 0, 1)) {
+		weir_seq_tick(&cache->lists);
+		return;
+	}
+#endif
+	weir_cache_tick(cache);
 }
 
 #endif

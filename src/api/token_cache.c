@@ -210,7 +210,7 @@ int weir_cache_create(struct weir_cache **cache,
 	return err;
 }
 
-static int destroy_cache(struct weir_cache *cache)
+static int destroy_cache(struct wi_token_cache *impl)
 {
 	struct wi_drain_request request = {
 		.nr_zones = 1,
@@ -218,17 +218,16 @@ static int destroy_cache(struct weir_cache *cache)
 	};
 	int err;
 
-	if (cache->impl == NULL)
+	if (impl == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
-	request.deadline_ns =
-		wi_after_ns(wi_os_now_ns(), cache->impl->cache.wait_ns);
-	err = drain_to_the_last(&cache->impl->cache, &request);
+	request.deadline_ns = wi_after_ns(wi_os_now_ns(), impl->cache.wait_ns);
+	err = drain_to_the_last(&impl->cache, &request);
 	if (err != 0)
 		return err;
-	wi_cache_fini(&cache->impl->cache);
-	WI_TRACE(cache_destroy, &cache->impl->cache.drain);
-	unmake_cache(cache->impl);
+	wi_cache_fini(&impl->cache);
+	WI_TRACE(cache_destroy, &impl->cache.drain);
+	unmake_cache(impl);
 	return 0;
 }
 
@@ -239,13 +238,12 @@ int weir_cache_destroy(struct weir_cache *cache)
 	if (cache == NULL)
 		return 0;
 	cancel = wi_os_cancel_put_off();
-	err = destroy_cache(cache);
+	err = destroy_cache(wi_token_cache_of(cache));
 	wi_os_cancel_allow(cancel);
 	return err;
 }
 
-/* --- getting and putting tokens
- * ----------------------------------------------- */
+/* --- getting and putting tokens ---------------------------------------- */
 
 static int check_get_request(const struct weir_cache *cache, unsigned list,
 			     unsigned flags)
@@ -326,11 +324,12 @@ static size_t get_tokens(struct weir_cache *cache,
 	*error = check_get_request(cache, list, flags);
 	if (*error != 0 || n == 0)
 		return 0;
-	got = wi_cache_get(&cache->impl->cache, &get, error);
+	got = wi_cache_get(&wi_token_cache_of(cache)->cache, &get, error);
 	if (got == n || (got > 0 && some))
 		return got;
 	if (got > 0)
-		wi_cache_put(&cache->impl->cache, 0, list, tokens, got);
+		wi_cache_put(&wi_token_cache_of(cache)->cache, 0, list, tokens,
+			     got);
 	wi_report_reason(say_token_shortage,
 			 (const uint64_t[WI_REASON_ARGS]){
 				 list, shortage.why, n, shortage.pending });
@@ -339,16 +338,9 @@ static size_t get_tokens(struct weir_cache *cache,
 
 uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
 {
-	uint64_t token = WEIR_NONE;
-
 #ifdef WEIR_HAVE_SEQUENCES
-#define CASE(k)                                                                \
-	case k:                                                                \
-		token = weir_seq_pop(&cache->lists, k);                        \
-		break;
-	if (wi_likely(list < cache->nr_lists && !(flags & ~WEIR_NOWAIT)))
-		WEIR_LIST_SWITCH(list, CASE)
-#undef CASE
+	const uint64_t token = weir_try_get_token(cache, list, flags);
+
 	if (wi_likely(token < WEIR_AGAIN))
 		return token;
 #endif
@@ -371,6 +363,10 @@ uint64_t weir_cache_get_wait(struct weir_cache *cache, unsigned list,
 int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
 			uint64_t *tokens, size_t n, unsigned flags)
 {
+#ifdef WEIR_HAVE_SEQUENCES
+	if (weir_try_get_tokens(cache, list, tokens, n, flags))
+		return 0;
+#endif
 	return weir_cache_get_bulk_wait(cache, list, tokens, n, flags,
 					WEIR_WAIT_DEFAULT);
 }
@@ -399,38 +395,57 @@ size_t weir_cache_get_upto(struct weir_cache *cache, unsigned list,
 	return got;
 }
 
-void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
-			 const uint64_t *tokens, size_t n)
+/* The index of the first that is a value no token may have; n: none is. */
+static size_t first_reserved(const uint64_t *tokens, size_t n)
 {
-	if (cache->impl == NULL)
+	size_t i = 0;
+
+	if (wi_likely(!weir_tokens_are_high(tokens, n)))
+		return n;
+	while (i < n && tokens[i] < WEIR_AGAIN)
+		i++;
+	return i;
+}
+
+WI_COLD static void put_slow(struct weir_cache *cache, unsigned list,
+			     const uint64_t *tokens, size_t n)
+{
+	struct wi_token_cache *impl = wi_token_cache_of(cache);
+	size_t reserved;
+
+	if (impl == NULL)
 		return;
 	if (list >= cache->nr_lists)
 		wi_fatal("cache: putting into list %u, it has %u", list,
 			 cache->nr_lists);
-	for (size_t i = 0; i < n; i++)
-		if (tokens[i] >= WEIR_AGAIN)
-			wi_fatal("cache: putting %#" PRIx64 ", which no token "
-				 "may be",
-				 tokens[i]);
-	wi_cache_put(&cache->impl->cache, 0, list, tokens, n);
+	reserved = first_reserved(tokens, n);
+	if (reserved < n)
+		wi_fatal("cache: putting %#" PRIx64 ", which no token may be",
+			 tokens[reserved]);
+	wi_cache_put(&impl->cache, 0, list, tokens, n);
+}
+
+void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
+			 const uint64_t *tokens, size_t n)
+{
+	size_t done = 0;
+
+#ifdef WEIR_HAVE_SEQUENCES
+	if (wi_likely(first_reserved(tokens, n) == n))
+		done = weir_try_put_tokens(cache, list, tokens, n);
+	if (wi_likely(done == n && n != 0))
+		return;
+#endif
+	put_slow(cache, list, tokens + done, n - done);
 }
 
 void weir_cache_put(struct weir_cache *cache, unsigned list, uint64_t token)
 {
 #ifdef WEIR_HAVE_SEQUENCES
-#define CASE(k)                                                                \
-	case k:                                                                \
-		pushed = weir_seq_push(&cache->lists, k, token, token);        \
-		break;
-	int pushed = 0;
-
-	if (wi_likely(list < cache->nr_lists)) /* the bounds exclude two */
-		WEIR_LIST_SWITCH(list, CASE)
-#undef CASE
-	if (wi_likely(pushed > 0))
+	if (wi_likely(weir_try_put_token(cache, list, token) > 0))
 		return;
 #endif
-	weir_cache_put_bulk(cache, list, &token, 1);
+	put_slow(cache, list, &token, 1);
 }
 
 /* --- drains, modes, between operations --------------------------------- */
@@ -441,7 +456,7 @@ int weir_cache_drain(struct weir_cache *cache,
 {
 	if (cache->impl == NULL)
 		return wi_plain_error(-ESTALE);
-	return wi_public_drain(&cache->impl->cache, opts, result);
+	return wi_public_drain(&wi_token_cache_of(cache)->cache, opts, result);
 }
 
 int weir_cache_maintain(struct weir_cache *cache,
@@ -459,7 +474,8 @@ int weir_cache_maintain_wait(struct weir_cache *cache, uint64_t wait_ns,
 	if (result != NULL &&
 	    wi_sized_check(WI_SIZED_DRAIN_RESULT, result) != 0)
 		return -EINVAL;
-	return wi_public_drain_idle(&cache->impl->cache, wait_ns, result);
+	return wi_public_drain_idle(&wi_token_cache_of(cache)->cache, wait_ns,
+				    result);
 }
 
 int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
@@ -473,21 +489,22 @@ int weir_cache_set_mode_wait(struct weir_cache *cache, const char *cpus,
 {
 	if (cache->impl == NULL)
 		return wi_plain_error(-ESTALE);
-	return wi_public_set_mode(&cache->impl->cache, cpus, mode, wait_ns);
+	return wi_public_set_mode(&wi_token_cache_of(cache)->cache, cpus, mode,
+				  wait_ns);
 }
 
 void weir_cache_tick(struct weir_cache *cache)
 {
 	if (cache->impl != NULL)
-		wi_percpu_tick_all(&cache->impl->cache.drain);
+		wi_percpu_tick_all(&wi_token_cache_of(cache)->cache.drain);
 }
 
 void weir_cache_burst_begin(struct weir_cache *cache, struct weir_burst *burst)
 {
-	burst->area =
-		cache->impl == NULL
-			? NULL
-			: wi_percpu_burst_begin(&cache->impl->cache.drain);
+	burst->area = cache->impl == NULL
+			      ? NULL
+			      : wi_percpu_burst_begin(
+					&wi_token_cache_of(cache)->cache.drain);
 }
 
 void weir_cache_burst_end(struct weir_cache *cache, struct weir_burst *burst)

@@ -3,7 +3,7 @@
 #ifndef WI_API_TOKEN_CACHE_H
 #define WI_API_TOKEN_CACHE_H
 
-#include <weir/cache.h>
+#include <weir/fast.h>
 
 #include "api/machine.h"
 #include "cache/cache.h"
@@ -19,11 +19,10 @@ struct wi_token_cache {
 	struct wi_machine machine;
 };
 
-/* On a page that a fork wipes. */
-struct weir_cache {
-	struct weir_lists lists;
-	unsigned nr_lists;
-	struct wi_token_cache *impl;
-};
+/* NULL in a forked child, where the handle is wiped. */
+WI_INLINE struct wi_token_cache *wi_token_cache_of(const struct weir_cache *c)
+{
+	return c->impl;
+}
 
 #endif

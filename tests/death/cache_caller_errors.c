@@ -3,7 +3,7 @@
  * If this fails, a token cache takes what would corrupt it: a list it does not
  * have, or a token that means "none".
  */
-#include <weir/cache.h>
+#include <weir/fast.h>
 
 #include "death.h"
 
@@ -61,6 +61,47 @@ static void none_in_bulk(void)
 	weir_cache_put_bulk(cache, 1, tokens, 4);
 }
 
+/* --- inlined; the list has room --------------------------------------- */
+
+static void inlined_no_such_list(void)
+{
+	create();
+	weir_fast_cache_put(cache, 2, 1);
+}
+
+static void inlined_no_such_list_in_bulk(void)
+{
+	const uint64_t tokens[] = { 1, 2 };
+
+	create();
+	weir_fast_cache_put_bulk(cache, 6, tokens, 2);
+}
+
+static void inlined_reserved(void)
+{
+	create();
+	weir_cache_put(cache, 1, 1);
+	weir_fast_cache_put(cache, 1, WEIR_CACHE_NONE - 1);
+}
+
+static void inlined_none_in_bulk(void)
+{
+	const uint64_t tokens[] = { 1, WEIR_CACHE_NONE, 2, 3 };
+
+	create();
+	weir_cache_put(cache, 1, 1);
+	weir_fast_cache_put_bulk(cache, 1, tokens, 4);
+}
+
+static void inlined_reserved_last_in_bulk(void)
+{
+	const uint64_t tokens[] = { 1, 2, WEIR_CACHE_NONE - 1 };
+
+	create();
+	weir_cache_put(cache, 1, 1);
+	weir_fast_cache_put_bulk(cache, 1, tokens, 3);
+}
+
 int main(void)
 {
 	must_die("no such list", no_such_list,
@@ -73,5 +114,16 @@ int main(void)
 		 (const char *[]){ "cache: ", "0xfffffffffffffffe", NULL });
 	must_die("none in a bulk", none_in_bulk,
 		 (const char *[]){ "cache: ", "0xffffffffffffffff", NULL });
+	must_die("no such list, inlined", inlined_no_such_list,
+		 (const char *[]){ "cache: ", "list 2", "it has 2", NULL });
+	must_die("no such list, inlined bulk", inlined_no_such_list_in_bulk,
+		 (const char *[]){ "cache: ", "list 6", "it has 2", NULL });
+	must_die("a reserved token, inlined", inlined_reserved,
+		 (const char *[]){ "cache: ", "0xfffffffffffffffe", NULL });
+	must_die("none in an inlined bulk", inlined_none_in_bulk,
+		 (const char *[]){ "cache: ", "0xffffffffffffffff", NULL });
+	must_die("a reserved one, last in a bulk",
+		 inlined_reserved_last_in_bulk,
+		 (const char *[]){ "cache: ", "0xfffffffffffffffe", NULL });
 	return 0;
 }

@@ -12,6 +12,10 @@ void golden_free_3(struct weir_pool *pool, void *page);
 int golden_alloc_bulk(struct weir_pool *pool, void **pages);
 void golden_free_bulk(struct weir_pool *pool, void **pages);
 void golden_tick(struct weir_pool *pool);
+uint64_t golden_token_get(struct weir_cache *cache);
+void golden_token_put(struct weir_cache *cache, uint64_t token);
+int golden_token_get_bulk(struct weir_cache *cache, uint64_t *tokens);
+void golden_token_put_bulk(struct weir_cache *cache, const uint64_t *tokens);
 
 void *golden_alloc(struct weir_pool *pool)
 {
@@ -46,4 +50,24 @@ void golden_free_bulk(struct weir_pool *pool, void **pages)
 void golden_tick(struct weir_pool *pool)
 {
 	weir_fast_tick(pool);
+}
+
+uint64_t golden_token_get(struct weir_cache *cache)
+{
+	return weir_fast_cache_get(cache, 0, 0);
+}
+
+void golden_token_put(struct weir_cache *cache, uint64_t token)
+{
+	weir_fast_cache_put(cache, 0, token);
+}
+
+int golden_token_get_bulk(struct weir_cache *cache, uint64_t *tokens)
+{
+	return weir_fast_cache_get_bulk(cache, 0, tokens, 32, 0);
+}
+
+void golden_token_put_bulk(struct weir_cache *cache, const uint64_t *tokens)
+{
+	weir_fast_cache_put_bulk(cache, 0, tokens, 32);
 }

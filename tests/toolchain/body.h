@@ -18,10 +18,13 @@
 #include <time.h>
 
 #define PAGES 600
+#define TOKENS 300
 #define DISTURBED_NS 5000000
 #define INTERVAL_US 20
 
 static struct weir_pool *pool_now;
+static struct weir_cache *cache_now;
+static int token_is_there[TOKENS]; /* in the back end */
 static const struct ops *ops_now, *handler_ops;
 static const char *what_now;
 static volatile int failed;
@@ -58,6 +61,19 @@ static unsigned long pages_out(void)
 	if (weir_stat_read(pool_now, &stat) != 0)
 		fail("weir_stat_read", 1, 0);
 	return stat.out;
+}
+
+static unsigned long tokens_out(void)
+{
+	struct weir_cache_stat stat = WEIR_CACHE_STAT_INIT;
+	unsigned long out = TOKENS;
+	unsigned i;
+
+	if (weir_cache_stat_read(cache_now, &stat) != 0)
+		fail("weir_cache_stat_read", 1, 0);
+	for (i = 0; i < TOKENS; i++)
+		out -= token_is_there[i] != 0;
+	return out - stat.cached - stat.pending;
 }
 
 static unsigned long now_ns(void)
@@ -129,6 +145,40 @@ static void check_limits(const struct ops *ops)
 	expect("out when all are free", pages_out(), 0);
 }
 
+/* The same with tokens. */
+static void check_tokens(const struct ops *ops)
+{
+	static uint64_t all[TOKENS + 1];
+	uint64_t tokens[BULK];
+	const uint64_t a = ops->get_token(cache_now);
+	const uint64_t b = ops->get_token(cache_now);
+	unsigned i, k, n = 0;
+
+	expect("no token", a < TOKENS && b < TOKENS, 1);
+	expect("one token given twice", a == b, 0);
+	expect("tokens out after two", tokens_out(), 2);
+	ops->put_token(cache_now, a);
+	ops->tick_tokens(cache_now);
+	ops->put_token(cache_now, b);
+	expect("tokens out after two puts", tokens_out(), 0);
+	expect("tokens", ops->get_tokens(cache_now, tokens) == 0, 1);
+	expect("tokens out after a bulk", tokens_out(), BULK);
+	for (i = 0; i < BULK; i++)
+		for (k = 0; k < i; k++)
+			expect("one token twice in a bulk",
+			       tokens[i] == tokens[k], 0);
+	ops->put_tokens(cache_now, tokens);
+	expect("tokens out after a bulk's put", tokens_out(), 0);
+	while (n <= TOKENS &&
+	       (all[n] = ops->get_token(cache_now)) != WEIR_CACHE_NONE)
+		n++;
+	if (n == 0 || n > TOKENS)
+		fail("tokens taken", n, TOKENS);
+	while (n > 0)
+		ops->put_token(cache_now, all[--n]);
+	expect("tokens out when all are back", tokens_out(), 0);
+}
+
 /* One signal, so long after the last one's handler that this one gets on. */
 static void start_timer(long us)
 {
@@ -142,11 +192,29 @@ static void start_timer(long us)
 static void on_signal(int number)
 {
 	void *page = handler_ops->get(pool_now);
+	uint64_t token = handler_ops->get_token(cache_now);
 
+	if (token != WEIR_CACHE_NONE)
+		handler_ops->put_token(cache_now, token);
 	if (page != TOOLCHAIN_NULL)
 		handler_ops->put(pool_now, page);
 	signals_taken = signals_taken + (number != 0);
 	start_timer(INTERVAL_US);
+}
+
+static void take_and_give_tokens(const struct ops *ops)
+{
+	uint64_t tokens[BULK];
+	uint64_t a = ops->get_token(cache_now), b = ops->get_token(cache_now);
+
+	expect("one token given twice", a != WEIR_CACHE_NONE && a == b, 0);
+	if (a != WEIR_CACHE_NONE)
+		ops->put_token(cache_now, a);
+	if (b != WEIR_CACHE_NONE)
+		ops->put_token(cache_now, b);
+	if (ops->get_tokens(cache_now, tokens) == 0)
+		ops->put_tokens(cache_now, tokens);
+	ops->tick_tokens(cache_now);
 }
 
 /* Signals abort sequences; their handler takes and frees pages itself. */
@@ -169,10 +237,34 @@ static void check_disturbed(const struct ops *ops)
 		if (ops->get_bulk(pool_now, pages) == 0)
 			ops->put_bulk(pool_now, pages);
 		ops->tick(pool_now);
+		take_and_give_tokens(ops);
 	} while (now_ns() < end && !failed);
 	signal(SIGALRM, SIG_IGN);
 	start_timer(0);
 	expect("out after signals", pages_out(), 0);
+	expect("tokens out after signals", tokens_out(), 0);
+}
+
+/* Of the pool and of the cache; a second time, as evidence of this CPU may be
+ * missing. */
+static int set_modes(const struct ops *ops, enum weir_mode mode)
+{
+	int err = -EAGAIN, turn;
+
+	for (turn = 0; turn < 2 && err == -EAGAIN; turn++) {
+		if (turn > 0) {
+			ops->tick(pool_now);
+			ops->tick_tokens(cache_now);
+			weir_free(pool_now, weir_alloc(pool_now, 0, 0), 0);
+			weir_cache_put(cache_now, TOKEN_LIST,
+				       weir_cache_get(cache_now, TOKEN_LIST,
+						      0));
+		}
+		err = weir_set_mode(pool_now, cpu_now, mode);
+		if (err == 0)
+			err = weir_cache_set_mode(cache_now, cpu_now, mode);
+	}
+	return err;
 }
 
 static void check_kind(const struct ops *ops)
@@ -188,32 +280,33 @@ static void check_kind(const struct ops *ops)
 		{ "lists off", WEIR_MODE_OFF, 0 },
 		{ "ordinary", WEIR_MODE_ORDINARY, 0 },
 	};
-	struct weir_burst burst;
+	struct weir_burst burst, token_burst;
 	unsigned i, turn;
 
 	ops_now = ops;
 	for (i = 0; i < sizeof(ways) / sizeof(ways[0]) && !failed; i++) {
-		int err = weir_set_mode(pool_now, cpu_now, ways[i].mode);
+		int err = set_modes(ops, ways[i].mode);
 
 		what_now = ways[i].name;
-		if (err == -EAGAIN) { /* evidence of this CPU */
-			ops->tick(pool_now);
-			weir_free(pool_now, weir_alloc(pool_now, 0, 0), 0);
-			err = weir_set_mode(pool_now, cpu_now, ways[i].mode);
-		}
 		if (err == -EOPNOTSUPP && !sequences_expected)
 			continue;
 		expect_done("weir_set_mode", err);
-		if (ways[i].burst)
+		if (ways[i].burst) {
 			weir_burst_begin(pool_now, &burst);
-		for (turn = 0; turn < 3 && !failed; turn++)
+			weir_cache_burst_begin(cache_now, &token_burst);
+		}
+		for (turn = 0; turn < 3 && !failed; turn++) {
 			check_effects(ops);
+			check_tokens(ops);
+		}
 		if (!failed)
 			check_limits(ops);
 		if (!failed && ways[i].mode != WEIR_MODE_OFF)
 			check_disturbed(ops);
-		if (ways[i].burst)
+		if (ways[i].burst) {
+			weir_cache_burst_end(cache_now, &token_burst);
 			weir_burst_end(pool_now, &burst);
+		}
 	}
 }
 
@@ -257,6 +350,53 @@ static struct weir_pool *make_pool(void)
 		return TOOLCHAIN_NULL;
 	}
 	return pool;
+}
+
+static size_t give_tokens(void *context, unsigned list, uint64_t *tokens,
+			  size_t n)
+{
+	size_t got = 0;
+	unsigned i;
+
+	for (i = 0; i < TOKENS && got < n && context != TOOLCHAIN_NULL; i++)
+		if (list == TOKEN_LIST &&
+		    __atomic_exchange_n(&token_is_there[i], 0,
+					__ATOMIC_SEQ_CST) != 0)
+			tokens[got++] = i;
+	return got;
+}
+
+static void take_tokens(void *context, unsigned list, const uint64_t *tokens,
+			size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && context != TOOLCHAIN_NULL; i++)
+		if (list != TOKEN_LIST || tokens[i] >= TOKENS ||
+		    __atomic_exchange_n(&token_is_there[tokens[i]], 1,
+					__ATOMIC_SEQ_CST) != 0)
+			fail("a token that was not out",
+			     static_cast_ul(tokens[i]), TOKENS);
+}
+
+static struct weir_cache *make_cache(void)
+{
+	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
+	struct weir_cache *cache = TOOLCHAIN_NULL;
+	unsigned i;
+
+	for (i = 0; i < TOKENS; i++)
+		token_is_there[i] = 1;
+	opts.backend.get = give_tokens;
+	opts.backend.put = take_tokens;
+	opts.backend.context = token_is_there;
+	opts.nr_lists = TOKEN_LIST + 1;
+	opts.quiet_cpus = "";
+	if (weir_cache_create(&cache, &opts) != 0) {
+		printf("no cache: %s\n", weir_last_error());
+		return TOOLCHAIN_NULL;
+	}
+	return cache;
 }
 
 static void check_initialisers(void)
@@ -310,9 +450,32 @@ static void call_put_bulk(struct weir_pool *pool, void **pages)
 	weir_free_bulk(pool, 0, pages, BULK);
 }
 
+static uint64_t call_get_token(struct weir_cache *cache)
+{
+	return weir_cache_get(cache, TOKEN_LIST, WEIR_NOWAIT);
+}
+
+static void call_put_token(struct weir_cache *cache, uint64_t token)
+{
+	weir_cache_put(cache, TOKEN_LIST, token);
+}
+
+static int call_get_tokens(struct weir_cache *cache, uint64_t *tokens)
+{
+	return weir_cache_get_bulk(cache, TOKEN_LIST, tokens, BULK,
+				   WEIR_NOWAIT);
+}
+
+static void call_put_tokens(struct weir_cache *cache, const uint64_t *tokens)
+{
+	weir_cache_put_bulk(cache, TOKEN_LIST, tokens, BULK);
+}
+
 static const struct ops call_ops = {
-	"call",	      call_get,	     call_put,	    call_get_run,
-	call_put_run, call_get_bulk, call_put_bulk, weir_tick,
+	"call",		 call_get,	 call_put,	  call_get_run,
+	call_put_run,	 call_get_bulk,	 call_put_bulk,	  weir_tick,
+	call_get_token,	 call_put_token, call_get_tokens, call_put_tokens,
+	weir_cache_tick,
 };
 
 #define PLAIN __attribute__((noinline))
@@ -342,7 +505,8 @@ static int run(const struct ops *const *more, struct weir_pool **early)
 	ops_now = handler_ops = &call_ops;
 	what_now = "beginning";
 	pool_now = make_pool();
-	if (pool_now == TOOLCHAIN_NULL)
+	cache_now = make_cache();
+	if (pool_now == TOOLCHAIN_NULL || cache_now == TOOLCHAIN_NULL)
 		return 1;
 	sequences_expected =
 		weir_set_mode(pool_now, cpu_now, WEIR_MODE_QUIET) == 0;
@@ -353,6 +517,9 @@ static int run(const struct ops *const *more, struct weir_pool **early)
 	check_kinds(second_ops(), &cold_ops);
 	check_kinds(more, &plain_ops);
 	what_now = "end";
+	if (!failed)
+		expect_done("weir_cache_destroy",
+			    weir_cache_destroy(cache_now));
 	if (!failed)
 		expect_done("weir_pool_destroy",
 			    weir_pool_destroy(pool_now, 0));

@@ -46,6 +46,54 @@ void thrown_put_bulk(weir_pool *pool, void **pages)
 	}
 }
 
+uint64_t thrown_get_token(weir_cache *cache)
+{
+	try {
+		refuse();
+	} catch (...) {
+		return weir_fast_cache_get(cache, TOKEN_LIST, WEIR_NOWAIT);
+	}
+	return WEIR_CACHE_NONE;
+}
+
+void thrown_put_token(weir_cache *cache, uint64_t token)
+{
+	struct Token {
+		weir_cache *cache;
+		uint64_t token;
+		~Token()
+		{
+			weir_fast_cache_put(cache, TOKEN_LIST, token);
+		}
+	};
+
+	try {
+		Token owned = { cache, token };
+		refuse();
+	} catch (...) {
+	}
+}
+
+int thrown_get_tokens(weir_cache *cache, uint64_t *tokens)
+{
+	try {
+		refuse();
+	} catch (...) {
+		return weir_fast_cache_get_bulk(cache, TOKEN_LIST, tokens, BULK,
+						WEIR_NOWAIT);
+	}
+	return -1;
+}
+
+void thrown_put_tokens(weir_cache *cache, const uint64_t *tokens)
+{
+	try {
+		refuse();
+	} catch (...) {
+		weir_fast_cache_put_bulk(cache, TOKEN_LIST, tokens, BULK);
+	}
+}
+
 const ops template_ops = {
 	"template",
 	Pages<0>::get,
@@ -55,6 +103,11 @@ const ops template_ops = {
 	Pages<0>::get_bulk,
 	Pages<0>::put_bulk,
 	shared_tick,
+	Tokens<TOKEN_LIST>::get,
+	Tokens<TOKEN_LIST>::put,
+	Tokens<TOKEN_LIST>::get_bulk,
+	Tokens<TOKEN_LIST>::put_bulk,
+	shared_tick_tokens,
 };
 
 const ops thrown_ops = {
@@ -66,6 +119,11 @@ const ops thrown_ops = {
 	thrown_get_bulk,
 	thrown_put_bulk,
 	shared_tick,
+	thrown_get_token,
+	thrown_put_token,
+	thrown_get_tokens,
+	thrown_put_tokens,
+	shared_tick_tokens,
 };
 
 const ops lambda_ops = {
@@ -85,6 +143,20 @@ const ops lambda_ops = {
 		weir_fast_free_bulk(pool, 0, pages, BULK);
 	},
 	[](weir_pool *pool) { weir_fast_tick(pool); },
+	[](weir_cache *cache) {
+		return weir_fast_cache_get(cache, TOKEN_LIST, WEIR_NOWAIT);
+	},
+	[](weir_cache *cache, uint64_t token) {
+		weir_fast_cache_put(cache, TOKEN_LIST, token);
+	},
+	[](weir_cache *cache, uint64_t *tokens) {
+		return weir_fast_cache_get_bulk(cache, TOKEN_LIST, tokens, BULK,
+						WEIR_NOWAIT);
+	},
+	[](weir_cache *cache, const uint64_t *tokens) {
+		weir_fast_cache_put_bulk(cache, TOKEN_LIST, tokens, BULK);
+	},
+	[](weir_cache *cache) { weir_fast_cache_tick(cache); },
 };
 
 } // namespace

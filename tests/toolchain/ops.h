@@ -14,6 +14,7 @@
 
 #define BULK 12
 #define RUN_ORDER 2
+#define TOKEN_LIST 1 /* of two */
 
 #ifdef __cplusplus
 #define TOOLCHAIN_NULL nullptr
@@ -33,6 +34,11 @@ struct ops {
 	int (*get_bulk)(struct weir_pool *pool, void **pages);
 	void (*put_bulk)(struct weir_pool *pool, void **pages);
 	void (*tick)(struct weir_pool *pool);
+	uint64_t (*get_token)(struct weir_cache *cache);
+	void (*put_token)(struct weir_cache *cache, uint64_t token);
+	int (*get_tokens)(struct weir_cache *cache, uint64_t *tokens);
+	void (*put_tokens)(struct weir_cache *cache, const uint64_t *tokens);
+	void (*tick_tokens)(struct weir_cache *cache);
 };
 
 /* Defines the functions of a kind and the struct that names them. `attributes`
@@ -80,10 +86,52 @@ struct ops {
 		IN weir_fast_tick(pool);                                       \
 		OUT                                                            \
 	}                                                                      \
+	attributes static uint64_t name##_get_token(struct weir_cache *cache)  \
+	{                                                                      \
+		uint64_t token = WEIR_CACHE_NONE;                              \
+		IN token =                                                     \
+			weir_fast_cache_get(cache, TOKEN_LIST, WEIR_NOWAIT);   \
+		OUT return token;                                              \
+	}                                                                      \
+	attributes static void name##_put_token(struct weir_cache *cache,      \
+						uint64_t token)                \
+	{                                                                      \
+		IN weir_fast_cache_put(cache, TOKEN_LIST, token);              \
+		OUT                                                            \
+	}                                                                      \
+	attributes static int name##_get_tokens(struct weir_cache *cache,      \
+						uint64_t *tokens)              \
+	{                                                                      \
+		int err = -1;                                                  \
+		IN err = weir_fast_cache_get_bulk(cache, TOKEN_LIST, tokens,   \
+						  BULK, WEIR_NOWAIT);          \
+		OUT return err;                                                \
+	}                                                                      \
+	attributes static void name##_put_tokens(struct weir_cache *cache,     \
+						 const uint64_t *tokens)       \
+	{                                                                      \
+		IN weir_fast_cache_put_bulk(cache, TOKEN_LIST, tokens, BULK);  \
+		OUT                                                            \
+	}                                                                      \
+	attributes static void name##_tick_tokens(struct weir_cache *cache)    \
+	{                                                                      \
+		IN weir_fast_cache_tick(cache);                                \
+		OUT                                                            \
+	}                                                                      \
 	static const struct ops name##_ops = {                                 \
-		#name,		 name##_get,	 name##_put,                   \
-		name##_get_run,	 name##_put_run, name##_get_bulk,              \
-		name##_put_bulk, name##_tick,                                  \
+		#name,                                                         \
+		name##_get,                                                    \
+		name##_put,                                                    \
+		name##_get_run,                                                \
+		name##_put_run,                                                \
+		name##_get_bulk,                                               \
+		name##_put_bulk,                                               \
+		name##_tick,                                                   \
+		name##_get_token,                                              \
+		name##_put_token,                                              \
+		name##_get_tokens,                                             \
+		name##_put_tokens,                                             \
+		name##_tick_tokens,                                            \
 	}
 
 /* How each unit of the program shows its kinds, the last one NULL. */

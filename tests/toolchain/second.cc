@@ -18,6 +18,11 @@ const ops second_template_ops = {
 	Pages<0>::get_bulk,
 	Pages<0>::put_bulk,
 	shared_tick,
+	Tokens<TOKEN_LIST>::get,
+	Tokens<TOKEN_LIST>::put,
+	Tokens<TOKEN_LIST>::get_bulk,
+	Tokens<TOKEN_LIST>::put_bulk,
+	shared_tick_tokens,
 };
 
 } // namespace

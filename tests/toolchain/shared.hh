@@ -38,6 +38,33 @@ NOINLINE inline void shared_tick(weir_pool *pool)
 	weir_fast_tick(pool);
 }
 
+template <unsigned List> struct Tokens {
+	NOINLINE static uint64_t get(weir_cache *cache)
+	{
+		return weir_fast_cache_get(cache, List, WEIR_NOWAIT);
+	}
+	NOINLINE static void put(weir_cache *cache, uint64_t token)
+	{
+		weir_fast_cache_put(cache, List, token);
+	}
+	__attribute__((cold)) NOINLINE static int get_bulk(weir_cache *cache,
+							   uint64_t *tokens)
+	{
+		return weir_fast_cache_get_bulk(cache, List, tokens, BULK,
+						WEIR_NOWAIT);
+	}
+	__attribute__((cold)) NOINLINE static void
+	put_bulk(weir_cache *cache, const uint64_t *tokens)
+	{
+		weir_fast_cache_put_bulk(cache, List, tokens, BULK);
+	}
+};
+
+NOINLINE inline void shared_tick_tokens(weir_cache *cache)
+{
+	weir_fast_cache_tick(cache);
+}
+
 /* Gives a page back when it goes out of scope. */
 template <unsigned Order> class Owner
 {
