@@ -195,19 +195,22 @@ enum weir_mode wi_public_mode(const struct wi_percpu_mode *mode)
 					    : (enum weir_mode)mode->mode;
 }
 
+/* Of its home zone; the old one as long as a zone's change is pending, its home
+ * zone's first: lists of a polling CPU for other zones are quiet. */
 enum weir_mode wi_public_mode_of_cpu(const struct wi_cache *cache, unsigned cpu)
 {
 	const struct wi_percpu_view view = wi_percpu_view_of(&cache->drain);
+	const unsigned home = wi_drain_home(&cache->drain, cpu);
 	struct wi_percpu_mode mode, wanted;
 
-	for (unsigned zone = 0; zone < view.nr_zones; zone++) {
+	for (unsigned i = 0; i < view.nr_zones; i++) {
+		const unsigned zone = (home + i) % view.nr_zones;
+
 		wi_percpu_view_mode(&view, zone, cpu, &mode);
 		wi_percpu_view_wanted(&view, zone, cpu, &wanted);
 		if (wi_public_mode(&mode) != wi_public_mode(&wanted))
 			return wi_public_mode(&mode);
 	}
-	/* Those of other zones may differ. */
-	wi_percpu_view_mode(&view, wi_drain_home(&cache->drain, cpu), cpu,
-			    &mode);
+	wi_percpu_view_mode(&view, home, cpu, &mode);
 	return wi_public_mode(&mode);
 }
