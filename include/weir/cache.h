@@ -170,7 +170,7 @@ struct weir_cache_stat {
 	uint64_t drains; /* CPUs drained */
 	uint64_t drained_tokens;
 	uint64_t by_progress, by_not_busy, by_membarrier; /* evidence */
-	uint64_t parked; /* CPUs whose evidence did not come in time */
+	uint64_t late; /* CPUs whose evidence did not come in time */
 	uint64_t membarriers, membarriers_failed;
 	uint64_t failed_nowait, failed_empty, failed_pending, failed_lost;
 	unsigned nr_lists, nr_cpus;
@@ -185,7 +185,7 @@ struct weir_cache_stat_cpu {
 	size_t size;
 	enum weir_mode mode;
 	uint64_t cached, pending, operations, refills, flushes, direct, aborts;
-	uint64_t drains, by_progress, by_not_busy, by_membarrier, parked;
+	uint64_t drains, by_progress, by_not_busy, by_membarrier, late;
 	struct weir_cache_stat_list list[WEIR_CACHE_LISTS_MAX];
 };
 

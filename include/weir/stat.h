@@ -36,7 +36,7 @@ struct weir_stat {
 	uint64_t drained_pages;
 	uint64_t by_progress, by_not_busy,
 		by_membarrier; /* CPUs, by evidence */
-	uint64_t parked;       /* CPUs whose evidence did not come in time */
+	uint64_t late;       /* CPUs whose evidence did not come in time */
 	uint64_t membarriers, membarriers_failed;
 	uint64_t failed_nowait;	 /* WEIR_NOWAIT and nothing in list and zones:
 				  * EAGAIN */
@@ -68,7 +68,7 @@ struct weir_stat_cpu {
 	uint64_t cached, pending, operations, refills, flushes, direct, aborts;
 	uint64_t drains;
 	uint64_t by_progress, by_not_busy, by_membarrier; /* of them */
-	uint64_t parked; /* drains whose evidence did not come in time */
+	uint64_t late; /* drains whose evidence did not come in time */
 	struct weir_stat_list list[WEIR_STAT_LISTS];
 };
 

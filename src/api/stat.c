@@ -100,7 +100,7 @@ static void fill_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 		.by_progress = its.by[WI_EVIDENCE_PROGRESS],
 		.by_not_busy = its.by[WI_EVIDENCE_NOT_BUSY],
 		.by_membarrier = its.by[WI_EVIDENCE_MEMBARRIER],
-		.parked = its.late,
+		.late = its.late,
 	};
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
 		stat->drains += its.by[i];
@@ -201,7 +201,7 @@ static void fill_stat(const struct wi_view *view, struct weir_stat *stat)
 		.by_progress = t.drains.by[WI_EVIDENCE_PROGRESS],
 		.by_not_busy = t.drains.by[WI_EVIDENCE_NOT_BUSY],
 		.by_membarrier = t.drains.by[WI_EVIDENCE_MEMBARRIER],
-		.parked = t.drains.nr_pending,
+		.late = t.drains.nr_pending,
 		.membarriers = t.membarriers,
 		.membarriers_failed = t.drains.membarriers_failed,
 		.failed_nowait = read_total(&failures[WI_FAIL_NOWAIT]),

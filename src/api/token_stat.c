@@ -58,7 +58,7 @@ static void fill_cache_stat(const struct wi_token_cache *impl,
 		.by_progress = t.drains.by[WI_EVIDENCE_PROGRESS],
 		.by_not_busy = t.drains.by[WI_EVIDENCE_NOT_BUSY],
 		.by_membarrier = t.drains.by[WI_EVIDENCE_MEMBARRIER],
-		.parked = t.drains.nr_pending,
+		.late = t.drains.nr_pending,
 		.membarriers = t.membarriers,
 		.membarriers_failed = t.drains.membarriers_failed,
 		.failed_nowait = read_failures(impl, WI_FAIL_NOWAIT),
@@ -104,7 +104,7 @@ static void fill_cache_cpu(const struct wi_drain *drain, unsigned cpu,
 		.by_progress = its.by[WI_EVIDENCE_PROGRESS],
 		.by_not_busy = its.by[WI_EVIDENCE_NOT_BUSY],
 		.by_membarrier = its.by[WI_EVIDENCE_MEMBARRIER],
-		.parked = its.late,
+		.late = its.late,
 	};
 	for (unsigned i = 0; i < WI_NR_EVIDENCE; i++)
 		stat->drains += its.by[i];

@@ -272,7 +272,7 @@ static void report(unsigned looks)
 	       ", not busy %" PRIu64 ", membarrier %" PRIu64 ", parked %" PRIu64
 	       "), %" PRIu64 " pages, %" PRIu64 " aborts\n",
 	       looks, s.drains, s.by_progress, s.by_not_busy, s.by_membarrier,
-	       s.parked, s.drained_pages, s.aborts);
+	       s.late, s.drained_pages, s.aborts);
 	printf("  failures: nowait %" PRIu64 ", empty %" PRIu64
 	       ", pending %" PRIu64 ", lost %" PRIu64 "\n",
 	       s.failed_nowait, s.failed_empty, s.failed_pending,
@@ -281,7 +281,7 @@ static void report(unsigned looks)
 	shared->progress += s.by_progress;
 	shared->not_busy += s.by_not_busy;
 	shared->membarrier += s.by_membarrier;
-	shared->parked += s.parked;
+	shared->parked += s.late;
 	shared->aborts += s.aborts;
 }
 

@@ -36,7 +36,7 @@ int main(void)
 	line("evidence[2]", stat->by_not_busy);
 	line("evidence[3]", stat->by_membarrier);
 	line("membarrier", stat->membarriers);
-	line("parked", stat->parked);
+	line("late", stat->late);
 	line("exhausted[0]", stat->failed_nowait);
 	line("exhausted[1]", stat->failed_empty);
 	line("exhausted[2]", stat->failed_pending);

@@ -48,7 +48,7 @@ static void create(unsigned flags)
 static struct weir_cache_stat read_all(void)
 {
 	struct weir_cache_stat stat = WEIR_CACHE_STAT_INIT;
-	uint64_t cached = 0, pending = 0, operations = 0, parked = 0;
+	uint64_t cached = 0, pending = 0, operations = 0, late = 0;
 
 	CHECK_EQ(weir_cache_stat_read(cache, &stat), 0);
 	CHECK_EQ(stat.nr_lists, 7);
@@ -64,12 +64,12 @@ static struct weir_cache_stat read_all(void)
 		cached += its.cached;
 		pending += its.pending;
 		operations += its.operations;
-		parked += its.parked;
+		late += its.late;
 	}
 	CHECK_EQ(stat.cached, cached);
 	CHECK_EQ(stat.pending, pending);
 	CHECK_EQ(stat.operations, operations);
-	CHECK_EQ(stat.parked, parked);
+	CHECK_EQ(stat.late, late);
 	CHECK_EQ(stat.cached + stat.pending + left, TOKENS);
 	return stat;
 }

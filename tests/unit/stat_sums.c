@@ -53,7 +53,7 @@ static void read_all(void)
 			of_cpus.by_progress += its.by_progress;
 			of_cpus.by_not_busy += its.by_not_busy;
 			of_cpus.by_membarrier += its.by_membarrier;
-			of_cpus.parked += its.parked;
+			of_cpus.late += its.late;
 		}
 	}
 	CHECK_EQ(zones_free, sum.free);
@@ -67,7 +67,7 @@ static void read_all(void)
 	CHECK_EQ(of_cpus.by_progress, sum.by_progress);
 	CHECK_EQ(of_cpus.by_not_busy, sum.by_not_busy);
 	CHECK_EQ(of_cpus.by_membarrier, sum.by_membarrier);
-	CHECK_EQ(of_cpus.parked, sum.parked);
+	CHECK_EQ(of_cpus.late, sum.late);
 }
 
 /* Without lists the peak is what was allocated at once, whoever did it. */

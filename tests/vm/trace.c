@@ -148,7 +148,7 @@ static void compare_drains(const struct weir_stat *stat)
 	CHECK_EQ(all("membarrier"), stat->membarriers);
 	CHECK_EQ(all("membarrier") - count("membarrier", 3, 0),
 		 stat->membarriers_failed);
-	CHECK_EQ(all("parked"), stat->parked);
+	CHECK_EQ(all("parked"), stat->late);
 	/* What was taken from CPUs came back, or is pending. */
 	CHECK_EQ(sum("exchange", 5), sum("evidence", 5) + stat->pending);
 	CHECK_EQ(all("drain_begin"), all("drain_end"));
@@ -171,7 +171,7 @@ static void check_passed(const struct weir_stat *stat)
 {
 	CHECK(stat->refills > 0 && stat->flushes > 0 && stat->direct > 0);
 	CHECK(stat->by_progress > 0 && stat->by_not_busy > 0);
-	CHECK(stat->by_membarrier > 0 && stat->parked > 0);
+	CHECK(stat->by_membarrier > 0 && stat->late > 0);
 	CHECK(stat->failed_nowait > 0 && stat->failed_empty > 1);
 	CHECK(stat->failed_pending > 0);
 }

@@ -18,9 +18,10 @@
 /* So quickly answers an owner that runs; how often it is asked. */
 #define ANSWER_NS 5000
 #define ANSWERS_MAX 1000
-/* How long a rescue waits. A parked one is not worth more; otherwise the wait
- * ends when the owner gets its CPU back, should another program have it. */
-#define WAIT_PARKED_NS 2000000
+/* How long a rescue waits. One that leaves pages pending is not worth more;
+ * otherwise the wait ends when the owner gets its CPU back, should another
+ * program have it. */
+#define WAIT_PENDING_NS 2000000
 #define WAIT_NS 2000000000
 /* From so long a window on, who waits sleeps, as a waiting drain does. */
 #define SLEEPY_NS 1000000
@@ -35,7 +36,7 @@ struct run {
 	uint64_t nr_held;
 	uint64_t *ns;		   /* of each rescue */
 	struct demo_counts before; /* the first that counts */
-	bool is_parked;		   /* the last rescue left pages pending */
+	bool left_pending;	   /* the last rescue left pages pending */
 	unsigned windows_more, windows_fewer;
 };
 
@@ -169,7 +170,7 @@ static void collect(struct run *run)
 	uint64_t page;
 
 	owner_do(&run->owner, OWNER_TICK);
-	run->is_parked = false;
+	run->left_pending = false;
 	page = run->row->way->rescue(run->pool);
 	if (page == DEMO_NONE)
 		return;
@@ -181,7 +182,7 @@ static void collect(struct run *run)
  * through shared memory; who sleeps is woken, and sleeps again. */
 static void refill(struct run *run)
 {
-	if (run->is_parked)
+	if (run->left_pending)
 		collect(run);
 	owner_do(&run->owner, OWNER_FILL);
 }
@@ -200,7 +201,7 @@ static void rescue(struct run *run)
 	} else if (way->count) {
 		way->count(run->pool, &counts);
 		run->row->pending += counts.pending;
-		run->is_parked = counts.pending > 0;
+		run->left_pending = counts.pending > 0;
 	}
 }
 
@@ -271,7 +272,7 @@ static void windows(struct run *run, unsigned attempts)
 		run->setting->progress(run->setting->ctx, run->row,
 				       100 * (i + 1) / pairs);
 	}
-	if (run->is_parked)
+	if (run->left_pending)
 		collect(run);
 }
 
@@ -311,7 +312,7 @@ static void warm_up(struct run *run)
 		refill(run);
 		rescue(run);
 	}
-	if (run->is_parked)
+	if (run->left_pending)
 		collect(run);
 	*run->row = saved;
 	owner_do(&run->owner, OWNER_FILL);
@@ -395,9 +396,9 @@ int row_run(struct row *row, const struct row_setting *setting)
 	int err;
 
 	row->counted = setting->interrupts != NULL;
-	run.pool =
-		row->way->setup(row->way, setting->machine,
-				waits_in_vain ? WAIT_PARKED_NS : WAIT_NS, &why);
+	run.pool = row->way->setup(row->way, setting->machine,
+				   waits_in_vain ? WAIT_PENDING_NS : WAIT_NS,
+				   &why);
 	if (!run.pool) {
 		snprintf(row->why_not, sizeof(row->why_not), "%s", why);
 		return 0;

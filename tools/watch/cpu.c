@@ -159,7 +159,7 @@ static void print_drains(struct watch *w, unsigned i, double seconds)
 	struct watch_drains sum = watch_pools_sum(&w->pools, i);
 	char text[512];
 
-	if (watch_drains_all(&sum) + sum.parked == 0)
+	if (watch_drains_all(&sum) + sum.late == 0)
 		return;
 	printf("  drains  %sof weir's pools%s, %" PRIu64 ", %.1f/s\n",
 	       colour(w, "\33[1m"), colour(w, "\33[0m"), watch_drains_all(&sum),
@@ -168,14 +168,14 @@ static void print_drains(struct watch *w, unsigned i, double seconds)
 		const struct watch_pool *pool = &w->pools.pool[p];
 		struct watch_drains d = watch_pools_moved(pool, i);
 
-		if (watch_drains_all(&d) + d.parked == 0)
+		if (watch_drains_all(&d) + d.late == 0)
 			continue;
 		snprintf(text, sizeof(text),
 			 "\"%s\" of process %d: progress %" PRIu64
 			 ", not busy %" PRIu64 ", membarrier %" PRIu64
-			 ", parked %" PRIu64,
+			 ", late %" PRIu64,
 			 pool->name, pool->pid, d.progress, d.not_busy,
-			 d.membarrier, d.parked);
+			 d.membarrier, d.late);
 		printf("%*s", INDENT, "");
 		table_text(INDENT, text);
 	}
@@ -229,8 +229,8 @@ static json_t *drains_json(const struct watch_drains *d)
 	return json_pack("{sI sI sI sI}", "by_progress",
 			 (json_int_t)d->progress, "by_not_busy",
 			 (json_int_t)d->not_busy, "by_membarrier",
-			 (json_int_t)d->membarrier, "parked",
-			 (json_int_t)d->parked);
+			 (json_int_t)d->membarrier, "late",
+			 (json_int_t)d->late);
 }
 
 /* By pool, those with any. */
@@ -243,7 +243,7 @@ static json_t *pools_json(const struct watch *w, unsigned i)
 		struct watch_drains d = watch_pools_moved(pool, i);
 		json_t *object;
 
-		if (watch_drains_all(&d) + d.parked == 0)
+		if (watch_drains_all(&d) + d.late == 0)
 			continue;
 		object = drains_json(&d);
 		json_object_set_new(object, "pid", json_integer(pool->pid));

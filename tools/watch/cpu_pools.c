@@ -31,7 +31,7 @@ static void read_pool(const struct watch_pools *pools, struct watch_pool *pool)
 			now->progress += stat.by_progress;
 			now->not_busy += stat.by_not_busy;
 			now->membarrier += stat.by_membarrier;
-			now->parked += stat.parked;
+			now->late += stat.late;
 		}
 	}
 }
@@ -140,7 +140,7 @@ struct watch_drains watch_pools_moved(const struct watch_pool *pool, unsigned i)
 		.progress = between(before->progress, now->progress),
 		.not_busy = between(before->not_busy, now->not_busy),
 		.membarrier = between(before->membarrier, now->membarrier),
-		.parked = between(before->parked, now->parked),
+		.late = between(before->late, now->late),
 	};
 }
 
@@ -154,7 +154,7 @@ struct watch_drains watch_pools_sum(const struct watch_pools *pools, unsigned i)
 		sum.progress += its.progress;
 		sum.not_busy += its.not_busy;
 		sum.membarrier += its.membarrier;
-		sum.parked += its.parked;
+		sum.late += its.late;
 	}
 	return sum;
 }

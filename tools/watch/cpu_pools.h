@@ -15,7 +15,7 @@
 
 /* Of one CPU, in all zones. */
 struct watch_drains {
-	uint64_t progress, not_busy, membarrier, parked;
+	uint64_t progress, not_busy, membarrier, late;
 };
 
 struct watch_pool {

@@ -84,7 +84,7 @@ struct weir_stat_cpu sample_cpu_sum(const struct sample *sample, unsigned cpu)
 		sum.by_progress += its->by_progress;
 		sum.by_not_busy += its->by_not_busy;
 		sum.by_membarrier += its->by_membarrier;
-		sum.parked += its->parked;
+		sum.late += its->late;
 	}
 	return sum;
 }

@@ -64,7 +64,7 @@ json_t *sample_json_stat(const struct weir_stat *stat)
 	set(o, "by_progress", stat->by_progress);
 	set(o, "by_not_busy", stat->by_not_busy);
 	set(o, "by_membarrier", stat->by_membarrier);
-	set(o, "parked", stat->parked);
+	set(o, "late", stat->late);
 	set(o, "membarriers", stat->membarriers);
 	set(o, "membarriers_failed", stat->membarriers_failed);
 	set(o, "failed_nowait", stat->failed_nowait);
@@ -91,7 +91,7 @@ json_t *sample_json_cpu(const struct weir_stat_cpu *cpu, unsigned number)
 	set(o, "by_progress", cpu->by_progress);
 	set(o, "by_not_busy", cpu->by_not_busy);
 	set(o, "by_membarrier", cpu->by_membarrier);
-	set(o, "parked", cpu->parked);
+	set(o, "late", cpu->late);
 	return o;
 }
 
@@ -134,7 +134,7 @@ json_t *sample_json_cpu_rates(const struct weir_stat_cpu *a,
 	set_rate(o, "by_not_busy", a->by_not_busy, b->by_not_busy, seconds);
 	set_rate(o, "by_membarrier", a->by_membarrier, b->by_membarrier,
 		 seconds);
-	set_rate(o, "parked", a->parked, b->parked, seconds);
+	set_rate(o, "late", a->late, b->late, seconds);
 	return o;
 }
 

@@ -24,8 +24,8 @@ const struct top_heading top_headings[TOP_NR_COLUMNS] = {
 	[TOP_PROGRESS] = { "PROGR", 5, 'g', true, "drains, by progress" },
 	[TOP_NOT_BUSY] = { "NBUSY", 5, 'b', true, "drains, by not busy" },
 	[TOP_MEMBARRIER] = { "MEMB", 5, 'e', true, "drains, by membarrier" },
-	[TOP_PARKED] = { "PARK", 5, 'k', true,
-			 "drains without evidence in time" },
+	[TOP_LATE] = { "LATE", 5, 'k', true,
+		       "drains without evidence in time" },
 };
 
 double top_seconds(const struct top *top)
@@ -53,7 +53,7 @@ static struct top_row make_row(const struct top *top, unsigned cpu,
 	row.number[TOP_PROGRESS] = RATE(by_progress);
 	row.number[TOP_NOT_BUSY] = RATE(by_not_busy);
 	row.number[TOP_MEMBARRIER] = RATE(by_membarrier);
-	row.number[TOP_PARKED] = RATE(parked);
+	row.number[TOP_LATE] = RATE(late);
 #undef RATE
 	return row;
 }

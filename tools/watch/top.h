@@ -24,7 +24,7 @@ enum top_column {
 	TOP_PROGRESS,
 	TOP_NOT_BUSY,
 	TOP_MEMBARRIER,
-	TOP_PARKED,
+	TOP_LATE,
 	TOP_NR_COLUMNS,
 };
 

@@ -61,10 +61,10 @@ static void print_cpu(unsigned number, const struct weir_stat_cpu *cpu)
 	       "    aborts  %10" PRIu64 "\n",
 	       cpu->refills, cpu->flushes, cpu->aborts);
 	printf("      drains  %8" PRIu64 "    by progress %" PRIu64
-	       ", not busy %" PRIu64 ", membarrier %" PRIu64 "; parked %" PRIu64
+	       ", not busy %" PRIu64 ", membarrier %" PRIu64 "; late %" PRIu64
 	       "\n",
 	       cpu->drains, cpu->by_progress, cpu->by_not_busy,
-	       cpu->by_membarrier, cpu->parked);
+	       cpu->by_membarrier, cpu->late);
 	for (unsigned i = 0; i < WEIR_STAT_LISTS; i++) {
 		const struct weir_stat_list *list = &cpu->list[i];
 

@@ -390,7 +390,7 @@ static inline void crowd_end(void)
 	crowd_sum.aborts += stat.aborts;
 	crowd_sum.drains += stat.drains;
 	crowd_sum.drained += stat.drained_pages;
-	crowd_sum.parked += stat.parked;
+	crowd_sum.parked += stat.late;
 	CHECK_MSG(weir_pool_destroy(crowd_pool, 0) == 0, "%s",
 		  weir_last_error());
 	oracle_fini(&crowd_oracle);
