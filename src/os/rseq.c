@@ -230,7 +230,7 @@ __attribute__((constructor)) static void runtime_init(void)
 /* A sequence that only takes time: true if it was aborted. */
 static bool linger_in_sequence(void)
 {
-	uint32_t turns = 10000;
+	uint32_t turns = 4000;
 	uint32_t aborted = 0;
 
 	/* clang-format off */
@@ -258,24 +258,30 @@ static bool linger_in_sequence(void)
 	return aborted != 0;
 }
 
-/* Each takes a few tenths of a millisecond, as long as some disturbances. */
+/* Each takes a tenth of a millisecond or more, as long as some disturbances. */
 #define TRIES 50
+/* So many that were disturbed and not aborted are a proof. One alone is none:
+ * the thread may have been preempted between `turn` and the sequence. */
+#define PROOF 8
 
 struct disturber {
-	uint32_t cpu;  /* where the sequence runs; ~0: the end */
-	uint32_t done; /* membarriers aimed there */
+	uint32_t cpu;  /* where the sequence runs */
+	uint32_t turn; /* of the sequence that runs; 0: none; ~0: the end */
+	uint32_t disturbed; /* the last turn within which a membarrier fell */
 };
 
 static void *disturb_sequences(void *arg)
 {
 	struct disturber *d = arg;
-	uint32_t cpu;
+	uint32_t turn;
 
-	/* Relaxed: a CPU number, or the end; pthread_join orders the rest. It
+	/* Relaxed, all: membarrier() orders the looks before and after it. It
 	 * sleeps in between, for it may be on the CPU that it disturbs. */
-	while ((cpu = wi_load_relaxed(&d->cpu)) != UINT32_MAX) {
-		if (wi_os_membarrier_cpu(cpu) == 0)
-			wi_add_relaxed(&d->done, 1); /* a count */
+	while ((turn = wi_load_relaxed(&d->turn)) != UINT32_MAX) {
+		if (turn != 0 &&
+		    wi_os_membarrier_cpu(wi_load_relaxed(&d->cpu)) == 0 &&
+		    wi_load_relaxed(&d->turn) == turn)
+			wi_store_relaxed(&d->disturbed, turn);
 		wi_os_sleep_ns(10000);
 	}
 	return NULL;
@@ -283,9 +289,10 @@ static void *disturb_sequences(void *arg)
 
 bool wi_rseq_aborts(void)
 {
-	struct disturber d = { .cpu = (uint32_t)wi_os_current_cpu() };
+	struct disturber d = { 0 };
 	pthread_t thread;
 	sigset_t all, before;
+	unsigned nr_disturbed = 0;
 	bool aborted = false;
 	int err;
 
@@ -298,14 +305,19 @@ bool wi_rseq_aborts(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != 0)
 		return true; /* unknown: as before the check */
-	for (unsigned tries = 0; tries < TRIES && !aborted; tries++) {
+	for (uint32_t turn = 1;
+	     turn <= TRIES && nr_disturbed < PROOF && !aborted; turn++) {
+		/* Relaxed, all: a turn that is seen too long is one of many. */
 		wi_store_relaxed(&d.cpu, (uint32_t)wi_os_current_cpu());
+		wi_store_relaxed(&d.turn, turn);
 		aborted = linger_in_sequence();
+		wi_store_relaxed(&d.turn, 0);
+		nr_disturbed += wi_load_relaxed(&d.disturbed) == turn;
 	}
-	wi_store_relaxed(&d.cpu, UINT32_MAX);
+	wi_store_relaxed(&d.turn, UINT32_MAX);
 	pthread_join(thread, NULL);
 	/* Hardly disturbed: unknown. */
-	return aborted || d.done < TRIES;
+	return aborted || nr_disturbed < PROOF;
 }
 
 #else

@@ -39,6 +39,8 @@ static void put_tokens(void *context, unsigned list, const uint64_t *tokens,
 	(void)context, (void)list, (void)tokens, (void)n;
 }
 
+static bool had_fast_path; /* the first pool of the parent */
+
 static struct weir_pool *make(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
@@ -99,7 +101,10 @@ static void child(void *unused)
 		check_stale(pool[i]);
 	check_stale_cache();
 	mine = make();
-	CHECK(mine->lists.nr_cpus != 0 || !wi_rseq_available());
+	CHECK_MSG(mine->lists.nr_cpus != 0 || !wi_rseq_available(),
+		  "no fast path: the process is %ssettled, its parent's pool "
+		  "had %sone",
+		  wi_rseq_is_settled() ? "" : "not ", had_fast_path ? "" : "n");
 	use_up(mine);
 	in_child(grandchild, mine);
 	CHECK_EQ(weir_pool_destroy(mine, 0), 0);
@@ -239,6 +244,7 @@ static int refused(void)
 {
 	for (unsigned i = 0; i < POOLS; i++)
 		pool[i] = make();
+	had_fast_path = pool[0]->lists.nr_cpus != 0;
 	CHECK(!wi_os_fork_wipes());
 	make_cache();
 	/* From the middle, the begin and the end of the list. */
