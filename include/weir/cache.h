@@ -24,12 +24,12 @@ struct weir_cache;
 /*
  * Where tokens come from and go to. Both are called by the thread that called
  * weir: get by a thread whose list is empty, with no lock of weir's held; put
- * by a thread whose list is full, or that got more than it took, with no lock
- * held, and by a thread that drains, with the drain mutex held: it must not
- * drain, nor make an allocation that may wait. Several threads may call them at
- * once. If signal handlers use the cache, they are called in signal handlers
- * too; a back end that takes a mutex makes a cache that signal handlers must
- * not use.
+ * by a thread whose list is full, or that received more tokens than it needed,
+ * with no lock held, and by a thread that drains, with the drain mutex held: it
+ * must not drain, nor make an allocation that may wait. Several threads may
+ * call them at once. If signal handlers use the cache, they are called in
+ * signal handlers too; a back end that takes a mutex makes a cache that signal
+ * handlers must not use.
  */
 struct weir_cache_backend {
 	/* Stores up to n tokens; returns how many, 0 when there are none. */

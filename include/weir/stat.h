@@ -36,7 +36,7 @@ struct weir_stat {
 	uint64_t drained_pages;
 	uint64_t by_progress, by_not_busy,
 		by_membarrier; /* CPUs, by evidence */
-	uint64_t late;       /* CPUs whose evidence did not come in time */
+	uint64_t late;	       /* CPUs whose evidence did not come in time */
 	uint64_t membarriers, membarriers_failed;
 	uint64_t failed_nowait;	 /* WEIR_NOWAIT and nothing in list and zones:
 				  * EAGAIN */

@@ -240,7 +240,7 @@ WEIR_API void weir_pool_opts_init(struct weir_pool_opts *opts, size_t size)
 #define WEIR_THISNODE 0x4u /* this node's zone only, if there are several */
 #define WEIR_RECLAIM                                                           \
 	0x8u /* lists, zones, and what other CPUs can give at                  \
-	      * once; with WEIR_NOWAIT: not that */
+	      * once; WEIR_NOWAIT overrides it */
 
 /* Flags of weir_pool_destroy(). */
 #define WEIR_DESTROY_FORCE 0x1u /* although pages are allocated */
@@ -328,8 +328,8 @@ WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes)
  * has such a place). `order`: 0 to WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT,
  * WEIR_ZERO (without it the content is undefined), WEIR_THISNODE, WEIR_RECLAIM.
  * Returns the first page, or NULL with errno ENOMEM: there is none (after a
- * full drain that found none; orders above 0: no free run; or without one, when
- * the pool never had so many pages); EAGAIN: not now (WEIR_NOWAIT; pages
+ * full drain that found none; orders above 0: no free run; or without a drain,
+ * when the pool never had so many pages); EAGAIN: not now (WEIR_NOWAIT; pages
  * pending on a quiet or polling CPU; or other threads took what was found until
  * the deadline); EINVAL: order or flags; ESTALE: forked child.
  * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with WEIR_NOWAIT none (gettid
@@ -480,8 +480,8 @@ struct weir_drain_result {
 	uint64_t pending; /* pages in sets without evidence yet */
 	uint64_t ns;	  /* how long it took */
 	uint32_t cpus_drained;
-	uint32_t cpus_empty; /* skipped: their lists read empty, or (in
-			      * weir_maintain()) they were not idle */
+	uint32_t cpus_skipped; /* their lists read empty, or (in
+				* weir_maintain()) they were not idle */
 	uint32_t cpus_pending;
 	uint32_t by_progress; /* sets: a later operation or tick was seen */
 	uint32_t by_not_busy; /* nothing was announced */

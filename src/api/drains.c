@@ -25,7 +25,7 @@ static void store_result(struct weir_drain_result *result,
 		.pending = outcome->pending,
 		.ns = ns,
 		.cpus_drained = (uint32_t)outcome->cpus_drained,
-		.cpus_empty = (uint32_t)outcome->cpus_empty,
+		.cpus_skipped = (uint32_t)outcome->cpus_empty,
 		.cpus_pending = (uint32_t)outcome->cpus_pending,
 		.by_progress = (uint32_t)outcome->by[WI_EVIDENCE_PROGRESS],
 		.by_not_busy = (uint32_t)outcome->by[WI_EVIDENCE_NOT_BUSY],
@@ -146,7 +146,7 @@ int wi_public_add(struct weir_drain_result *sum,
 	if (b->ns != 0) { /* the later drain knows what is left */
 		both.pending = b->pending;
 		both.cpus_pending = b->cpus_pending;
-		both.cpus_empty = b->cpus_empty;
+		both.cpus_skipped = b->cpus_skipped;
 	}
 	wi_sized_out(WI_SIZED_DRAIN_RESULT, sum, &both);
 	return 0;

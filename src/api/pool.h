@@ -144,12 +144,16 @@ void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,
 /* The back end of the pool's cache: its zones (pool_zones.c). */
 extern const struct wi_backend wi_pool_backend;
 
-/* The fatal line of a free. */
+/* Ends the process with 'pool "NAME": freeing ADDRESS (order N): WHY'; where
+ * the address is another pool's, the line says whose (pool_alloc.c). */
 _Noreturn void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 			   unsigned order, const char *why);
 
-/* In a checked pool (pool_checked.c): it is made; a run is allocated; the pool
- * is destroyed. */
+/*
+ * In a checked pool (pool_checked.c): it is made; as a run is allocated: was it
+ * written to since it was freed; as the pool is destroyed: was any free page
+ * written to?
+ */
 void wi_pool_check_begin(struct wi_pool *pool);
 void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order);
@@ -168,8 +172,9 @@ void wi_pool_put_run(struct wi_pool *pool, uint64_t offset, unsigned order);
  * it is in none. */
 int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page);
 
-/* From here on, and no longer, the next two know the pool (pool_known.c). The
- * last one waits until nobody holds it. */
+/* Between these two calls wi_pool_hold(), wi_pool_hold_of() and
+ * wi_pool_say_whose() find the pool (pool_known.c). wi_pool_forget() waits
+ * until nobody holds it. */
 void wi_pool_make_known(struct wi_pool *pool);
 void wi_pool_forget(struct wi_pool *pool);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Assertions, and the only way in which the library ends the process.
+ * Assertions, and how the library ends the process for a fault of its own.
+ * (For a fault of the caller's: wi_fatal(), os/report.h.)
  *
  * wi_panic() ends the process with one line; the host supplies it (src/os for
  * user space). WI_DEBUG chooses what is asserted: 0 nothing, 1 what is cheap,

@@ -12,19 +12,22 @@
  *       |                      NOWAIT: EAGAIN
  *       |                      else: shortage
  *       v                         v
- *     token   <--- all zones, local drain, all zones, full drain (cache.c)
+ *     token   <--- shortage.c: drain this node, try the zones again, drain
+ *                  every CPU, try again
  *
  * A class (`kind` in the code) is what a back end is asked for; classes below
  * nr_lists have lists, the others go to the back end directly. A zone is one of
  * several back ends of the same classes (a NUMA node's); there are lists for
  * each zone.
  *
- * P2, no false empty. A get that may wait returns ENOMEM only if, between two
- * reads of an unchanged generation of the back end (a count of everything
- * that came back to it), a full drain took place that left nothing pending,
- * whose tokens were all handed to gets in shortage: its own first, then waiters
- * in the order of their tickets. Otherwise, after a bounded number of rounds or
- * at the deadline, EAGAIN.
+ * P2, no false empty (docs/design.md has P1 to P5). A get that may wait returns
+ * ENOMEM only if all of these hold:
+ *   - the back end's generation, a count of everything that came back to it,
+ *     is the same before and after the last search;
+ *   - a full drain took place between these two reads and left nothing pending;
+ *   - every token that it found was handed to a get in shortage: its own first,
+ *     then waiters in the order of their tickets.
+ * Otherwise, after a bounded number of rounds or at the deadline, EAGAIN.
  *
  * Progress: put, and get with `nowait`, wait for no other thread and make no
  * system call but gettid, once per thread. Other gets wait for the drain mutex
@@ -37,7 +40,7 @@
 
 #define WI_BATCH_MAX 64 /* of the first of several refills */
 #define WI_REFILL_MAX 256
-#define WI_CHUNK 128 /* given back at a time; signal handlers have 8 KiB */
+#define WI_CHUNK 128 /* copied at a time: signal handlers have 8 KiB */
 #define WI_NR_WAITERS 16
 
 struct wi_backend {
@@ -56,12 +59,12 @@ struct wi_backend {
 	void *ctx;
 };
 
-/* The place of a get in shortage that waits for a token of a list: WEIR_NONE
- * until it is replaced. */
+/* The place of a get in shortage. A thread that drains stores a token here; the
+ * get looks whenever it has, or gives up, the drain mutex. */
 struct wi_waiter {
-	uint64_t token;
-	uint64_t ticket;
-	uint32_t taken;
+	uint64_t token;	 /* WEIR_NONE: not yet; WEIR_AGAIN: nobody waits */
+	uint64_t ticket; /* the lowest is served first */
+	uint32_t taken;	 /* a get has this place */
 };
 
 struct wi_cache {

@@ -36,7 +36,7 @@ struct wi_need {
 	const struct wi_get *get; /* NULL: the drain serves no get */
 	unsigned here;		  /* the local zone of the get */
 	size_t got;
-	size_t part;	  /* tokens that it gave back before it drains */
+	size_t part;	  /* tokens it had and gave back, to wait without any */
 	uint64_t pending; /* pages that the last drain left pending */
 };
 

@@ -11,9 +11,8 @@
  *
  * Conventions: int functions return 0 (or what their comment says) or a
  * negative errno value. None changes errno, so a free that ends here keeps the
- * caller's. None is a cancellation point. Only wi_os_mutex_lock() and
- * wi_os_sleep_ns() wait. No function interrupts another CPU, except where its
- * comment says so.
+ * caller's. None is a cancellation point. No function waits or
+ * interrupts another CPU, except where its comment says so.
  */
 #ifndef WI_OS_OS_H
 #define WI_OS_OS_H

@@ -27,8 +27,9 @@ bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 			unsigned list);
 
 /* Pops up to n tokens from this CPU's list; fewer when it is empty, or has no
- * set. Where there are several zones they may be of others, and of more than
- * one: the thread may have been moved to a CPU at home elsewhere. */
+ * set. In a pool of several zones the tokens may be of other zones than
+ * `zone`, and of several: the thread may have been moved to a CPU at home
+ * elsewhere. */
 size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
 		     uint64_t *tokens, size_t n);
 

@@ -102,8 +102,8 @@ static inline void wi_zone_settle_one(struct wi_zone *zone, uint64_t block)
 {
 	wi_zone_settle_word(zone, block / 64, UINT64_C(1) << (block % 64));
 }
-/* The same for one block, on every level, even if another thread should have
- * done it. */
+/* The same for one block, on every level: also what a stopped thread has left
+ * undone. */
 void wi_zone_repair(struct wi_zone *zone, uint64_t block);
 
 /* Returns tickets of one block whose bits are clear. */

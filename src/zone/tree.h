@@ -68,8 +68,9 @@ void wi_tree_repair(struct wi_tree *tree, uint64_t word, uint64_t mask,
 		    uint64_t bits);
 
 /*
- * The first bit set at or after `from`, or WI_TREE_NONE. A wrong hint above
- * level 0 is skipped, or hides the bits below it.
+ * The first bit set at or after `from`, or WI_TREE_NONE. Above
+ * level 0, a bit wrongly set is skipped, and one wrongly clear hides the bits
+ * below it.
  */
 uint64_t wi_tree_next(const struct wi_tree *tree, uint64_t from);
 

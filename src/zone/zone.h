@@ -42,12 +42,12 @@ struct wi_zone *wi_zone_init(void *zeroed, uint64_t nr_pages);
 
 /*
  * Claims up to n runs of 2^order pages, aligned to their size; the first page
- * of each goes to pages[], ascending where they come from one block (but for
- * taken after a collision with another claim). Returns how many. May return
- * fewer than n although there are more; returns 0 only after it scanned every
- * state word and found none. *cursor, any value, is where the caller claimed
- * last: that block is tried first. Use one cursor per CPU; sharing one is
- * slower but no error.
+ * of each goes to pages[], ascending where they come from one block (except
+ * those claimed after a collision with another claim). Returns how many. May
+ * return fewer than n although there are more; returns 0 only after it scanned
+ * every state word and found none. *cursor, any value, is where the caller
+ * claimed last: that block is tried first. Use one cursor per CPU; sharing one
+ * is slower but no error.
  */
 size_t wi_zone_claim(struct wi_zone *zone, unsigned order, size_t n,
 		     uint64_t *pages, uint32_t *cursor);
