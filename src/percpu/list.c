@@ -262,12 +262,30 @@ void wi_percpu_tick_all(const struct wi_drain *drain)
 		tick_rank(drain, rank);
 }
 
+/* A burst that was aborted rather than refused: this CPU is quiet, and in no
+ * burst of this thread. */
+static bool may_begin_burst(struct wi_drain *drain)
+{
+	const struct wi_area *area =
+		wi_percpu_area_here(drain, wi_percpu_zone_here(drain));
+
+	/* Relaxed, both: a hint; the sequence looks again. */
+	return wi_active_is_quiet(wi_load_relaxed(&area->active)) &&
+	       wi_load_relaxed(&area->busy) != weir_thread_burst;
+}
+
 void *wi_percpu_burst_begin(struct wi_drain *drain)
 {
 	const struct weir_lists lists = wi_percpu_lists(drain, 0);
+	void *area;
+	unsigned tries = TRIES_MAX;
 
 	wi_rseq_thread_init();
-	return weir_seq_burst(&lists);
+	do {
+		area = weir_seq_burst(&lists);
+	} while (area == NULL && lists.nr_cpus != 0 && may_begin_burst(drain) &&
+		 --tries > 0);
+	return area;
 }
 
 void wi_percpu_burst_end(void *area)
