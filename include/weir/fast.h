@@ -108,6 +108,18 @@ WEIR_INLINE unsigned weir_list_of_order(unsigned order)
 	(__builtin_constant_p(order) ? weir_list_of_order(order)               \
 				     : WEIR_LIST_NONE)
 
+/* The lists of a pool. */
+#define WEIR_POOL_SWITCH(list, CASE)                                           \
+	switch (list) {                                                        \
+		CASE(0)                                                        \
+		CASE(1)                                                        \
+		CASE(2)                                                        \
+		CASE(3)                                                        \
+		CASE(4)                                                        \
+	default:                                                               \
+		break;                                                         \
+	}
+
 /* The flags that need no work for a page from a list. */
 #define WEIR_FAST_FLAGS (WEIR_NOWAIT | WEIR_THISNODE | WEIR_RECLAIM)
 
@@ -131,7 +143,7 @@ WEIR_INLINE void *weir_fast_alloc(struct weir_pool *pool, unsigned order,
 	uint64_t token = WEIR_NONE;
 
 	if (!(flags & ~WEIR_FAST_FLAGS))
-		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+		WEIR_POOL_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(token < WEIR_AGAIN, 1))
 		return pool->base + token;
 #undef WEIR_FAST_CASE
@@ -155,7 +167,7 @@ WEIR_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 	int pushed = 0;
 
 	if (__builtin_expect((offset & mask) == 0, 1))
-		WEIR_LIST_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
+		WEIR_POOL_SWITCH(WEIR_FAST_LIST(order), WEIR_FAST_CASE)
 	if (__builtin_expect(pushed > 0, 1))
 		return;
 	page = WEIR_AS(void *, WEIR_AS(uintptr_t, pool->base) +
@@ -270,7 +282,7 @@ WEIR_INLINE size_t weir_pop_tokens(const struct weir_pool *pool, unsigned list,
 					WEIR_TO(unsigned, n));                 \
 		break;
 	if (!(flags & ~WEIR_FAST_FLAGS) && n <= WEIR_LIST_MAX)
-		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+		WEIR_POOL_SWITCH(list, WEIR_FAST_CASE)
 #undef WEIR_FAST_CASE
 #else
 	(void)pool, (void)list, (void)tokens, (void)n, (void)flags;
@@ -296,7 +308,7 @@ WEIR_INLINE size_t weir_push_pages(const struct weir_pool *pool, unsigned list,
 
 	if (n <= WEIR_BULK_MAX &&
 	    weir_pages_to_tokens(pool, order, pages, n, tokens, bounds) == 0)
-		WEIR_LIST_SWITCH(list, WEIR_FAST_CASE)
+		WEIR_POOL_SWITCH(list, WEIR_FAST_CASE)
 #undef WEIR_FAST_CASE
 #else
 	(void)pool, (void)list, (void)order, (void)pages, (void)n;

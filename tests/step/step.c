@@ -53,8 +53,8 @@ static const char *const op_name[] = {
 	"get",	   "put",  "get bulk", "put bulk", "get one", "put one",
 	"get now", "tick", "burst",    "drain",	   "collect",
 };
-static const char *const way_name[] = { "calls", "inlined", "plugin",
-					"tokens" };
+static const char *const way_name[] = { "calls",  "inlined", "plugin",
+					"tokens", "checked", "whole" };
 static const char *const mode_name[] = { "ordinary", "quiet", "polling",
 					 "in burst", "off" };
 static const char *const fill_name[] = { "empty", "part full", "full" };
@@ -370,6 +370,12 @@ static bool makes_sense(const struct scenario *s)
 	if (!of_list && (s->list > 0 || s->fill != PART))
 		return false;
 	if (inlined && s->op > PUT_BULK && s->op != TICK)
+		return false;
+	/* Those have sequences of their own for single pages alone. */
+	if ((s->way == CHECKED || s->way == WHOLE) && s->op != GET &&
+	    s->op != PUT && s->op != GET_NOWAIT)
+		return false;
+	if (s->way == WHOLE && s->list > 0)
 		return false;
 	if (s->op == COLLECT && s->mode != POLLING)
 		return false;

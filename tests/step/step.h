@@ -46,8 +46,8 @@ enum op {
 	NR_OPS
 };
 /* TOKENS: a weir_cache; the others: pages, by calls into the library or inlined
- * here or in the plugin. */
-enum way { CALLS, INLINED, PLUGIN, TOKENS, NR_WAYS };
+ * here or in the plugin, of a checked pool, of one that checks whole pages. */
+enum way { CALLS, INLINED, PLUGIN, TOKENS, CHECKED, WHOLE, NR_WAYS };
 enum mode { ORDINARY, QUIET, POLLING, IN_BURST, OFF, NR_MODES };
 enum fill { EMPTY, PART, FULL, NR_FILLS };
 

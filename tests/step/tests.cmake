@@ -10,7 +10,7 @@ if(NOT WEIR_SANITIZE)
   add_executable(step_step
     tests/step/step.c tests/step/tracer.c tests/step/tracee.c
     tests/step/sequences.c tests/step/inlined.c)
-  target_include_directories(step_step PRIVATE tests)
+  target_include_directories(step_step PRIVATE tests src)
   target_link_libraries(step_step PRIVATE weir_flags step_plugin weir)
   add_test(NAME step_step COMMAND step_step)
   set_tests_properties(step_step PROPERTIES

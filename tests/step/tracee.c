@@ -11,6 +11,7 @@
 
 #include <weir/stat.h>
 
+#include "api/pool.h"
 #include "helpers.h"
 #include "oracle.h"
 
@@ -20,7 +21,8 @@
 #define IN_HANDLER 4
 #define DRAIN_NS 50000
 
-static struct weir_pool *small, *large; /* orders 0 to 3, and 9 */
+/* Orders 0 to 3, and 9; unchecked, checked, and checked whole. */
+static struct weir_pool *small[3], *large[3];
 static struct weir_cache *cache;
 static const unsigned order_of[] = { 0, 1, 2, 3, 9 };
 static struct oracle oracle;
@@ -71,7 +73,9 @@ static void tokens_put(void *context, unsigned list, const uint64_t *tokens,
 
 static struct weir_pool *pool_now(void)
 {
-	return NOW->list == 4 ? large : small;
+	const unsigned i = NOW->way == CHECKED ? 1 : NOW->way == WHOLE ? 2 : 0;
+
+	return NOW->list == 4 ? large[i] : small[i];
 }
 
 static unsigned order_now(void)
@@ -79,11 +83,14 @@ static unsigned order_now(void)
 	return order_of[NOW->list];
 }
 
-/* A cache's handle begins with its lists, as a pool's does. */
+/* Those of a checked pool are not in its handle. */
 static const struct weir_lists *lists_now(void)
 {
-	return NOW->way == TOKENS ? (const struct weir_lists *)(void *)cache
-				  : &pool_now()->lists;
+	const struct wi_pool *impl = wi_pool_of(pool_now());
+
+	if (NOW->way == TOKENS)
+		return &cache->lists;
+	return impl->checks == NULL ? &pool_now()->lists : &impl->checked_lists;
 }
 
 static uint64_t *word_of(int cpu, uint64_t offset)
@@ -618,7 +625,7 @@ static void help(void *arg)
 
 /* --- the processes ----------------------------------------------------- */
 
-static struct weir_pool *create_pool(uint64_t pages)
+static struct weir_pool *create_pool(uint64_t pages, const char *checked)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	struct weir_pool *pool;
@@ -627,6 +634,7 @@ static struct weir_pool *create_pool(uint64_t pages)
 	opts.list_limit = LIMIT;
 	opts.quiet_cpus = "";
 	opts.wait_ns = 200000;
+	setenv("WEIR_CHECKED", checked, 1);
 	CHECK_MSG(weir_pool_create(&pool, &opts) == 0, "%s", weir_last_error());
 	return pool;
 }
@@ -649,12 +657,15 @@ static void create_cache(void)
 
 void tracee_main(void)
 {
+	static const char *const checked[] = { "0", "1", "2" };
 	struct runner runner[3];
 
 	snprintf(owners_cpu, sizeof(owners_cpu), "%d", cpu_owner);
 	oracle_init(&oracle, "thing", NR_THINGS);
-	small = create_pool(NR_THINGS);
-	large = create_pool(48 * 512);
+	for (unsigned i = 0; i < 3; i++) {
+		small[i] = create_pool(NR_THINGS, checked[i]);
+		large[i] = create_pool(48 * 512, checked[i]);
+	}
 	create_cache();
 	signal(SIGUSR1, on_signal);
 	start_on(&runner[0], cpu_other, help, &shared->far);
@@ -673,7 +684,7 @@ void tracee_create(void)
 	pin(cpu_owner);
 	meet_tracer();
 	done();
-	pool = create_pool(NR_THINGS);
+	pool = create_pool(NR_THINGS, "0");
 	/* Membarriers while the tracer has stopped this thread abort nothing:
 	 * the check may find that sequences cannot be aborted. */
 	err = weir_set_mode(pool, NULL, WEIR_MODE_QUIET);
