@@ -88,7 +88,7 @@ void wi_drain_conclude(struct wi_drain_run *run)
 		outcome->pending += pages;
 		outcome->nr_pending++;
 		wi_drain_count(&unit->late);
-		WI_TRACE(parked, drain, zone, cpu, pages);
+		WI_TRACE(late, drain, zone, cpu, pages);
 	}
 	WI_TRACE(drain_end, drain, drain->begun, outcome->pages,
 		 outcome->drained, outcome->pending);

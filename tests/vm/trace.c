@@ -148,7 +148,7 @@ static void compare_drains(const struct weir_stat *stat)
 	CHECK_EQ(all("membarrier"), stat->membarriers);
 	CHECK_EQ(all("membarrier") - count("membarrier", 3, 0),
 		 stat->membarriers_failed);
-	CHECK_EQ(all("parked"), stat->late);
+	CHECK_EQ(all("late"), stat->late);
 	/* What was taken from CPUs came back, or is pending. */
 	CHECK_EQ(sum("exchange", 5), sum("evidence", 5) + stat->pending);
 	CHECK_EQ(all("drain_begin"), all("drain_end"));
