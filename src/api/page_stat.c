@@ -74,8 +74,10 @@ static int read_page(const void *p, struct weir_stat_page *stat)
 {
 	const struct wi_pool *pool = wi_pool_hold_of(p);
 
-	if (pool == NULL)
+	if (pool == NULL) {
+		wi_report("%p: in no pool of this process", p);
 		return -ENOENT;
+	}
 	fill_page(pool, p, stat);
 	wi_pool_let_go(pool);
 	return 0;
@@ -88,10 +90,8 @@ int weir_stat_read_page(const void *p, struct weir_stat_page *stat)
 	wi_report_nothing();
 	if (wi_sized_check(WI_SIZED_STAT_PAGE, stat) != 0)
 		return -EINVAL;
-	if (read_page(p, &ours) != 0) {
-		wi_report("%p: in no pool of this process", p);
+	if (read_page(p, &ours) != 0)
 		return -ENOENT;
-	}
 	wi_sized_out(WI_SIZED_STAT_PAGE, stat, &ours);
 	return 0;
 }
@@ -102,10 +102,8 @@ const char *weir_describe(const void *p)
 	struct weir_stat_page s;
 	char run[64] = "", where[64];
 
-	if (read_page(p, &s) != 0) {
-		wi_report("%p: in no pool of this process", p);
+	if (read_page(p, &s) != 0)
 		return weir_last_error();
-	}
 	switch (s.state) {
 	case WEIR_PAGE_FREE:
 		snprintf(where, sizeof(where), "free in its zone");

@@ -8,9 +8,6 @@
 
 #include <weir/fast.h>
 
-/* Orders above 0: no sequences that are never reached. */
-#define WI_OTHER_LISTS(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
-
 /* WEIR_NONE if the order has no list, or the flags need more than that. */
 static inline uint64_t wi_pool_pop_run(const struct weir_lists *lists,
 				       unsigned order, unsigned flags)
@@ -23,10 +20,7 @@ static inline uint64_t wi_pool_pop_run(const struct weir_lists *lists,
 		token = weir_seq_pop(lists, list);                             \
 		break;
 	if (!(flags & ~WEIR_FAST_FLAGS))
-		switch (weir_list_of_order(order)) {
-			CASE(0)
-			WI_OTHER_LISTS(CASE)
-		}
+		WEIR_POOL_SWITCH(weir_list_of_order(order), CASE)
 #undef CASE
 #else
 	(void)lists, (void)order, (void)flags;
@@ -48,7 +42,7 @@ static inline bool wi_pool_push_run(const struct weir_lists *lists,
 		break;
 	if (!(offset & mask))
 		switch (weir_list_of_order(order)) {
-			WI_OTHER_LISTS(CASE)
+			CASE(1) CASE(2) CASE(3) CASE(4)
 		}
 #undef CASE
 #else

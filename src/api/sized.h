@@ -7,8 +7,7 @@
  *
  *	caller's struct    shorter than ours           longer than ours
  *	options            the rest has its default    unknown bytes must be 0
- *	results            the rest is not written     unknown bytes are set to
- *0
+ *	results            the rest is not written     unknown bytes become 0
  *
  * Signal-safe: a few copies and stores.
  */

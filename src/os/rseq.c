@@ -15,46 +15,48 @@
  * thread exists, is told that it does not, and flushes a set in use. And two
  * threads with one mark each take the other's for their own. So:
  *
- *   G1  A process is recognised by a word that a fork wipes, not by a handler
- *       that a fork may not run. A thread that finds it zero stores a new
- *       generation, from a count in ordinary memory. A child has a copy of the
- * count, so no ancestor had that generation. G2  A thread keeps the generation
- * in which it got its mark. Each slow path compares the two, and gets a new
- * mark where they differ, before it uses the mark. A thread that was created in
- * this process begins with none. G3  The fast path uses the mark without
- * comparing. So a pool (or cache) has a fast path only if it was made in a
- * settled process: one in which the first thread has a mark of this generation,
- * or none. In any other process the pools made there take slow paths for ever.
- * It is settled when fork()'s handler has run, or a slow path of the first
- * thread, such as making that pool. So the only pools without a fast path are
- * those that a second thread of a child of _Fork() or clone() makes before the
- *       first thread has called weir.
+ * G1. A process is recognised by a word that a fork wipes, not by a handler
+ * that a fork may not run. A thread that finds it zero stores a new generation,
+ * from a count in ordinary memory. A child has a copy of the count, so no
+ * ancestor had that generation.
  *
- *   From G2 and G3: a mark in the busy of an area of this process was stored by
- *   a thread that got it in this process. So it is its own number, unique among
- *   threads that exist, and wi_os_thread_exists() is about its owner. It does
- *   not matter which numbers a PID namespace has used before: a child made
- *   with CLONE_NEWPID counts from 1 again, and may have a thread with the
- *   number of one of its parent's. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
- *   tests/unit/grace_processes.c.)
+ * G2. A thread keeps the generation in which it got its mark. Each slow path
+ * compares the two, and gets a new mark where they differ, before it uses the
+ * mark. A thread that was created in this process begins with none.
  *
- *   A signal's handler may fork anywhere in adopt_thread(). The child goes on
+ * G3. The fast path uses the mark without comparing. So a pool (or cache) has a
+ * fast path only if it was made in a settled process: one in which the first
+ * thread has a mark of this generation, or none. In any other process the pools
+ * made there take slow paths for ever. It is settled when fork()'s handler has
+ * run, or a slow path of the first thread, such as making that pool. So the
+ * only pools without a fast path are those that a second thread of a child of
+ * _Fork() or clone() makes before the first thread has called weir.
+ *
+ * From G2 and G3: a mark in the busy of an area of this process was stored by a
+ * thread that got it in this process. So it is its own number, unique among
+ * threads that exist, and wi_os_thread_exists() is about its owner. It does not
+ * matter which numbers a PID namespace has used before: a child made with
+ * CLONE_NEWPID counts from 1 again, and may have a thread with the number of
+ * one of its parent's. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
+ * tests/unit/grace_processes.c.)
+ *
+ * A signal's handler may fork anywhere in adopt_thread(). The child goes on
  * there with what was read in the parent. The generation is read first; so what
  * is stored for the parent's generation is ignored by G2 and G3, and
  * adopt_thread() looks again. The mark alone is used without comparing: it is
  * replaced by a compare-and-swap, which fails if the handler has got one in the
  * child.
  *
- *   Where the kernel does not wipe (wi_os_fork_wipes), the word is wiped by a
- *   handler of fork(). In a child made otherwise, creation compares the
- *   process' number, and gives the process a new generation: before the child
- * has a pool, no mark matters. Two limits remain: such a child is not
- * recognised if it has its parent's number, in another PID namespace; and the
- * handles of its parent's pools are not wiped (it does not have their memory,
- * and ends by SIGSEGV). (tests/fault/wipe_refused.c)
+ * Where the kernel does not wipe (wi_os_fork_wipes), the word is wiped by a
+ * handler of fork(). In a child made otherwise, creation compares the process'
+ * number, and gives the process a new generation: before the child has a pool,
+ * no mark matters. Two limits remain: such a child is not recognised if it has
+ * its parent's number, in another PID namespace; and the handles of its
+ * parent's pools are not wiped (it does not have their memory, and ends by
+ * SIGSEGV). (tests/fault/wipe_refused.c)
  *
- *   vfork() and clone(CLONE_VM) share the memory and this word. weir.h forbids
- *   calls there.
+ * vfork() and clone(CLONE_VM) share the memory and this word. weir.h forbids
+ * calls there.
  */
 #include "os/rseq.h"
 
