@@ -44,12 +44,8 @@
 #endif
 #endif
 
-/* WEIR_ARCH: sequences of a test build (tests/interleave). */
-#if defined(WEIR_ARCH)
-#define WEIR_HAVE_SEQUENCES 1
-#include WEIR_ARCH
-#elif defined(__x86_64__) && defined(__LP64__) &&                              \
-	!defined(WEIR_NO_SEQUENCES) && __has_include(<sys/rseq.h>)
+#if defined(__x86_64__) && defined(__LP64__) && !defined(WEIR_NO_SEQUENCES) && \
+	__has_include(<sys/rseq.h>)
 #define WEIR_HAVE_SEQUENCES 1
 #include <weir/arch/x86_64.h>
 #else

@@ -238,19 +238,20 @@ static bool linger_in_sequence(void)
 	/* clang-format off */
 	__asm__ __volatile__(
 		WEIR_X86_BEGIN
-		WEIR_X86_DESCRIPTOR(3, 1f, 2f, 4f)
-		"	leaq 3b(%%rip), %%rax\n"
-		"	movq %%rax, " WEIR_X86_RSEQ_CS "\n"
-		"1:	pause\n"
+		WEIR_X86_DESCRIPTOR("cs", "begin", "end", "abort")
+		WEIR_X86_ARM("cs")
+		WEIR_X86_L("begin") ":\n"
+		"	pause\n"
 		"	decl " WEIR_X86_REG(turns) "\n"
-		"	jnz 1b\n"
-		"2:\n"
-		"7:\n"
+		"	jnz " WEIR_X86_L("begin") "\n"
+		WEIR_X86_L("end") ":\n"
+		WEIR_X86_L("done") ":\n"
 		WEIR_X86_DISARM
 		WEIR_X86_COLD
 		WEIR_X86_SIGNATURE
-		"4:	movl $1, " WEIR_X86_REG(aborted) "\n"
-		"	jmp 7b\n"
+		WEIR_X86_L("abort") ":\n"
+		"	movl $1, " WEIR_X86_REG(aborted) "\n"
+		"	jmp " WEIR_X86_L("done") "\n"
 		WEIR_X86_HOT
 		WEIR_X86_END
 		: [turns] "+&r"(turns), [aborted] "+&r"(aborted)

@@ -2,7 +2,7 @@
 /*
  * Included before everything in the build that this folder makes of the
  * library: each atomic access is a point at which another thread may go on,
- * and the sequences are those of arch.h.
+ * and the sequences are those of include/weir/arch/generic.h.
  */
 #ifndef WEIR_INTERLEAVE_SEAMS_H
 #define WEIR_INTERLEAVE_SEAMS_H
@@ -23,6 +23,6 @@ void interleave_relax(void);
 #define WI_RELAX_POINT interleave_relax
 #define WI_DRAIN_LOOKS 1
 
-#define WEIR_ARCH "interleave/arch.h"
+#define WEIR_NO_SEQUENCES 1 /* none of this machine */
 
 #endif

@@ -16,7 +16,7 @@ list(APPEND interleave_sources ${root}/src/os/cpuset.c ${root}/src/os/report.c)
 file(GLOB interleave_own CONFIGURE_DEPENDS ${root}/tests/interleave/*.c)
 add_executable(interleave ${interleave_sources} ${interleave_own})
 target_include_directories(interleave PRIVATE
-  ${root}/include ${root}/src ${root}/tests)
+  ${root}/tests/interleave/include ${root}/include ${root}/src ${root}/tests)
 target_compile_options(interleave PRIVATE -include interleave/seams.h)
 target_compile_definitions(interleave PRIVATE WI_DEBUG=3)
 target_link_libraries(interleave PRIVATE weir_flags)

@@ -32,6 +32,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT WEIR_SANITIZE
     get_filename_component(name ${source} NAME_WE)
     vm_program(${name} ${source} $<TARGET_OBJECTS:vm_shared>)
   endforeach()
+  weir_inject(vm_hotplug vm_move vm_numa vm_rt)
   # What it calls is counted: see there.
   target_link_options(vm_numa PRIVATE
     -Wl,--wrap=weir_alloc,--wrap=weir_free

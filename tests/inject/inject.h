@@ -5,7 +5,7 @@
  * 0 between its load of the header and its mark, 1 after it loaded active, 2
  * between its mark and its second look at active, 3 before its commit, 4 on the
  * way from the first sequence to the second. A program changes them as it likes
- * while others run.
+ * while others run. tests.cmake puts them into the sequences.
  */
 #ifndef WEIR_TESTS_INJECT_H
 #define WEIR_TESTS_INJECT_H
@@ -18,7 +18,7 @@
 
 __attribute__((used)) uint32_t inject[5];
 
-#define WEIR_X86_INJECT(n)                                                     \
+#define WEIR_INJECT(n)                                                         \
 	"	movl inject+4*" #n "(%%rip), %%r11d\n"                         \
 	"	testl %%r11d, %%r11d\n"                                              \
 	"	jz 7" #n "1f\n"                                                \
@@ -26,6 +26,12 @@ __attribute__((used)) uint32_t inject[5];
 	"	decl %%r11d\n"                                                       \
 	"	jnz 7" #n "0b\n"                                               \
 	"7" #n "1:\n"
+
+#include <weir/fast.h>
+
+#if defined(WEIR_HAVE_SEQUENCES) && !defined(WEIR_X86_INJECTED)
+#error "a sequence without delays: see weir_inject() in tests/inject"
+#endif
 #else
 static uint32_t inject[5];
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sequences of weir/arch/contract.h for a build in which threads are
- * coroutines: sequences.c follows weir/arch/x86_64.h access by access.
+ * coroutines: sequences.c follows weir/arch/x86_64.h access by access. It takes
+ * the place of the installed header of this name, for the folder that it is in
+ * comes first.
  */
 #ifndef WEIR_FAST_H
 #error "include <weir/fast.h>"
@@ -9,6 +11,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#define WEIR_HAVE_SEQUENCES 1
 
 enum interleave_result { INTERLEAVE_DONE, INTERLEAVE_NONE, INTERLEAVE_AGAIN };
 
