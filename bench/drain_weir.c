@@ -23,7 +23,7 @@ struct drained_pool {
 /* weir_fast_alloc() and weir_fast_free(), but that aborts are counted. */
 BENCH_INLINE uint64_t take_page(struct drained_pool *p)
 {
-	uint64_t token = weir_seq_pop(&p->pool->lists, 0);
+	uint64_t token = weir_i_pop(&p->pool->lists, 0);
 	void *page;
 
 	if (__builtin_expect(token < WEIR_AGAIN, 1))
@@ -42,7 +42,7 @@ BENCH_INLINE void give_page(struct drained_pool *p, uint64_t page)
 
 	if (__builtin_expect(page == NONE, 0))
 		return; /* others had them all for a moment */
-	pushed = weir_seq_push(&p->pool->lists, 0, token, token);
+	pushed = weir_i_push(&p->pool->lists, 0, token, token);
 	if (__builtin_expect(pushed > 0, 1))
 		return;
 	if (pushed < 0)

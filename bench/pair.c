@@ -91,7 +91,7 @@ BENCH_INLINE void sequence_get(void *context, uint64_t *tokens)
 #ifdef WEIR_HAVE_SEQUENCES
 	struct weir_pool *pool = context;
 
-	while (weir_seq_pop_bulk(&pool->lists, 0, tokens, BENCH_BULK) !=
+	while (weir_i_pop_bulk(&pool->lists, 0, tokens, BENCH_BULK) !=
 	       BENCH_BULK)
 		short_bulks++; /* aborted: nothing moved */
 #else
@@ -104,7 +104,7 @@ BENCH_INLINE void sequence_put(void *context, uint64_t *tokens)
 #ifdef WEIR_HAVE_SEQUENCES
 	struct weir_pool *pool = context;
 
-	while (weir_seq_push_bulk(&pool->lists, 0, tokens, BENCH_BULK, 0) !=
+	while (weir_i_push_bulk(&pool->lists, 0, tokens, BENCH_BULK, 0) !=
 	       BENCH_BULK)
 		short_bulks++;
 #else

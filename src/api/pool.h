@@ -38,16 +38,17 @@ struct wi_pool {
 	unsigned page_shift, nr_zones;
 	uint64_t zone_pages; /* in each zone but the last */
 	struct wi_zone *zone[WI_NODES_MAX];
-	struct weir_bounds bounds[WI_NODES_MAX]; /* the tokens of a zone */
+	struct weir_i_bounds bounds[WI_NODES_MAX]; /* the tokens of a zone */
 	uint8_t zone_order[WI_NODES_MAX];     /* the largest that it serves */
 	uint64_t nr_runs[WEIR_ORDER_MAX + 1]; /* in all zones, if all is free */
 	int node[WI_NODES_MAX]; /* the kernel's number; WEIR_NODE_ANY */
 	uint8_t *checks;	/* a byte a page (pool_checked.c); NULL */
-	struct weir_lists checked_lists; /* the handle's, if it is unchecked */
-	uint32_t fill_bytes; /* of a checked page that is free; 0: a region */
-	bool fill_lines;     /* only two lines of these */
-	bool shows_access;   /* to AddressSanitizer or valgrind */
-	bool short_checks;   /* lines, and nothing is shown */
+	struct weir_i_lists
+		checked_lists; /* the handle's, if it is unchecked */
+	uint32_t fill_bytes;   /* of a checked page that is free; 0: a region */
+	bool fill_lines;       /* only two lines of these */
+	bool shows_access;     /* to AddressSanitizer or valgrind */
+	bool short_checks;     /* lines, and nothing is shown */
 	char name[32];
 	struct weir_pool *handle;
 	struct wi_known *known; /* NULL: there were too many */
@@ -69,9 +70,9 @@ static inline struct wi_pool *wi_pool_of(const struct weir_pool *pool)
 
 static inline unsigned wi_pool_kind_of_order(unsigned order)
 {
-	unsigned list = weir_list_of_order(order);
+	unsigned list = weir_i_list_of_order(order);
 
-	if (list != WEIR_LIST_NONE)
+	if (list != WEIR_I_LIST_NONE)
 		return list;
 	return order < 9 ? order + 1 : order;
 }

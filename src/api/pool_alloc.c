@@ -91,7 +91,7 @@ static void hand_out_pages(const struct wi_pool *pool, unsigned order,
 		for (size_t i = 0; i < n; i++)
 			wi_pool_check_out(pool, (uint64_t)(uintptr_t)pages[i],
 					  order);
-	weir_tokens_to_pages(pool->handle, pages, n);
+	weir_i_tokens_to_pages(pool->handle, pages, n);
 	if (flags & WEIR_ZERO)
 		for (size_t i = 0; i < n; i++)
 			memset(pages[i], 0, pool->page_size << order);
@@ -196,7 +196,7 @@ void *weir_alloc(struct weir_pool *pool, unsigned order, unsigned flags)
 
 	if (wi_unlikely((order | flags) != 0))
 		return alloc_other(pool, order, flags);
-	token = weir_seq_pop(&pool->lists, 0);
+	token = weir_i_pop(&pool->lists, 0);
 	if (wi_unlikely(token >= WEIR_AGAIN))
 		return alloc_slow(pool, 0, 0);
 	return pool->base + token;
@@ -207,8 +207,8 @@ __attribute__((noinline)) static size_t pop_runs(const struct weir_pool *pool,
 						 unsigned order, void **pages,
 						 size_t n, unsigned flags)
 {
-	return weir_pop_tokens(pool, weir_list_of_order(order),
-			       (uint64_t *)(void *)pages, n, flags);
+	return weir_i_pop_tokens(pool, weir_i_list_of_order(order),
+				 (uint64_t *)(void *)pages, n, flags);
 }
 
 /* A bulk that the sequence did not give whole; 0 and an error if it fails. */
@@ -238,7 +238,7 @@ int weir_alloc_bulk_wait(struct weir_pool *pool, unsigned order, void **pages,
 	int error;
 
 	if (wi_likely(got == n && n > 0)) {
-		weir_tokens_to_pages(pool, pages, n);
+		weir_i_tokens_to_pages(pool, pages, n);
 		return 0;
 	}
 	alloc_bulk_slow(
@@ -254,7 +254,7 @@ size_t weir_alloc_upto(struct weir_pool *pool, unsigned order, void **pages,
 	int error;
 
 	if (wi_likely(got == n && n > 0)) {
-		weir_tokens_to_pages(pool, pages, n);
+		weir_i_tokens_to_pages(pool, pages, n);
 		return n;
 	}
 	got = alloc_bulk_slow(pool,
@@ -310,7 +310,7 @@ __attribute__((noinline)) static void free_other(struct weir_pool *pool,
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
 
 	if (!wi_likely(wi_pool_push_run(&pool->lists, order, offset,
-					weir_run_mask(pool, order))))
+					weir_i_run_mask(pool, order))))
 		free_slow(pool, page, order);
 }
 
@@ -323,7 +323,7 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 		return;
 	}
 	if (wi_likely(!(offset & pool->page_mask) &&
-		      weir_seq_push(&pool->lists, 0, offset, offset) > 0))
+		      weir_i_push(&pool->lists, 0, offset, offset) > 0))
 		return;
 	/* Not `page`, which would need a register; nor a pointer's sum, as it
 	 * may be NULL. */
@@ -350,7 +350,7 @@ static void put_by_zone(struct wi_pool *pool, unsigned kind, uint64_t *tokens,
 	}
 	while (n > 0) {
 		const unsigned zone = wi_pool_zone_of(pool, tokens[0]);
-		const struct weir_bounds *its = &pool->bounds[zone];
+		const struct weir_i_bounds *its = &pool->bounds[zone];
 		size_t nr = 0, rest = 0;
 
 		for (size_t i = 0; i < n; i++)
@@ -371,7 +371,7 @@ __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 {
 	uint64_t tokens[CHUNK] __attribute__((aligned(16)));
 	struct wi_pool *impl = wi_pool_of(pool);
-	struct weir_bounds all = { 0, 0 };
+	struct weir_i_bounds all = { 0, 0 };
 	unsigned most = WEIR_ORDER_MAX;
 
 	if (impl == NULL)
@@ -384,8 +384,8 @@ __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 	for (size_t chunk; n > 0; pages += chunk, n -= chunk) {
 		chunk = wi_min_u64(n, CHUNK);
 		if (impl->checks == NULL && order <= most &&
-		    weir_pages_to_tokens(pool, order, pages, chunk, tokens,
-					 all) == 0)
+		    weir_i_pages_to_tokens(pool, order, pages, chunk, tokens,
+					   all) == 0)
 			put_by_zone(impl, wi_pool_kind_of_order(order), tokens,
 				    chunk);
 		else
@@ -396,12 +396,12 @@ __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
 		    size_t n)
 {
-	const unsigned list = weir_list_of_order(order);
+	const unsigned list = weir_i_list_of_order(order);
 
 	while (n > 0) {
-		const size_t chunk = wi_min_u64(n, WEIR_BULK_MAX);
+		const size_t chunk = wi_min_u64(n, WEIR_I_BULK_MAX);
 		const size_t done =
-			weir_push_pages(pool, list, order, pages, chunk);
+			weir_i_push_pages(pool, list, order, pages, chunk);
 
 		pages += done;
 		n -= done;

@@ -131,9 +131,9 @@ static void fill_free_page(const struct wi_pool *pool, uint64_t page)
 static inline bool line_is_filled(const char *p)
 {
 	const uint64_t each = FILL * UINT64_C(0x0101010101010101);
-	const weir_pair filled = { each, each };
-	const weir_pointer_pair *line = (const void *)p;
-	weir_pair wrong;
+	const weir_i_pair filled = { each, each };
+	const weir_i_pointer_pair *line = (const void *)p;
+	weir_i_pair wrong;
 
 	_Static_assert(4 * sizeof(*line) == LINE, "all of a line");
 	wrong = (line[0] ^ filled) | (line[1] ^ filled) | (line[2] ^ filled) |
@@ -274,7 +274,7 @@ void *wi_pool_alloc_checked(struct wi_pool *pool, unsigned order,
 
 	if (wi_unlikely((order | flags) != 0 || !pool->short_checks))
 		return alloc_checked_run(pool, order, flags);
-	token = weir_seq_pop(&pool->checked_lists, 0);
+	token = weir_i_pop(&pool->checked_lists, 0);
 	if (wi_unlikely(token >= WEIR_AGAIN))
 		return weir_alloc_wait(pool->handle, 0, 0, WEIR_WAIT_DEFAULT);
 	page = token >> pool->page_shift;
@@ -291,7 +291,7 @@ free_checked_run(struct wi_pool *pool, uint64_t offset, unsigned order)
 
 	check_in(pool, offset, order);
 	if (order == 0
-		    ? weir_seq_push(&pool->checked_lists, 0, offset, offset) > 0
+		    ? weir_i_push(&pool->checked_lists, 0, offset, offset) > 0
 		    : wi_pool_push_run(&pool->checked_lists, order, offset,
 				       mask))
 		return;
@@ -308,8 +308,8 @@ void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order)
 	}
 	mark_freed(pool, page, 0);
 	fill_lines(pool, page);
-	if (wi_unlikely(weir_seq_push(&pool->checked_lists, 0, offset,
-				      offset) <= 0))
+	if (wi_unlikely(weir_i_push(&pool->checked_lists, 0, offset, offset) <=
+			0))
 		wi_pool_put_run(pool, offset, 0);
 }
 

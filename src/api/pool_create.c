@@ -195,7 +195,7 @@ static void init_zone(struct wi_pool *pool, unsigned zone)
 	pool->zone[zone] = wi_zone_init(
 		pool->meta + l->zones + zone * l->zone_bytes, nr_pages);
 	pool->zone_order[zone] = (uint8_t)order;
-	pool->bounds[zone] = (struct weir_bounds){
+	pool->bounds[zone] = (struct weir_i_bounds){
 		.first = zone * pool->zone_pages << pool->page_shift,
 		.bound = nr_pages << pool->page_shift,
 	};

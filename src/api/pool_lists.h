@@ -9,7 +9,7 @@
 #include <weir/fast.h>
 
 /* WEIR_NONE if the order has no list, or the flags need more than that. */
-static inline uint64_t wi_pool_pop_run(const struct weir_lists *lists,
+static inline uint64_t wi_pool_pop_run(const struct weir_i_lists *lists,
 				       unsigned order, unsigned flags)
 {
 	uint64_t token = WEIR_NONE;
@@ -17,10 +17,10 @@ static inline uint64_t wi_pool_pop_run(const struct weir_lists *lists,
 #ifdef WEIR_HAVE_SEQUENCES
 #define CASE(list)                                                             \
 	case list:                                                             \
-		token = weir_seq_pop(lists, list);                             \
+		token = weir_i_pop(lists, list);                               \
 		break;
-	if (!(flags & ~WEIR_FAST_FLAGS))
-		WEIR_POOL_SWITCH(weir_list_of_order(order), CASE)
+	if (!(flags & ~WEIR_I_FLAGS))
+		WEIR_I_POOL_SWITCH(weir_i_list_of_order(order), CASE)
 #undef CASE
 #else
 	(void)lists, (void)order, (void)flags;
@@ -29,7 +29,7 @@ static inline uint64_t wi_pool_pop_run(const struct weir_lists *lists,
 }
 
 /* An order above 0; `mask` is the bytes of a run, less 1. */
-static inline bool wi_pool_push_run(const struct weir_lists *lists,
+static inline bool wi_pool_push_run(const struct weir_i_lists *lists,
 				    unsigned order, uint64_t offset,
 				    uint64_t mask)
 {
@@ -38,10 +38,10 @@ static inline bool wi_pool_push_run(const struct weir_lists *lists,
 #ifdef WEIR_HAVE_SEQUENCES
 #define CASE(list)                                                             \
 	case list:                                                             \
-		pushed = weir_seq_push(lists, list, offset, offset + mask);    \
+		pushed = weir_i_push(lists, list, offset, offset + mask);      \
 		break;
 	if (!(offset & mask))
-		switch (weir_list_of_order(order)) {
+		switch (weir_i_list_of_order(order)) {
 			CASE(1) CASE(2) CASE(3) CASE(4)
 		}
 #undef CASE

@@ -14,7 +14,7 @@ static void pages_to_offsets(const struct wi_pool *pool, unsigned zone,
 	size_t i;
 
 	for (i = 0; i + 2 <= n; i += 2) {
-		weir_pair *pair = (weir_pair *)(tokens + i);
+		weir_i_pair *pair = (weir_i_pair *)(tokens + i);
 
 		*pair = (*pair + first) << shift;
 	}
@@ -30,8 +30,8 @@ static void offsets_to_pages(const struct wi_pool *pool, unsigned zone,
 	size_t i;
 
 	for (i = 0; i + 2 <= n; i += 2)
-		*(weir_pair *)(pages + i) =
-			(*(const weir_pair *)(tokens + i) >> shift) - first;
+		*(weir_i_pair *)(pages + i) =
+			(*(const weir_i_pair *)(tokens + i) >> shift) - first;
 	if (i < n)
 		pages[i] = (tokens[i] >> shift) - first;
 }

@@ -339,7 +339,7 @@ static size_t get_tokens(struct weir_cache *cache,
 uint64_t weir_cache_get(struct weir_cache *cache, unsigned list, unsigned flags)
 {
 #ifdef WEIR_HAVE_SEQUENCES
-	const uint64_t token = weir_try_get_token(cache, list, flags);
+	const uint64_t token = weir_i_try_get_token(cache, list, flags);
 
 	if (wi_likely(token < WEIR_AGAIN))
 		return token;
@@ -364,7 +364,7 @@ int weir_cache_get_bulk(struct weir_cache *cache, unsigned list,
 			uint64_t *tokens, size_t n, unsigned flags)
 {
 #ifdef WEIR_HAVE_SEQUENCES
-	if (weir_try_get_tokens(cache, list, tokens, n, flags))
+	if (weir_i_try_get_tokens(cache, list, tokens, n, flags))
 		return 0;
 #endif
 	return weir_cache_get_bulk_wait(cache, list, tokens, n, flags,
@@ -400,7 +400,7 @@ static size_t first_reserved(const uint64_t *tokens, size_t n)
 {
 	size_t i = 0;
 
-	if (wi_likely(!weir_tokens_are_high(tokens, n)))
+	if (wi_likely(!weir_i_tokens_are_high(tokens, n)))
 		return n;
 	while (i < n && tokens[i] < WEIR_AGAIN)
 		i++;
@@ -432,7 +432,7 @@ void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
 
 #ifdef WEIR_HAVE_SEQUENCES
 	if (wi_likely(first_reserved(tokens, n) == n))
-		done = weir_try_put_tokens(cache, list, tokens, n);
+		done = weir_i_try_put_tokens(cache, list, tokens, n);
 	if (wi_likely(done == n && n != 0))
 		return;
 #endif
@@ -442,7 +442,7 @@ void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
 void weir_cache_put(struct weir_cache *cache, unsigned list, uint64_t token)
 {
 #ifdef WEIR_HAVE_SEQUENCES
-	if (wi_likely(weir_try_put_token(cache, list, token) > 0))
+	if (wi_likely(weir_i_try_put_token(cache, list, token) > 0))
 		return;
 #endif
 	put_slow(cache, list, &token, 1);

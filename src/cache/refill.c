@@ -13,7 +13,7 @@ void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 size_t wi_cache_same_zone(const struct wi_cache *cache, const uint64_t *tokens,
 			  size_t n, unsigned *zone)
 {
-	const struct weir_bounds *bounds;
+	const struct weir_i_bounds *bounds;
 	size_t same = 1;
 
 	*zone = 0;
@@ -90,7 +90,7 @@ static void copy_tokens(uint64_t *to, const uint64_t *from, size_t n)
 	size_t i;
 
 	for (i = 0; i + 2 <= n; i += 2)
-		__builtin_memcpy(to + i, from + i, sizeof(weir_pair));
+		__builtin_memcpy(to + i, from + i, sizeof(weir_i_pair));
 	if (i < n)
 		to[i] = from[i];
 }
@@ -110,8 +110,8 @@ static size_t stock_list(struct wi_cache *cache, unsigned zone,
 	size_t at = 0, pushed;
 
 	for (; n == 1 && nr - at >= 2; at += 2) {
-		const weir_pair pair = { tokens[nr - at - 1],
-					 tokens[nr - at - 2] };
+		const weir_i_pair pair = { tokens[nr - at - 1],
+					   tokens[nr - at - 2] };
 
 		__builtin_memcpy(turned + at, &pair, sizeof(pair));
 	}

@@ -77,8 +77,8 @@ struct process {
 };
 
 const char weir_fast_layout_2 = 1;
-__thread uint64_t weir_thread_burst __attribute__((tls_model("initial-exec"))) =
-	NO_THREAD;
+__thread uint64_t weir_i_thread_burst
+	__attribute__((tls_model("initial-exec"))) = NO_THREAD;
 static __thread uint64_t thread_generation
 	__attribute__((tls_model("initial-exec"))); /* of that mark */
 
@@ -119,7 +119,7 @@ static WI_COLD void adopt_thread(void)
 	uint64_t now;
 
 	do {
-		uint64_t old = wi_load_relaxed(&weir_thread_burst);
+		uint64_t old = wi_load_relaxed(&weir_i_thread_burst);
 		uint32_t tid;
 
 		now = generation_now(); /* first, see above */
@@ -127,7 +127,7 @@ static WI_COLD void adopt_thread(void)
 		/* Relaxed, all: only this thread and its signal handlers use
 		 * its mark. A thread that reads `settled` passes on a pool, not
 		 * a mark. */
-		wi_cas_relaxed(&weir_thread_burst, &old,
+		wi_cas_relaxed(&weir_i_thread_burst, &old,
 			       wi_burst_mark(wi_thread_mark(tid)));
 		wi_store_relaxed(&thread_generation, now);
 		if (wi_load_relaxed(&process->settled) != now &&

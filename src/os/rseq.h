@@ -28,7 +28,7 @@ bool wi_rseq_has_membarrier(void);
 
 /*
  * Gives this thread its mark, if it has none of this process yet. Each slow
- * path calls it before it uses weir_thread_burst. Call after wi_rseq_begin().
+ * path calls it before it uses weir_i_thread_burst. Call after wi_rseq_begin().
  */
 void wi_rseq_thread_init(void);
 
@@ -76,7 +76,7 @@ WI_INLINE uint64_t wi_burst_mark(uint64_t thread_mark)
 /* The mark of the calling thread, without list and header. */
 WI_INLINE uint64_t wi_own_mark(void)
 {
-	return wi_thread_mark(wi_mark_thread(weir_thread_burst));
+	return wi_thread_mark(wi_mark_thread(weir_i_thread_burst));
 }
 
 #endif

@@ -68,7 +68,7 @@ struct wi_area {
 	uint32_t pad;
 	/* What the lists may hold; sequences compare. Written before active
 	 * names a set, first constant from then on. */
-	struct weir_bounds bounds;
+	struct weir_i_bounds bounds;
 	uint64_t pad0[2];
 	struct wi_area_counters counters;
 	uint64_t pad1[16 - sizeof(struct wi_area_counters) / 8];
@@ -171,14 +171,14 @@ WI_INLINE unsigned wi_mark_set(uint64_t mark)
 /* --- sets that no thread may write ---------------------------------------- */
 
 /* Of an area whose lists take any token. */
-#define WI_BOUNDS_ANY ((struct weir_bounds){ 0, WEIR_AGAIN })
+#define WI_BOUNDS_ANY ((struct weir_i_bounds){ 0, WEIR_AGAIN })
 
 /*
  * Sets up an area that is all zeros: both sets are empty with these limits, for
  * tokens within these bounds; `active` names the null set.
  */
 void wi_pcplist_init(struct wi_area *area, const uint16_t *limits,
-		     struct weir_bounds bounds);
+		     struct weir_i_bounds bounds);
 
 /* Empties a list of such a set and gives it a limit; operations stay (I3). */
 void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,

@@ -143,8 +143,8 @@ struct wi_drain {
 	struct wi_unit *units;
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;
-	const uint16_t *zone_of_cpu;	  /* nr_cpus; NULL: there is one zone */
-	const struct weir_bounds *bounds; /* of zones; NULL: any token */
+	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
+	const struct weir_i_bounds *bounds; /* of zones; NULL: any token */
 	uint16_t limits[WEIR_NR_LISTS];
 	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
 
@@ -169,7 +169,7 @@ struct wi_percpu_config {
 				 * not touched before an operation there. */
 	const uint16_t *zone_of_cpu; /* NULL: there is one zone */
 	/* The tokens of each zone; NULL, if there is one zone: any. */
-	const struct weir_bounds *bounds;
+	const struct weir_i_bounds *bounds;
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;
 	uint16_t limits[WEIR_NR_LISTS];
@@ -199,7 +199,7 @@ static inline unsigned wi_percpu_nr_zones(const struct wi_drain *drain)
 }
 
 /* The tokens of a zone, where there are several zones. */
-static inline const struct weir_bounds *
+static inline const struct weir_i_bounds *
 wi_percpu_bounds(const struct wi_drain *drain, unsigned zone)
 {
 	return &drain->bounds[zone];

@@ -10,9 +10,9 @@
 /* After this many refills or flushes in a row they no longer grow. */
 #define IN_A_ROW_MAX 2
 
-struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned rank)
+struct weir_i_lists wi_percpu_lists(const struct wi_drain *drain, unsigned rank)
 {
-	return (struct weir_lists){
+	return (struct weir_i_lists){
 		drain->areas + (size_t)rank * drain->nr_cpus * WEIR_AREA_BYTES,
 		drain->locked ? 0 : drain->nr_cpus,
 	};
@@ -40,45 +40,45 @@ static unsigned rank_here(const struct wi_drain *drain, unsigned zone)
 	return zone >= home ? zone - home : zone + drain->nr_zones - home;
 }
 
-static uint64_t seq_pop(const struct weir_lists *l, unsigned list)
+static uint64_t seq_pop(const struct weir_i_lists *l, unsigned list)
 {
 #define CASE(k)                                                                \
 	case k:                                                                \
-		return weir_seq_pop(l, k);
-	WEIR_LIST_SWITCH(list, CASE)
+		return weir_i_pop(l, k);
+	WEIR_I_LIST_SWITCH(list, CASE)
 #undef CASE
 	return WEIR_NONE;
 }
 
-static int seq_push(const struct weir_lists *l, unsigned list, uint64_t token)
+static int seq_push(const struct weir_i_lists *l, unsigned list, uint64_t token)
 {
 #define CASE(k)                                                                \
 	case k:                                                                \
-		return weir_seq_push(l, k, token, token);
-	WEIR_LIST_SWITCH(list, CASE)
+		return weir_i_push(l, k, token, token);
+	WEIR_I_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }
 
-static unsigned seq_pop_bulk(const struct weir_lists *l, unsigned list,
+static unsigned seq_pop_bulk(const struct weir_i_lists *l, unsigned list,
 			     uint64_t *tokens, unsigned n)
 {
 #define CASE(k)                                                                \
 	case k:                                                                \
-		return weir_seq_pop_bulk(l, k, tokens, n);
-	WEIR_LIST_SWITCH(list, CASE)
+		return weir_i_pop_bulk(l, k, tokens, n);
+	WEIR_I_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }
 
-static unsigned seq_push_bulk(const struct weir_lists *l, unsigned list,
+static unsigned seq_push_bulk(const struct weir_i_lists *l, unsigned list,
 			      const uint64_t *tokens, unsigned n,
 			      uint64_t first)
 {
 #define CASE(k)                                                                \
 	case k:                                                                \
-		return weir_seq_push_bulk(l, k, tokens, n, first);
-	WEIR_LIST_SWITCH(list, CASE)
+		return weir_i_push_bulk(l, k, tokens, n, first);
+	WEIR_I_LIST_SWITCH(list, CASE)
 #undef CASE
 	return 0;
 }
@@ -93,7 +93,7 @@ static size_t pop_locked(struct wi_drain *drain, unsigned zone, unsigned list,
 {
 	struct wi_area *area = wi_percpu_area_here(drain, zone);
 
-	if (!wi_pcplist_trylock(area, weir_thread_burst))
+	if (!wi_pcplist_trylock(area, weir_i_thread_burst))
 		return 0;
 	n = wi_pcplist_pop_locked(area, list, tokens, n);
 	wi_pcplist_unlock(area);
@@ -105,7 +105,7 @@ static size_t push_locked(struct wi_drain *drain, unsigned zone, unsigned list,
 {
 	struct wi_area *area = wi_percpu_area_here(drain, zone);
 
-	if (!wi_pcplist_trylock(area, weir_thread_burst))
+	if (!wi_pcplist_trylock(area, weir_i_thread_burst))
 		return 0;
 	n = wi_pcplist_push_locked(area, list, tokens, n);
 	wi_pcplist_unlock(area);
@@ -120,7 +120,7 @@ static void count_abort(struct wi_drain *drain, unsigned zone)
 size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
 		     uint64_t *tokens, size_t n)
 {
-	const struct weir_lists lists =
+	const struct weir_i_lists lists =
 		wi_percpu_lists(drain, rank_here(drain, zone));
 	size_t got = 0;
 
@@ -148,7 +148,7 @@ size_t wi_percpu_pop(struct wi_drain *drain, unsigned zone, unsigned list,
 size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 		      const uint64_t *tokens, size_t n)
 {
-	const struct weir_bounds *bounds = drain->bounds;
+	const struct weir_i_bounds *bounds = drain->bounds;
 	const uint64_t first = bounds == NULL ? 0 : bounds[zone].first;
 	unsigned rank = rank_here(drain, zone);
 	size_t done = 0;
@@ -156,7 +156,7 @@ size_t wi_percpu_push(struct wi_drain *drain, unsigned zone, unsigned list,
 	if (drain->locked)
 		return push_locked(drain, zone, list, tokens, n);
 	for (unsigned tries = 0; done < n && tries < TRIES_MAX; tries++) {
-		const struct weir_lists lists = wi_percpu_lists(drain, rank);
+		const struct weir_i_lists lists = wi_percpu_lists(drain, rank);
 		const unsigned before = rank;
 		int pushed;
 
@@ -234,9 +234,9 @@ bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 static __attribute__((noinline)) void tick_rank(const struct wi_drain *drain,
 						unsigned rank)
 {
-	const struct weir_lists lists = wi_percpu_lists(drain, rank);
+	const struct weir_i_lists lists = wi_percpu_lists(drain, rank);
 
-	weir_seq_tick(&lists);
+	weir_i_tick(&lists);
 }
 
 void wi_percpu_tick(const struct wi_drain *drain, unsigned zone)
@@ -271,18 +271,18 @@ static bool may_begin_burst(struct wi_drain *drain)
 
 	/* Relaxed, both: a hint; the sequence looks again. */
 	return wi_active_is_quiet(wi_load_relaxed(&area->active)) &&
-	       wi_load_relaxed(&area->busy) != weir_thread_burst;
+	       wi_load_relaxed(&area->busy) != weir_i_thread_burst;
 }
 
 void *wi_percpu_burst_begin(struct wi_drain *drain)
 {
-	const struct weir_lists lists = wi_percpu_lists(drain, 0);
+	const struct weir_i_lists lists = wi_percpu_lists(drain, 0);
 	void *area;
 	unsigned tries = TRIES_MAX;
 
 	wi_rseq_thread_init();
 	do {
-		area = weir_seq_burst(&lists);
+		area = weir_i_burst(&lists);
 	} while (area == NULL && lists.nr_cpus != 0 && may_begin_burst(drain) &&
 		 --tries > 0);
 	return area;
@@ -290,7 +290,7 @@ void *wi_percpu_burst_begin(struct wi_drain *drain)
 
 void wi_percpu_burst_end(void *area)
 {
-	uint64_t mark = weir_thread_burst;
+	uint64_t mark = weir_i_thread_burst;
 
 	/* CACHE-R1 (partner GRACE-A2): a thread that sees the burst ended sees
 	 * what was done in it. The mark of another thread that replaced this
@@ -310,7 +310,7 @@ void wi_percpu_drop_bursts(struct wi_drain *drain)
 		if (!wi_drain_has_woken(drain, cpu))
 			continue;
 		/* Relaxed: no other thread sets this thread's mark. */
-		if (wi_load_relaxed(&area->busy) == weir_thread_burst)
+		if (wi_load_relaxed(&area->busy) == weir_i_thread_burst)
 			wi_percpu_burst_end(area);
 	}
 }

@@ -13,7 +13,8 @@
 
 /* What the sequences need of the areas of a rank, 0 for each CPU's home zone;
  * nr_cpus 0 in locked mode. */
-struct weir_lists wi_percpu_lists(const struct wi_drain *drain, unsigned rank);
+struct weir_i_lists wi_percpu_lists(const struct wi_drain *drain,
+				    unsigned rank);
 
 /* The CPU this thread is on, its zone, and its area of a zone. */
 unsigned wi_percpu_cpu_here(const struct wi_drain *drain);

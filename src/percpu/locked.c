@@ -25,7 +25,7 @@ void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,
 }
 
 void wi_pcplist_init(struct wi_area *area, const uint16_t *limits,
-		     struct weir_bounds bounds)
+		     struct weir_i_bounds bounds)
 {
 	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
 		for (unsigned list = 0; list < WEIR_NR_LISTS; list++)

@@ -134,6 +134,9 @@ static int all_out(void)
 	weir_fast_free_bulk(pool, 0, pages, 600);
 	TRY(weir_fast_alloc_bulk(pool, 1, pages, 32, 0) == 0);
 	weir_fast_free_bulk(pool, 1, pages, 32);
+	n = weir_fast_alloc_upto(pool, 0, pages, 600, WEIR_NOWAIT);
+	TRY(n == 600);
+	weir_fast_free_bulk(pool, 0, pages, n);
 	return 0;
 }
 

@@ -139,7 +139,7 @@ static void without_handlers(bool second_makes)
 	else
 		make_another(NULL);
 	page = weir_fast_alloc(pool[0], 0, 0);
-	CHECK_EQ(weir_thread_burst >> WEIR_MARK_THREAD_SHIFT,
+	CHECK_EQ(weir_i_thread_burst >> WEIR_MARK_THREAD_SHIFT,
 		 syscall(SYS_gettid));
 	weir_burst_begin(pool[0], &burst);
 	weir_fast_free(pool[0], page, 0);

@@ -44,9 +44,5 @@ function(weir_inject)
   endforeach()
 endfunction()
 
-weir_inject(unit_fast_aborts unit_stat_pending)
-file(GLOB inject_stress CONFIGURE_DEPENDS ${root}/tests/stress/*.c)
-foreach(source IN LISTS inject_stress)
-  get_filename_component(file ${source} NAME_WE)
-  weir_inject(stress_${file})
-endforeach()
+weir_inject(unit_fast_aborts unit_stat_pending
+  stress_cache_torture stress_pool_torture)

@@ -19,7 +19,7 @@
 struct interleave_machine interleave_machine;
 
 const char weir_fast_layout_2 = 1;
-__thread uint64_t weir_thread_burst = UINT64_C(1) << WEIR_MARK_BURST_BIT;
+__thread uint64_t weir_i_thread_burst = UINT64_C(1) << WEIR_MARK_BURST_BIT;
 
 void wi_panic(const char *what)
 {
@@ -295,8 +295,9 @@ bool wi_rseq_has_membarrier(void)
 /* As in src/os/rseq.c. */
 void wi_rseq_thread_init(void)
 {
-	if (weir_thread_burst == UINT64_C(1) << WEIR_MARK_BURST_BIT)
-		weir_thread_burst = wi_burst_mark(wi_thread_mark(wi_os_tid()));
+	if (weir_i_thread_burst == UINT64_C(1) << WEIR_MARK_BURST_BIT)
+		weir_i_thread_burst =
+			wi_burst_mark(wi_thread_mark(wi_os_tid()));
 }
 
 int wi_machine_read(struct wi_machine *machine, const char *quiet_cpus,

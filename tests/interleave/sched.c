@@ -35,7 +35,7 @@ struct thread {
 	uint32_t free;
 	bool in_handler, may_not_wait, exists;
 	struct sched_sequence *sequence;
-	uint64_t burst; /* its weir_thread_burst */
+	uint64_t burst; /* its weir_i_thread_burst */
 };
 
 static struct {
@@ -93,9 +93,9 @@ static void go_to(struct thread *to)
 	if (from == to)
 		return;
 	if (from != NULL)
-		from->burst = weir_thread_burst;
+		from->burst = weir_i_thread_burst;
 	s.self = to;
-	weir_thread_burst = to == NULL ? NO_THREAD_MARK : to->burst;
+	weir_i_thread_burst = to == NULL ? NO_THREAD_MARK : to->burst;
 	interleave_switch(save, to == NULL ? s.main_sp : to->sp);
 }
 
@@ -488,7 +488,7 @@ void sched_reset(void)
 	memset(&s, 0, sizeof(s));
 	s.now = START_NS;
 	failure[0] = '\0';
-	weir_thread_burst = NO_THREAD_MARK;
+	weir_i_thread_burst = NO_THREAD_MARK;
 }
 
 void sched_add(const struct sched_thread_spec *spec)
@@ -522,6 +522,6 @@ bool sched_run(sched_choose choose)
 		add_way(ways, &n, &s.thread[i], SCHED_RUN, 0);
 	i = n > 1 ? choose(ways, n) : 0;
 	take(&ways[i]);
-	weir_thread_burst = NO_THREAD_MARK;
+	weir_i_thread_burst = NO_THREAD_MARK;
 	return !s.failed;
 }

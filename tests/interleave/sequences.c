@@ -59,8 +59,8 @@ static bool operate(struct interleave_op *op, char *area, uint64_t *header,
 }
 
 /* 34, and 5: not in a sequence any more. */
-static enum interleave_result take_back(const struct weir_lists *l, char *area,
-					uint64_t r8)
+static enum interleave_result take_back(const struct weir_i_lists *l,
+					char *area, uint64_t r8)
 {
 	uint64_t *busy = word(area, WEIR_AREA_BUSY);
 
@@ -79,7 +79,7 @@ static enum interleave_result operate_quietly(struct interleave_op *op,
 	struct sched_sequence sequence;
 	uint64_t *active = word(area, WEIR_AREA_ACTIVE);
 	uint64_t *busy = word(area, WEIR_AREA_BUSY);
-	uint64_t r8 = weir_thread_burst, rcx, rdx, *header;
+	uint64_t r8 = weir_i_thread_burst, rcx, rdx, *header;
 
 	interleave_point((uintptr_t)area, "begin to announce");
 	sched_arm(&sequence);
@@ -183,7 +183,7 @@ enum interleave_result interleave_operate(struct interleave_op *op)
 					      : INTERLEAVE_AGAIN;
 }
 
-void interleave_tick(const struct weir_lists *l)
+void interleave_tick(const struct weir_i_lists *l)
 {
 	for (unsigned tries = 0; tries < 64; tries++) {
 		struct sched_sequence sequence;
@@ -207,7 +207,7 @@ void interleave_tick(const struct weir_lists *l)
 	}
 }
 
-char *interleave_burst(const struct weir_lists *l)
+char *interleave_burst(const struct weir_i_lists *l)
 {
 	struct sched_sequence sequence;
 	uint64_t r8, *busy;
@@ -221,7 +221,7 @@ char *interleave_burst(const struct weir_lists *l)
 	area = l->areas + sched_cpu() * (uint64_t)WEIR_AREA_BYTES;
 	if (sched_aborted_at(area + WEIR_AREA_ACTIVE, "load active"))
 		return NULL;
-	r8 = weir_thread_burst;
+	r8 = weir_i_thread_burst;
 	if (!((uint32_t)get(word(area, WEIR_AREA_ACTIVE)) & QUIET) || r8 == 0) {
 		sched_disarm();
 		return NULL;

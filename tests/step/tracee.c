@@ -84,7 +84,7 @@ static unsigned order_now(void)
 }
 
 /* Those of a checked pool are not in its handle. */
-static const struct weir_lists *lists_now(void)
+static const struct weir_i_lists *lists_now(void)
 {
 	const struct wi_pool *impl = wi_pool_of(pool_now());
 
@@ -542,14 +542,14 @@ static uint64_t nr_in_lists(void)
  * the owner's, none of which has got there. */
 static void change_zone(bool other)
 {
-	static struct weir_bounds own;
+	static struct weir_i_bounds own;
 	static uint64_t before;
-	struct weir_bounds *its = (void *)word_of(cpu_other, WEIR_AREA_FIRST);
+	struct weir_i_bounds *its = (void *)word_of(cpu_other, WEIR_AREA_FIRST);
 
 	if (other) {
 		before = nr_in_lists();
 		own = *its;
-		*its = (struct weir_bounds){ UINT64_C(1) << 60, 1 };
+		*its = (struct weir_i_bounds){ UINT64_C(1) << 60, 1 };
 	} else {
 		*its = own;
 		CHECK_MSG(nr_in_lists() <= before,

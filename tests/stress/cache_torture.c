@@ -400,7 +400,7 @@ static void create_internal(void)
 {
 	static uint8_t modes[CPU_SETSIZE];
 	static uint16_t zones[CPU_SETSIZE];
-	static const struct weir_bounds bounds[] = {
+	static const struct weir_i_bounds bounds[] = {
 		{ TOKEN_SALT, TOKENS * KINDS },
 		{ TOKEN_SALT + TOKENS * KINDS, TOKENS * KINDS },
 	};

@@ -238,6 +238,11 @@ static void alloc_some(struct torturer *self)
 		order = 0;
 		error = -weir_fast_alloc_bulk(pool, 0, pages, n, flags);
 		break;
+	case 3:
+		order = 0;
+		n = weir_fast_alloc_upto(pool, 0, pages, n, flags);
+		error = n == 0 ? errno : 0;
+		break;
 	default:
 		n = 1;
 		pages[0] = alloc_one(self, order, flags, r);

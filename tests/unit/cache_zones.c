@@ -48,8 +48,8 @@ static void create(enum wi_mode mode)
 {
 	static uint8_t modes[CPU_SETSIZE];
 	static uint16_t zones[CPU_SETSIZE];
-	static const struct weir_bounds bounds[] = { { 0, NONE },
-						     { NONE, NONE } };
+	static const struct weir_i_bounds bounds[] = { { 0, NONE },
+						       { NONE, NONE } };
 	static struct wi_cache_totals totals;
 	struct wi_cache_config config = {
 		.percpu.modes = modes,
@@ -208,10 +208,10 @@ static void becomes_quiet(unsigned kind)
 
 static void tick_zone(void *zone)
 {
-	const struct weir_lists lists =
+	const struct weir_i_lists lists =
 		wi_percpu_lists(&cache.drain, *(unsigned *)zone);
 
-	weir_seq_tick(&lists);
+	weir_i_tick(&lists);
 }
 
 /* What a polling CPU keeps for its home zone is waited for; what it keeps for

@@ -198,7 +198,7 @@ static void not_its_own(void)
 	begin(&runner);
 	wi_rseq_thread_init();
 	for (uint32_t i = 1; i <= 40; i++) {
-		const uint64_t mark = weir_thread_burst;
+		const uint64_t mark = weir_i_thread_burst;
 		uint32_t before;
 
 		catch_it();

@@ -33,7 +33,7 @@ static void nested(void)
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < 100; i++) {
-		const uint64_t mark = weir_thread_burst;
+		const uint64_t mark = weir_i_thread_burst;
 
 		weir_burst_begin(pool, &outer);
 		operate();
@@ -58,7 +58,7 @@ static void moved(void)
 	pin(there);
 	operate();
 	weir_burst_end(pool, &burst);
-	CHECK(busy(here) != weir_thread_burst);
+	CHECK(busy(here) != weir_i_thread_burst);
 	pin(here);
 	weir_burst_begin(pool, &burst);
 	wi_xchg_full(&wi_drain_area(&wi_pool_of(pool)->cache.drain, 0,
@@ -134,7 +134,7 @@ static void drainers(void)
 	weir_burst_begin(pool, &burst);
 	operate();
 	drain_all();
-	CHECK(busy(here) != weir_thread_burst);
+	CHECK(busy(here) != weir_i_thread_burst);
 	weir_burst_end(pool, &burst);
 	finish(&runner);
 }

@@ -151,7 +151,7 @@ static void mark_of_no_list(void)
 
 static void own_mark(void)
 {
-	begin(weir_thread_burst);
+	begin(weir_i_thread_burst);
 	CHECK(not_busy());
 	CHECK_EQ(area->busy, 0);
 	begin(old_mark(wi_own_mark(), 1));
@@ -217,7 +217,7 @@ static void seen(void)
 static void tick_is_seen(void)
 {
 	const unsigned cpu = (unsigned)allowed_cpu(0);
-	const struct weir_lists lists = {
+	const struct weir_i_lists lists = {
 		(char *)area - (size_t)cpu * WEIR_AREA_BYTES, cpu + 1
 	};
 
@@ -225,10 +225,10 @@ static void tick_is_seen(void)
 		return;
 	pin((int)cpu);
 	begin(0);
-	CHECK(weir_seq_pop(&lists, 0) >= WEIR_AGAIN);
+	CHECK(weir_i_pop(&lists, 0) >= WEIR_AGAIN);
 	CHECK(!wi_grace_progress(&grace, area));
 	for (unsigned i = 0; i < 100 && area->seen == 0; i++)
-		weir_seq_tick(&lists);
+		weir_i_tick(&lists);
 	CHECK(wi_grace_progress(&grace, area));
 }
 

@@ -124,7 +124,7 @@ static void create(void *unused)
 
 static void check_own_mark(void)
 {
-	CHECK_EQ(wi_mark_thread(weir_thread_burst), syscall(SYS_gettid));
+	CHECK_EQ(wi_mark_thread(weir_i_thread_burst), syscall(SYS_gettid));
 }
 
 static struct weir_drain_result result;
@@ -207,7 +207,7 @@ static event has_number, may_end;
 static void have_number(void *number)
 {
 	wi_rseq_thread_init();
-	*(uint32_t *)number = wi_mark_thread(weir_thread_burst);
+	*(uint32_t *)number = wi_mark_thread(weir_i_thread_burst);
 	tell(&has_number);
 	await(&may_end, 1);
 }
@@ -225,7 +225,7 @@ static void numbers_differ(void)
 	create(NULL);
 	check_own_mark();
 	for (unsigned i = 0; i < 8; i++) {
-		CHECK(number[i] != wi_mark_thread(weir_thread_burst));
+		CHECK(number[i] != wi_mark_thread(weir_i_thread_burst));
 		for (unsigned j = 0; j < i; j++)
 			CHECK(number[i] != number[j]);
 	}

@@ -13,7 +13,7 @@
 #define LIST 2 /* any, constant */
 
 static struct wi_area *area;
-static struct weir_lists lists; /* this CPU's area is `area` */
+static struct weir_i_lists lists; /* this CPU's area is `area` */
 static bool sequences;
 
 static uint64_t *header_of(unsigned set)
@@ -53,12 +53,12 @@ static bool locked; /* which of them */
 static size_t push(const uint64_t *tokens, size_t n)
 {
 	if (!locked)
-		return n == 1 ? weir_seq_push(&lists, LIST, tokens[0],
-					      tokens[0]) > 0
-			      : weir_seq_push_bulk(&lists, LIST, tokens,
-						   (unsigned)n, 0);
-	CHECK(wi_pcplist_trylock(area, weir_thread_burst));
-	CHECK(!wi_pcplist_trylock(area, weir_thread_burst));
+		return n == 1 ? weir_i_push(&lists, LIST, tokens[0],
+					    tokens[0]) > 0
+			      : weir_i_push_bulk(&lists, LIST, tokens,
+						 (unsigned)n, 0);
+	CHECK(wi_pcplist_trylock(area, weir_i_thread_burst));
+	CHECK(!wi_pcplist_trylock(area, weir_i_thread_burst));
 	n = wi_pcplist_push_locked(area, LIST, tokens, n);
 	wi_pcplist_unlock(area);
 	return n;
@@ -67,12 +67,12 @@ static size_t push(const uint64_t *tokens, size_t n)
 static size_t pop(uint64_t *tokens, size_t n)
 {
 	if (!locked && n == 1) {
-		tokens[0] = weir_seq_pop(&lists, LIST);
+		tokens[0] = weir_i_pop(&lists, LIST);
 		return tokens[0] < WEIR_AGAIN;
 	}
 	if (!locked)
-		return weir_seq_pop_bulk(&lists, LIST, tokens, (unsigned)n);
-	CHECK(wi_pcplist_trylock(area, weir_thread_burst));
+		return weir_i_pop_bulk(&lists, LIST, tokens, (unsigned)n);
+	CHECK(wi_pcplist_trylock(area, weir_i_thread_burst));
 	n = wi_pcplist_pop_locked(area, LIST, tokens, n);
 	wi_pcplist_unlock(area);
 	return n;
@@ -249,9 +249,9 @@ static void mark(void)
 	CHECK_EQ(wi_mark_list(area->busy), LIST);
 	CHECK_EQ(wi_mark_set(area->busy), WI_SET_1);
 	/* In a burst there is none. */
-	area->busy = weir_thread_burst;
+	area->busy = weir_i_thread_burst;
 	CHECK_EQ(must_push(&token, 1), 1);
-	CHECK_EQ(area->busy, weir_thread_burst);
+	CHECK_EQ(area->busy, weir_i_thread_burst);
 	/* Nor on an ordinary CPU. */
 	begin(4, false);
 	CHECK_EQ(must_push(&token, 1), 1);

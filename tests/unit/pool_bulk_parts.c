@@ -15,6 +15,27 @@
 
 static struct weir_pool *pool;
 static void *page[2 * PAGES];
+static bool inlined;
+
+static int alloc_bulk(size_t n, unsigned flags)
+{
+	return inlined ? weir_fast_alloc_bulk(pool, 0, page, n, flags)
+		       : weir_alloc_bulk(pool, 0, page, n, flags);
+}
+
+static size_t alloc_upto(size_t n)
+{
+	return inlined ? weir_fast_alloc_upto(pool, 0, page, n, 0)
+		       : weir_alloc_upto(pool, 0, page, n, 0);
+}
+
+static void free_bulk(size_t begin, size_t n)
+{
+	if (inlined)
+		weir_fast_free_bulk(pool, 0, page + begin, n);
+	else
+		weir_free_bulk(pool, 0, page + begin, n);
+}
 
 static struct weir_stat stat_now(void)
 {
@@ -59,7 +80,7 @@ static void free_first(size_t n)
 		CHECK(at < PAGES && !seen[at]);
 		seen[at] = true;
 	}
-	weir_free_bulk(pool, 0, page, n);
+	free_bulk(0, n);
 }
 
 static void destroy(uint64_t out)
@@ -75,9 +96,9 @@ static void whole(void)
 
 	create(false);
 	before = stat_now();
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, LISTED, 0), 0);
+	CHECK_EQ(alloc_bulk(LISTED, 0), 0);
 	free_first(LISTED);
-	CHECK_EQ(weir_alloc_upto(pool, 0, page, LISTED, 0), LISTED);
+	CHECK_EQ(alloc_upto(LISTED), LISTED);
 	free_first(LISTED);
 	after = stat_now();
 	CHECK_EQ(after.operations, before.operations + 4);
@@ -89,12 +110,12 @@ static void whole(void)
 static void part_and_rest(void)
 {
 	create(false);
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 100, 0), 0);
+	CHECK_EQ(alloc_bulk(100, 0), 0);
 	CHECK_EQ(stat_now().out, 100);
 	free_first(100);
 	destroy(0);
 	create(false);
-	CHECK_EQ(weir_alloc_upto(pool, 0, page, 200, 0), 200);
+	CHECK_EQ(alloc_upto(200), 200);
 	CHECK_EQ(stat_now().out, 200);
 	free_first(200);
 	destroy(0);
@@ -104,9 +125,9 @@ static void part_and_rest(void)
 static void too_many(void)
 {
 	create(false);
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, PAGES + 1, 0), -ENOMEM);
+	CHECK_EQ(alloc_bulk(PAGES + 1, 0), -ENOMEM);
 	CHECK_EQ(stat_now().out, 0);
-	CHECK_EQ(weir_alloc_upto(pool, 0, page, PAGES + 1, 0), PAGES);
+	CHECK_EQ(alloc_upto(PAGES + 1), PAGES);
 	free_first(PAGES);
 	destroy(0);
 }
@@ -114,16 +135,15 @@ static void too_many(void)
 static void part_and_no_rest(void)
 {
 	create(true);
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, LISTED + 1, WEIR_NOWAIT),
-		 -EAGAIN);
+	CHECK_EQ(alloc_bulk(LISTED + 1, WEIR_NOWAIT), -EAGAIN);
 	CHECK_EQ(stat_now().out, PAGES - LISTED);
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, LISTED + 1, 0), -ENOMEM);
+	CHECK_EQ(alloc_bulk(LISTED + 1, 0), -ENOMEM);
 	CHECK_EQ(stat_now().out, PAGES - LISTED);
 	destroy(PAGES - LISTED);
 	/* Fewer than asked for are no failure, nor worth a drain. */
 	create(true);
 	errno = 0;
-	CHECK_EQ(weir_alloc_upto(pool, 0, page, LISTED + 1, 0), LISTED);
+	CHECK_EQ(alloc_upto(LISTED + 1), LISTED);
 	CHECK_EQ(errno, 0);
 	CHECK_EQ(stat_now().failed_nowait + stat_now().failed_empty, 0);
 	CHECK_EQ(stat_now().out, PAGES);
@@ -134,32 +154,35 @@ static void part_and_no_rest(void)
 static void free_more_than_fit(void)
 {
 	create(false);
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 200, 0), 0);
-	weir_free_bulk(pool, 0, page, LISTED);
-	weir_free_bulk(pool, 0, page + LISTED, 2 * LISTED);
-	weir_free_bulk(pool, 0, page + 3 * LISTED, 200 - 3 * LISTED);
+	CHECK_EQ(alloc_bulk(200, 0), 0);
+	free_bulk(0, LISTED);
+	free_bulk(LISTED, 2 * LISTED);
+	free_bulk(3 * LISTED, 200 - 3 * LISTED);
 	destroy(0);
 }
 
 static void nothing(void)
 {
 	create(false);
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 0, 0), 0);
-	CHECK_EQ(weir_alloc_bulk(pool, 0, page, 0, 1u << 31), -EINVAL);
+	CHECK_EQ(alloc_bulk(0, 0), 0);
+	CHECK_EQ(alloc_bulk(0, 1u << 31), -EINVAL);
 	CHECK_EQ(weir_alloc_bulk(pool, 99, page, 0, 0), -EINVAL);
-	CHECK_EQ(weir_alloc_upto(pool, 0, page, 0, 0), 0);
-	weir_free_bulk(pool, 0, page, 0);
+	CHECK_EQ(alloc_upto(0), 0);
+	free_bulk(0, 0);
 	destroy(0);
 }
 
 int main(void)
 {
 	pin(allowed_cpu(0));
-	whole();
-	part_and_rest();
-	too_many();
-	part_and_no_rest();
-	free_more_than_fit();
-	nothing();
+	for (unsigned i = 0; i < 2; i++) {
+		inlined = i == 1;
+		whole();
+		part_and_rest();
+		too_many();
+		part_and_no_rest();
+		free_more_than_fit();
+		nothing();
+	}
 	return 0;
 }

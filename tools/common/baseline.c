@@ -69,7 +69,7 @@ struct pool {
 	uint64_t count;
 	uint64_t *zone; /* DEMO_PAGES */
 
-	struct weir_lists lists; /* scheduled-work, membarrier: areas */
+	struct weir_i_lists lists; /* scheduled-work, membarrier: areas */
 	size_t areas_bytes;
 	uint32_t *exchanges; /* of each CPU */
 	struct lock drain_lock;
@@ -221,8 +221,7 @@ static inline uint64_t seq_get_inline(struct pool *pool)
 {
 	uint64_t page;
 
-	while (wi_unlikely((page = weir_seq_pop(&pool->lists, 0)) ==
-			   WEIR_AGAIN))
+	while (wi_unlikely((page = weir_i_pop(&pool->lists, 0)) == WEIR_AGAIN))
 		count_abort(pool);
 	return wi_likely(page != WEIR_NONE) ? page : zone_get(pool);
 }
@@ -231,8 +230,8 @@ static inline void seq_put_inline(struct pool *pool, uint64_t page)
 {
 	int pushed;
 
-	while (wi_unlikely(
-		(pushed = weir_seq_push(&pool->lists, 0, page, page)) < 0))
+	while (wi_unlikely((pushed = weir_i_push(&pool->lists, 0, page, page)) <
+			   0))
 		count_abort(pool);
 	if (wi_unlikely(pushed == 0))
 		zone_put(pool, &page, 1);
@@ -267,7 +266,7 @@ static uint64_t flush_here(struct pool *pool, unsigned cpu)
 	uint64_t pages[64], all = 0;
 
 	do {
-		size_t n = weir_seq_pop_bulk(&pool->lists, 0, pages, 64);
+		size_t n = weir_i_pop_bulk(&pool->lists, 0, pages, 64);
 
 		zone_put(pool, pages, n);
 		all += n;
@@ -372,8 +371,8 @@ static void take_all(int sig)
 
 	(void)sig;
 	do
-		n += weir_seq_pop_bulk(&pool->lists, 0, pool->taken + n,
-				       DEMO_LIST_LIMIT - n);
+		n += weir_i_pop_bulk(&pool->lists, 0, pool->taken + n,
+				     DEMO_LIST_LIMIT - n);
 	while (pages_of(pool, pool->machine.owner_cpu) > 0);
 	pool->nr_taken = n;
 	wi_store_release(&pool->answered, 1); /* to the drainer */

@@ -3,7 +3,7 @@
  * The contract between weir and one architecture: the layout of a per-CPU area,
  * and what each restartable sequence does.
  *
- * A port implements the functions named below (weir_seq_...), each as one
+ * A port implements the functions named below (weir_i_...), each as one
  * restartable sequence (rseq(2)): it runs from its first instruction to its
  * commit on one CPU without being preempted, migrated or interrupted by a
  * signal handler of its thread, or it has no effect. weir/fast.h includes the
@@ -74,27 +74,26 @@
  *   leave:  nothing of the list was written; rseq_cs is left clear where the
  *           code may be unloaded
  *
- *   weir_seq_pop        enter; token = slot below top;
+ *   weir_i_pop        enter; token = slot below top;
  *                       commit: top - 8, room + 1, operations + 2 (release)
- *   weir_seq_push       enter, but after loading a: leave with WEIR_NONE if
+ *   weir_i_push       enter, but after loading a: leave with WEIR_NONE if
  *                       `last`, the last byte of what the token stands for
  *                       (or the token), is not within first and bound;
  *                       slot at top = token;
  *                       commit: top + 8, room - 1, operations + 2 (release)
  *                       returns 1, or 0 (full, or not of this area), or -1
  *                       (again)
- *   weir_seq_pop_bulk   as pop for min(n, tokens) tokens, the deepest first;
+ *   weir_i_pop_bulk   as pop for min(n, tokens) tokens, the deepest first;
  *                       returns how many, 0 where pop would leave
- *   weir_seq_push_bulk  as push for min(n, room) tokens, all within the bounds
- *                       that weir_area_bounds() read with this `first`: leaves
- *                       with WEIR_NONE if the area's first is another; returns
- *                       how many
- *   weir_seq_tick       commit: seen = active (release)
- *   weir_seq_burst      nothing on a CPU that is not quiet, or if busy is
+ *   weir_i_push_bulk  as push for min(n, room) tokens, all within the bounds
+ *                       that weir_i_area_bounds() read with this `first`:
+ * leaves with WEIR_NONE if the area's first is another; returns how many
+ *   weir_i_tick       commit: seen = active (release)
+ *   weir_i_burst      nothing on a CPU that is not quiet, or if busy is
  *                       this thread's burst mark already: returns 0; else
  *                       commit: exchange the burst mark into busy (full
  *                       fence); returns the area
- *   weir_seq_cpu        no sequence: the CPU that this thread is on now, or
+ *   weir_i_cpu        no sequence: the CPU that this thread is on now, or
  *                       UINT32_MAX; a guess as soon as it is known
  *
  * The bulk forms return 0 both when the list was empty (or full) and when the
@@ -144,7 +143,7 @@
 #define WEIR_AGAIN (UINT64_MAX - 1)
 
 /* A case for each list: the sequences need it as a constant. */
-#define WEIR_LIST_SWITCH(list, CASE)                                           \
+#define WEIR_I_LIST_SWITCH(list, CASE)                                         \
 	switch (list) {                                                        \
 		CASE(0)                                                        \
 		CASE(1)                                                        \
@@ -158,13 +157,13 @@
 	}
 
 /* What the sequences read of a set of lists; constant while it exists. */
-struct weir_lists {
+struct weir_i_lists {
 	char *areas;
 	uint32_t nr_cpus; /* 0: every operation takes the slow path */
 };
 
 /* The tokens that an area's lists may hold. */
-struct weir_bounds {
+struct weir_i_bounds {
 	uint64_t first, bound;
 };
 

@@ -10,20 +10,20 @@
 
 #include <stddef.h>
 
-WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l, unsigned list)
+WEIR_I_INLINE uint64_t weir_i_pop(const struct weir_i_lists *l, unsigned list)
 {
 	(void)l, (void)list;
 	return WEIR_NONE;
 }
 
-WEIR_INLINE int weir_seq_push(const struct weir_lists *l, unsigned list,
+WEIR_I_INLINE int weir_i_push(const struct weir_i_lists *l, unsigned list,
 			      uint64_t token, uint64_t last)
 {
 	(void)l, (void)list, (void)token, (void)last;
 	return 0;
 }
 
-WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
+WEIR_I_INLINE unsigned weir_i_pop_bulk(const struct weir_i_lists *l,
 				       unsigned list, uint64_t *tokens,
 				       unsigned n)
 {
@@ -31,7 +31,7 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 	return 0;
 }
 
-WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
+WEIR_I_INLINE unsigned weir_i_push_bulk(const struct weir_i_lists *l,
 					unsigned list, const uint64_t *tokens,
 					unsigned n, uint64_t first)
 {
@@ -39,18 +39,18 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 	return 0;
 }
 
-WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
+WEIR_I_INLINE void weir_i_tick(const struct weir_i_lists *l)
 {
 	(void)l;
 }
 
-WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
+WEIR_I_INLINE char *weir_i_burst(const struct weir_i_lists *l)
 {
 	(void)l;
 	return NULL;
 }
 
-WEIR_INLINE uint32_t weir_seq_cpu(void)
+WEIR_I_INLINE uint32_t weir_i_cpu(void)
 {
 	return UINT32_MAX;
 }

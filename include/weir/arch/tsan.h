@@ -27,7 +27,7 @@
 #include <sanitizer/tsan_interface.h>
 
 /* Before a sequence: the area that it will find, if the thread stays here. */
-WEIR_INLINE char *weir_tsan_begin(const struct weir_lists *l)
+WEIR_I_INLINE char *weir_tsan_begin(const struct weir_i_lists *l)
 {
 	const char *rseq = (char *)__builtin_thread_pointer() + __rseq_offset;
 	const uint32_t cpu = *(const volatile uint32_t *)(rseq + 4);
@@ -47,7 +47,7 @@ WEIR_INLINE char *weir_tsan_begin(const struct weir_lists *l)
 	return area;
 }
 
-WEIR_INLINE void weir_tsan_end(char *area)
+WEIR_I_INLINE void weir_tsan_end(char *area)
 {
 	if (area != 0)
 		__tsan_acquire(area + WEIR_AREA_CPU);

@@ -40,8 +40,8 @@
 #include <weir/arch/tsan.h>
 #include <weir/arch/x86_64_asm.h>
 
-#define WEIR_X86_ACTIVE WEIR_STR(WEIR_AREA_ACTIVE) "(%%r10)"
-#define WEIR_X86_BUSY WEIR_STR(WEIR_AREA_BUSY) "(%%r10)"
+#define WEIR_X86_ACTIVE WEIR_X86_STR(WEIR_AREA_ACTIVE) "(%%r10)"
+#define WEIR_X86_BUSY WEIR_X86_STR(WEIR_AREA_BUSY) "(%%r10)"
 /* The list's header, in the two sequences of an operation. */
 #define WEIR_X86_HEADER "%c[header](%%r10, %%r9)"
 #define WEIR_X86_QUIET_HEADER "%c[quiet_header](%%r10, %%r9)"
@@ -61,14 +61,14 @@
 	"	movl " WEIR_X86_RSEQ_CPU ", %%r10d\n"                          \
 	WEIR_X86_EITHER("cmpl %[nr_cpus], %%r10d", "cmp r10d, %[nr_cpus]")     \
 	"	jae " WEIR_X86_L("none") "\n"                                  \
-	"	imulq $" WEIR_STR(WEIR_AREA_BYTES) ", %%r10, %%r10\n"          \
+	"	imulq $" WEIR_X86_STR(WEIR_AREA_BYTES) ", %%r10, %%r10\n"          \
 	WEIR_X86_EITHER("addq %[areas], %%r10", "add r10, %[areas]")           \
 	WEIR_TSAN_COMPARE("%%r10", WEIR_X86_L("abort"))
 
 /* mark = that of a burst of this thread: without a thread in it before the
  * thread's first slow path. */
 #define WEIR_X86_THREAD                                                        \
-	"	movq weir_thread_burst@gottpoff(%%rip), %%r8\n"                \
+	"	movq weir_i_thread_burst@gottpoff(%%rip), %%r8\n"                \
 	"	movq %%fs:(%%r8), %%r8\n"
 
 /* h = header of the list; if (!(h & able)) goto none: it is empty, or full. */
@@ -99,7 +99,7 @@
 	"	movl " WEIR_X86_RSEQ_CPU ", %%ecx\n"                           \
 	WEIR_X86_EITHER("cmpl %[nr_cpus], %%ecx", "cmp ecx, %[nr_cpus]")       \
 	"	jae " WEIR_X86_L("none") "\n"                                  \
-	"	cmpl %%ecx, " WEIR_STR(WEIR_AREA_CPU) "(%%r10)\n"              \
+	"	cmpl %%ecx, " WEIR_X86_STR(WEIR_AREA_CPU) "(%%r10)\n"              \
 	"	jne " WEIR_X86_L("again") "\n"                                 \
 	"	movq " WEIR_X86_ACTIVE ", %%rcx\n"                             \
 	"	movl %%ecx, %%r9d\n"                                           \
@@ -122,11 +122,11 @@
 	"	cmpq %%r8, " WEIR_X86_BUSY "\n"                                \
 	"	je " WEIR_X86_L("announced") "\n"                              \
 	/* no mark stands yet */                                               \
-	"	btrq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"               \
+	"	btrq $" WEIR_X86_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"               \
 	"	testq %%r8, %%r8\n"                                            \
 	"	jz " WEIR_X86_L("again") "\n"                                  \
 	"	movq %%rdx, %%rax\n"                                           \
-	"	shrq $" WEIR_STR(WEIR_HEADER_OPS_SHIFT) ", %%rax\n"            \
+	"	shrq $" WEIR_X86_STR(WEIR_HEADER_OPS_SHIFT) ", %%rax\n"            \
 	"	movl %%eax, %%eax\n"                                           \
 	"	orq %%rax, %%r8\n"                                             \
 	"	.if %c[header]\n"                                              \
@@ -149,13 +149,13 @@
 /* if (last - area->first >= area->bound) goto none */
 #define WEIR_X86_WITHIN_BOUNDS                                                 \
 	"	movq " WEIR_X86_REG(last) ", %%rcx\n"                          \
-	"	subq " WEIR_STR(WEIR_AREA_FIRST) "(%%r10), %%rcx\n"            \
-	"	cmpq " WEIR_STR(WEIR_AREA_BOUND) "(%%r10), %%rcx\n"            \
+	"	subq " WEIR_X86_STR(WEIR_AREA_FIRST) "(%%r10), %%rcx\n"            \
+	"	cmpq " WEIR_X86_STR(WEIR_AREA_BOUND) "(%%r10), %%rcx\n"            \
 	"	jae " WEIR_X86_L("none") "\n"
 /* if (first != area->first) goto none */
 #define WEIR_X86_SAME_FIRST                                                    \
 	"	cmpq " WEIR_X86_REG(first) ", "                                \
-	WEIR_STR(WEIR_AREA_FIRST) "(%%r10)\n"                                  \
+	WEIR_X86_STR(WEIR_AREA_FIRST) "(%%r10)\n"                                  \
 	"	jne " WEIR_X86_L("none") "\n"
 
 /*
@@ -199,7 +199,7 @@
 	"	jmp " WEIR_X86_L("done") "\n"                                  \
 	WEIR_X86_SIGNATURE                                                     \
 	WEIR_X86_L("quiet_abort") ":\n"                                        \
-	"	btq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"                \
+	"	btq $" WEIR_X86_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"                \
 	"	jc " WEIR_X86_L("again") "\n"                                  \
 	WEIR_X86_EITHER("movl %[nr_cpus], %%ecx", "mov ecx, %[nr_cpus]")       \
 	"	testl %%ecx, %%ecx\n"                                          \
@@ -236,14 +236,14 @@
 	"	movzwl %%dx, " WEIR_X86_REG32(token) "\n"                      \
 	"	movq -8(%%r10, " WEIR_X86_REG(token) "), " WEIR_X86_REG(token) \
 	"\n"                                                                   \
-	"	addq $" WEIR_STR(WEIR_HEADER_POP) ", %%rdx\n"                  \
+	"	addq $" WEIR_X86_STR(WEIR_HEADER_POP) ", %%rdx\n"                  \
 	"	movq %%rdx, " header "\n"
 
 /* slot at top = token; commit: h + WEIR_HEADER_PUSH (ARCH-R1) */
 #define WEIR_X86_PUSH(way, header)                                             \
 	"	movzwl %%dx, %%ecx\n"                                          \
 	"	movq " WEIR_X86_REG(token) ", (%%r10, %%rcx)\n"                \
-	"	addq $" WEIR_STR(WEIR_HEADER_PUSH) ", %%rdx\n"                 \
+	"	addq $" WEIR_X86_STR(WEIR_HEADER_PUSH) ", %%rdx\n"                 \
 	"	movq %%rdx, " header "\n"
 
 /* Legacy forms would stall where the program uses the wide registers. */
@@ -304,7 +304,7 @@
  */
 #define WEIR_X86_POP_BULK(way, header)                                         \
 	"	movl %%edx, %%ecx\n"                                           \
-	"	andl $" WEIR_STR(WEIR_HEADER_TOP_MASK) ", %%ecx\n"             \
+	"	andl $" WEIR_X86_STR(WEIR_HEADER_TOP_MASK) ", %%ecx\n"             \
 	WEIR_X86_AT_MOST                                                       \
 	"	subq " WEIR_X86_REG(left) ", %%rcx\n"                          \
 	"	leaq 0x4000000(%%rdx, %%r11), %%rdx\n"                         \
@@ -342,7 +342,7 @@
 #define WEIR_X86_COPY_CLOBBERS                                                 \
 	"rcx", "r11", "xmm0", "xmm1", "xmm2", "xmm3", WEIR_X86_CLOBBERS
 
-WEIR_INLINE uint32_t weir_seq_cpu(void)
+WEIR_I_INLINE uint32_t weir_i_cpu(void)
 {
 	uint32_t cpu;
 
@@ -354,7 +354,7 @@ WEIR_INLINE uint32_t weir_seq_cpu(void)
 	return cpu;
 }
 
-WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
+WEIR_I_INLINE uint64_t weir_i_pop(const struct weir_i_lists *l,
 				  const unsigned list)
 {
 	uint64_t token;
@@ -370,7 +370,7 @@ WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l,
 	return token;
 }
 
-WEIR_INLINE int weir_seq_push(const struct weir_lists *l, const unsigned list,
+WEIR_I_INLINE int weir_i_push(const struct weir_i_lists *l, const unsigned list,
 			      uint64_t token, uint64_t last)
 {
 	WEIR_TSAN_BEGIN(l);
@@ -389,7 +389,7 @@ again:
 	return -1;
 }
 
-WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
+WEIR_I_INLINE unsigned weir_i_pop_bulk(const struct weir_i_lists *l,
 				       const unsigned list, uint64_t *tokens,
 				       unsigned n)
 {
@@ -405,10 +405,10 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 			     : WEIR_X86_INPUTS(l, list), [tokens] "r"(tokens)
 			     : WEIR_X86_COPY_CLOBBERS);
 	WEIR_TSAN_END();
-	return WEIR_TO(unsigned, moved - tokens);
+	return WEIR_I_TO(unsigned, moved - tokens);
 }
 
-WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
+WEIR_I_INLINE unsigned weir_i_push_bulk(const struct weir_i_lists *l,
 					const unsigned list,
 					const uint64_t *tokens, unsigned n,
 					uint64_t first)
@@ -426,7 +426,7 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 		  [first] "r"(first)
 		: WEIR_X86_COPY_CLOBBERS);
 	WEIR_TSAN_END();
-	return WEIR_TO(unsigned, moved - tokens);
+	return WEIR_I_TO(unsigned, moved - tokens);
 }
 
 /* clang-format off */
@@ -438,7 +438,7 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
  * abort:
  *	up to 64 times, for one lost would be waited for: goto again
  */
-WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
+WEIR_I_INLINE void weir_i_tick(const struct weir_i_lists *l)
 {
 	uint32_t tries = 64;
 
@@ -448,7 +448,7 @@ WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
 		WEIR_X86_L("again") ":\n"
 		WEIR_X86_ENTER
 		"	movq " WEIR_X86_ACTIVE ", %%rcx\n"
-		"	movq %%rcx, " WEIR_STR(WEIR_AREA_SEEN) "(%%r10)\n"
+		"	movq %%rcx, " WEIR_X86_STR(WEIR_AREA_SEEN) "(%%r10)\n"
 		WEIR_X86_L("end") ":\n"
 		WEIR_X86_L("done") ":\n"
 		WEIR_X86_DISARM
@@ -474,9 +474,9 @@ WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
  *	commit: exchange(&area->busy, mark) (ARCH-F2)
  * none, abort:
  */
-WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
+WEIR_I_INLINE char *weir_i_burst(const struct weir_i_lists *l)
 {
-	char *area = WEIR_NULL;
+	char *area = WEIR_I_NULL;
 
 	WEIR_TSAN_BEGIN(l);
 	__asm__ __volatile__(
@@ -487,7 +487,7 @@ WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
 		WEIR_X86_THREAD
 		"	testq %%r8, %%r8\n"
 		"	jz " WEIR_X86_L("none") "\n"
-		"	btsq $" WEIR_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"
+		"	btsq $" WEIR_X86_STR(WEIR_MARK_BURST_BIT) ", %%r8\n"
 		"	cmpq %%r8, " WEIR_X86_BUSY "\n"
 		"	je " WEIR_X86_L("none") "\n"
 		"	xchgq %%r8, " WEIR_X86_BUSY "\n"

@@ -27,8 +27,8 @@
 
 #include <sys/rseq.h>
 
-#define WEIR_STR_(x) #x
-#define WEIR_STR(x) WEIR_STR_(x)
+#define WEIR_X86_STR_(x) #x
+#define WEIR_X86_STR(x) WEIR_X86_STR_(x)
 
 /*
  * -masm=intel changes how the compiler writes operands (the second of {a|b}),

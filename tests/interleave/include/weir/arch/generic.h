@@ -17,7 +17,7 @@
 enum interleave_result { INTERLEAVE_DONE, INTERLEAVE_NONE, INTERLEAVE_AGAIN };
 
 struct interleave_op {
-	const struct weir_lists *lists;
+	const struct weir_i_lists *lists;
 	unsigned list;
 	bool push;
 	uint64_t *tokens;
@@ -32,10 +32,10 @@ extern uint64_t interleave_commits;
 
 enum interleave_result interleave_operate(struct interleave_op *op);
 uint32_t interleave_cpu(void);
-void interleave_tick(const struct weir_lists *l);
-char *interleave_burst(const struct weir_lists *l);
+void interleave_tick(const struct weir_i_lists *l);
+char *interleave_burst(const struct weir_i_lists *l);
 
-WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l, unsigned list)
+WEIR_I_INLINE uint64_t weir_i_pop(const struct weir_i_lists *l, unsigned list)
 {
 	uint64_t token = WEIR_NONE;
 	struct interleave_op op = { l, list, false, &token, 1, false, 0, 0 };
@@ -44,7 +44,7 @@ WEIR_INLINE uint64_t weir_seq_pop(const struct weir_lists *l, unsigned list)
 	return result == INTERLEAVE_AGAIN ? WEIR_AGAIN : token;
 }
 
-WEIR_INLINE int weir_seq_push(const struct weir_lists *l, unsigned list,
+WEIR_I_INLINE int weir_i_push(const struct weir_i_lists *l, unsigned list,
 			      uint64_t token, uint64_t last)
 {
 	struct interleave_op op = { l, list, true, &token, 1, false, last, 0 };
@@ -55,7 +55,7 @@ WEIR_INLINE int weir_seq_push(const struct weir_lists *l, unsigned list,
 					   : -1;
 }
 
-WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
+WEIR_I_INLINE unsigned weir_i_pop_bulk(const struct weir_i_lists *l,
 				       unsigned list, uint64_t *tokens,
 				       unsigned n)
 {
@@ -64,7 +64,7 @@ WEIR_INLINE unsigned weir_seq_pop_bulk(const struct weir_lists *l,
 	return interleave_operate(&op) == INTERLEAVE_DONE ? op.n : 0;
 }
 
-WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
+WEIR_I_INLINE unsigned weir_i_push_bulk(const struct weir_i_lists *l,
 					unsigned list, const uint64_t *tokens,
 					unsigned n, uint64_t first)
 {
@@ -75,17 +75,17 @@ WEIR_INLINE unsigned weir_seq_push_bulk(const struct weir_lists *l,
 	return interleave_operate(&op) == INTERLEAVE_DONE ? op.n : 0;
 }
 
-WEIR_INLINE uint32_t weir_seq_cpu(void)
+WEIR_I_INLINE uint32_t weir_i_cpu(void)
 {
 	return interleave_cpu();
 }
 
-WEIR_INLINE void weir_seq_tick(const struct weir_lists *l)
+WEIR_I_INLINE void weir_i_tick(const struct weir_i_lists *l)
 {
 	interleave_tick(l);
 }
 
-WEIR_INLINE char *weir_seq_burst(const struct weir_lists *l)
+WEIR_I_INLINE char *weir_i_burst(const struct weir_i_lists *l)
 {
 	return interleave_burst(l);
 }
