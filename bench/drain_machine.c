@@ -126,9 +126,8 @@ static void fill(struct machine *m, unsigned pages)
 		while (n < pages)
 			n += wi_zone_claim(m->zone, 0, pages - n, tokens + n,
 					   &m->cursor);
-		if (wi_pcplist_push_locked(wi_drain_area(&m->cache.drain, 0,
-							 cpu),
-					   0, tokens, n) != n)
+		if (wi_area_push_locked(wi_drain_area(&m->cache.drain, 0, cpu),
+					0, tokens, n) != n)
 			abort();
 	}
 }

@@ -31,7 +31,7 @@ struct torture_shared {
 		uint64_t steps, ops;
 	} t[TORTURERS_MAX];
 	/* Of all variants; written between them. */
-	uint64_t ops, signals, drains, progress, not_busy, membarrier, parked,
+	uint64_t ops, signals, drains, progress, not_busy, membarrier, late,
 		aborts, checked, freezes, stops, empty, again, lives;
 };
 
@@ -55,7 +55,7 @@ static struct torture_shared *shared;
 
 static struct {
 	bool stop, pausing;
-	unsigned parked; /* threads that stand still */
+	unsigned standing; /* threads that stand still */
 	unsigned nr;
 	struct torturer t[TORTURERS_MAX];
 	void (*in_handler)(struct torturer *);
@@ -202,10 +202,10 @@ static inline void torture_park(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, &before);
-	__atomic_add_fetch(&torture.parked, 1, __ATOMIC_ACQ_REL);
+	__atomic_add_fetch(&torture.standing, 1, __ATOMIC_ACQ_REL);
 	while (torture_flag(&torture.pausing))
 		torture_nap(300000);
-	__atomic_sub_fetch(&torture.parked, 1, __ATOMIC_ACQ_REL);
+	__atomic_sub_fetch(&torture.standing, 1, __ATOMIC_ACQ_REL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -354,7 +354,7 @@ static inline void torture_pause(void)
 {
 	torture_set(&torture.pausing, true);
 	__atomic_store_n(&shared->pausing, 1, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&torture.parked, __ATOMIC_ACQUIRE) <
+	while (__atomic_load_n(&torture.standing, __ATOMIC_ACQUIRE) <
 	       torture.nr) {
 		torture_revive();
 		torture_nap(300000);
@@ -364,7 +364,7 @@ static inline void torture_pause(void)
 static inline void torture_resume(void)
 {
 	torture_set(&torture.pausing, false);
-	while (__atomic_load_n(&torture.parked, __ATOMIC_ACQUIRE) != 0)
+	while (__atomic_load_n(&torture.standing, __ATOMIC_ACQUIRE) != 0)
 		torture_nap(300000);
 	__atomic_store_n(&shared->pausing, 0, __ATOMIC_RELEASE);
 }

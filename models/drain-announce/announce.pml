@@ -15,7 +15,7 @@
  * (common/cpu.h); a thread that exits inside its burst, and one that is born
  * with its tid.
  * Abstracted: an operation elsewhere is one step; tokens are a count (with
- * -DTOKENS their stores too); modes and pending sets (drain-modes, drain-park);
+ * -DTOKENS their stores too); modes and pending sets (drain-modes, drain-pending);
  * `operations` and the drain number do not wrap.
  *
  * Sizes: OPS0, OPS1, OPSH operations of thread 0, thread 1 and the handler;
@@ -43,7 +43,7 @@
  *                    (ARCH-F2)                                  violation
  *   END_RELAXED      a burst's end waits for no store (CACHE-R1) violation
  *   RELAXED_CLEAR    nor an abort's clear, with PSO TOKENS and a
- *                    signal (ARCH-R2, GRACE-A2)                 violation
+ *                    signal (ARCH-R2, EVIDENCE-A2)                 violation
  * DEATH 1: thread 0 exits inside its burst.  REUSE 1: thread 1 then gets the
  * same tid and lives on: a mark that is never cleared (a known limit: hang).
  * DRAINER 1: thread 0's handler is the drainer.

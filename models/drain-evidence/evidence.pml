@@ -30,7 +30,7 @@
  *   PSO RELAXED_COMMIT  the header is stored without release     violation
  *   PSO RELAXED_SEEN    `seen` is stored without release         violation
  *   EARLY_FLUSH     the old header is loaded before the evidence
- *                   (GRACE-A1; with MEMBARRIER: GRACE-F1)        violation
+ *                   (EVIDENCE-A1; with MEMBARRIER: EVIDENCE-F1)        violation
  */
 #ifndef NDR
 #define NDR 2

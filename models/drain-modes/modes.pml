@@ -76,7 +76,7 @@ byte active_ = WORD(0, MODE0, 0);
 byte busy;
 byte seen = 255;
 byte hdr[2];
-bool owned[2], parked[2];
+bool owned[2], pending[2];
 byte help;		/* operations to come that the drainer needed: polling */
 byte helped;		/* ... of which so many have begun */
 byte believed = MODE0;	/* the mode since the last evidence */
@@ -106,7 +106,7 @@ proctype owner(byte c; byte t; byte nops)
 	:: n < nops + (t == 0 -> 2 : 0) ->
 		n++;
 		/* thread 0's last operations wait until one is needed: two if a
-		 * change from polling was asked for while a set was parked */
+		 * change from polling was asked for while a set was pending */
 		if
 		:: n > nops ->
 			LOCKED(asleep = 1; if :: on == t -> on = NOBODY :: else fi);
@@ -167,7 +167,7 @@ next:		atomic { a = 0; h = 0; m = 0; fails = 0 };
 }
 
 #define NOT_BUSY(w) ((w) == 0 || ((w) != BMARK && \
-	(!parked[M_SET(w)] || hdr[M_SET(w)] != M_OPS(w))))
+	(!pending[M_SET(w)] || hdr[M_SET(w)] != M_OPS(w))))
 
 #ifdef BELIEVE_AT_ONCE
 #define MAY_ASK_BUSY (MODE(active_) == QUIET)
@@ -183,11 +183,11 @@ next:		atomic { a = 0; h = 0; m = 0; fails = 0 };
 #endif
 #define PROGRESS (seen == active_ || (SET(active_) != NIL && hdr[SET(active_)] != snap))
 
-#define PARKED (parked[0] || parked[1])
+#define IS_PENDING (pending[0] || pending[1])
 #ifdef MIX
 #define MAY_EXCHANGE true
 #else
-#define MAY_EXCHANGE (SET(active_) == NIL || !PARKED)
+#define MAY_EXCHANGE (SET(active_) == NIL || !IS_PENDING)
 #endif
 
 /* active becomes a word of mode `n` that names set `s` */
@@ -198,7 +198,7 @@ inline exchange(n)
 #else
 	if :: SET(active_) != NIL -> since = since | BIT(MODE(active_)) :: else fi;
 #endif
-	if :: SET(active_) != NIL -> parked[SET(active_)] = 1 :: else fi;
+	if :: SET(active_) != NIL -> pending[SET(active_)] = 1 :: else fi;
 	if :: s != NIL -> snap = hdr[s]; owned[s] = 0 :: else fi;
 	active_ = WORD(NUM(active_) + 1, n, s)
 }
@@ -241,17 +241,17 @@ look:		w = busy;
 		:: else
 		fi;
 		if
-		:: atomic { !PARKED -> skip }
-		:: atomic { PARKED && PROGRESS -> skip }
-		:: atomic { PARKED && MAY_ASK_BUSY && (NOT_BUSY(w) || busy != w) -> skip }
-		:: atomic { PARKED && MAY_INTERRUPT && nb == 0 ->
+		:: atomic { !IS_PENDING -> skip }
+		:: atomic { IS_PENDING && PROGRESS -> skip }
+		:: atomic { IS_PENDING && MAY_ASK_BUSY && (NOT_BUSY(w) || busy != w) -> skip }
+		:: atomic { IS_PENDING && MAY_INTERRUPT && nb == 0 ->
 			assert(believed == ORDINARY);
 			if :: on != NOBODY -> cut(on) :: else fi }
-		:: atomic { PARKED && k < NDR -> goto park }
+		:: atomic { IS_PENDING && k < NDR -> goto late }
 		fi;
 		atomic {
-			if :: parked[0] -> parked[0] = 0; owned[0] = 1 :: else fi;
-			if :: parked[1] -> parked[1] = 0; owned[1] = 1 :: else fi;
+			if :: pending[0] -> pending[0] = 0; owned[0] = 1 :: else fi;
+			if :: pending[1] -> pending[1] = 0; owned[1] = 1 :: else fi;
 			believed = MODE(active_);
 			since = 0;
 			w = 0;
@@ -262,7 +262,7 @@ look:		w = busy;
 				goto look
 			:: else
 			fi };
-park:		atomic { w = 0; s = 0; m = 0 }
+late:		atomic { w = 0; s = 0; m = 0 }
 	:: else -> break
 	od;
 	over = 1

@@ -13,8 +13,8 @@
  * users, one on each CPU, that take and free pages without waiting; drains
  * under a mutex: exchange all CPUs, then evidence and flush CPU by CPU, the
  * drainer's need first, then queued waiters in order, the rest to the zone; a
- * drain may stop when its own need is met (and so is not complete); parking
- * (PARK 1); a waiter's deadline (DEADLINE 1); ROUNDS rounds, then EAGAIN.
+ * drain may stop when its own need is met (and so is not complete) or leave pages
+ * pending (LATE 1); a waiter's deadline (DEADLINE 1); ROUNDS rounds, then EAGAIN.
  * Abstracted: zone claims are one step (zone-tickets has the rest), evidence is
  * an oracle (drain-*), lists have no limit; a user's free may go to the zone.
  *
@@ -36,8 +36,8 @@
  *                   happened from exchange to the drain's end    pass
  * LISTS_ONLY: users free to their lists only.
  */
-#ifndef PARK
-#define PARK 0
+#ifndef LATE
+#define LATE 0
 #endif
 #ifndef DEADLINE
 #define DEADLINE 0
@@ -56,7 +56,7 @@
 /* where a page is */
 #define ZONE 0
 #define LIST 1			/* 1, 2: the list in use of CPU 1, 2 */
-#define OLD 3			/* 3, 4: taken away by a drain, or parked */
+#define OLD 3			/* 3, 4: taken away by a drain, or pending */
 #define HELD 10			/* + 0, 1: the calls that wait; 2, 3: users */
 #define IS_HELD(p) (place[p] >= HELD)
 
@@ -69,7 +69,7 @@ byte place[P];
 byte gen;
 bool mutex;
 byte begun, ended;		/* numbers of drains */
-bool res_whole, res_parked;	/* the result of drain `ended` */
+bool res_whole, res_pending;	/* the result of drain `ended` */
 byte ops[2];			/* operations on each CPU's list */
 byte slot[2], gift[2];
 
@@ -159,7 +159,7 @@ proctype waiter(byte w)
 #ifdef STILL
 	byte snap[2];
 #endif
-	bool mine, found, whole, parked;
+	bool mine, found, whole, pending;
 
 	do
 	:: n < ROUNDS ->
@@ -181,7 +181,7 @@ proctype waiter(byte w)
 #else
 		:: atomic { ended > asked && slot[w] == WAITING ->
 #endif
-			slot[w] = OUT; whole = res_whole; parked = res_parked }
+			slot[w] = OUT; whole = res_whole; pending = res_pending }
 #if DEADLINE
 #ifdef PLAIN_LEAVE
 		:: atomic { mutex -> slot[w] = OUT; goto out }
@@ -193,7 +193,7 @@ proctype waiter(byte w)
 		goto judge;
 drain:
 		atomic { begun++; back_now = back };
-		found = 0; whole = 1; parked = 0;
+		found = 0; whole = 1; pending = 0;
 		/* exchange all CPUs first */
 		cpu = 0;
 		do
@@ -213,9 +213,9 @@ drain:
 		:: cpu < 2 ->
 			if
 			:: true
-#if PARK
+#if LATE
 			:: (place[0] == OLD + cpu || place[1] == OLD + cpu) ->
-				parked = 1; goto next_cpu
+				pending = 1; goto next_cpu
 #endif
 			:: mine ->
 				/* its own need is met: it may stop.  What was
@@ -240,7 +240,7 @@ drained:
 			fi };
 #endif
 		assert(!found || mine);		/* (3) */
-		atomic { ended = begun; res_whole = whole; res_parked = parked;
+		atomic { ended = begun; res_whole = whole; res_pending = pending;
 			back_begun = back_now; back_ended = back; mutex = 0 };
 		if :: mine -> goto out :: else fi;
 judge:
@@ -249,17 +249,17 @@ judge:
 #endif
 		if
 #ifndef IGNORE_PENDING
-		:: parked -> goto out		/* EAGAIN */
+		:: pending -> goto out		/* EAGAIN */
 #endif
 #ifndef TAKE_PARTIAL
-		:: !parked && !whole
+		:: !pending && !whole
 #endif
 #ifdef IGNORE_PENDING
 		:: whole ->
 #elif defined(TAKE_PARTIAL)
-		:: !parked ->
+		:: !pending ->
 #else
-		:: !parked && whole ->
+		:: !pending && whole ->
 #endif
 			if
 #ifdef NO_GENERATION

@@ -12,7 +12,7 @@
  * ticket before bits, the drain mutex, a drain that waits for the mark; three
  * threads: one frees, one allocates NOWAIT, one may wait; each may be the one
  * that is stopped.
- * Left out: what is found (pool-empty), locked mode (pcplist-locked, LOCK_WAITS),
+ * Left out: what is found (pool-empty), locked mode (locked-area, LOCK_WAITS),
  * several exchanges.
  *
  * Switches, each removing one rule, with the required verdict:
@@ -135,7 +135,7 @@ proctype thread(byte t)
 		:: RUNS && (looks == 0 || busy != looks) ->
 			STEP(if :: list > 0 -> list--; got = 1 :: else fi)
 #ifndef NO_DEADLINE
-		:: RUNS && late && t == WAIT -> skip		/* parked */
+		:: RUNS && late && t == WAIT -> skip		/* pending */
 #endif
 		fi;
 		STEP(mutex = 0; looks = 0)

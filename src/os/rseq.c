@@ -37,8 +37,8 @@
  * threads that exist, and wi_os_thread_exists() is about its owner. It does not
  * matter which numbers a PID namespace has used before: a child made with
  * CLONE_NEWPID counts from 1 again, and may have a thread with the number of
- * one of its parent's. (models/grace-fork: NO_REFRESH, FAST_ALWAYS;
- * tests/unit/grace_processes.c.)
+ * one of its parent's. (models/marks-fork: NO_REFRESH, FAST_ALWAYS;
+ * tests/unit/evidence_processes.c.)
  *
  * A signal's handler may fork anywhere in adopt_thread(). The child goes on
  * there with what was read in the parent. The generation is read first; so what
@@ -96,7 +96,7 @@ static WI_COLD void new_generation(uint64_t old)
 	if (now == 1)
 		wi_store_relaxed(&process->settled, 1);
 	wi_store_relaxed(&process->pid, (uint32_t)wi_os_pid());
-	/* GRACE-R2 (partner GRACE-A3): the count before the generation. A
+	/* RSEQ-R1 (partner RSEQ-A1): the count before the generation. A
 	 * thread that has this generation and forks gives the child that count,
 	 * or a higher one; otherwise two processes could have one generation.
 	 */
@@ -107,7 +107,7 @@ static uint64_t generation_now(void)
 {
 	uint64_t now;
 
-	/* GRACE-A3 (partner GRACE-R2). */
+	/* RSEQ-A1 (partner RSEQ-R1). */
 	while ((now = wi_load_acquire(&process->generation)) == 0)
 		new_generation(0);
 	return now;

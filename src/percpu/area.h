@@ -17,7 +17,7 @@
  *   I5  The null set, offset 0 of the area, is all zeros for ever.
  *
  * Ordering: a commit is a release of the slots it covers (ARCH-R1 in a
- * sequence, PCPLIST-R1 in locked mode), read by the drainer after evidence.
+ * sequence, LOCKED-R1 in locked mode), read by the drainer after evidence.
  *
  * Progress: nothing here waits. The lock of an area is a trylock; on contention
  * the operation goes to the zone.
@@ -177,28 +177,28 @@ WI_INLINE unsigned wi_mark_set(uint64_t mark)
  * Sets up an area that is all zeros: both sets are empty with these limits, for
  * tokens within these bounds; `active` names the null set.
  */
-void wi_pcplist_init(struct wi_area *area, const uint16_t *limits,
-		     struct weir_i_bounds bounds);
+void wi_area_init(struct wi_area *area, const uint16_t *limits,
+		  struct weir_i_bounds bounds);
 
 /* Empties a list of such a set and gives it a limit; operations stay (I3). */
-void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,
-		      unsigned limit);
+void wi_area_reset(struct wi_area *area, unsigned set, unsigned list,
+		   unsigned limit);
 
 /* The tokens of a list of such a set; *n says how many. */
-const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,
-				  unsigned list, size_t *n);
+const uint64_t *wi_area_tokens(struct wi_area *area, unsigned set,
+			       unsigned list, size_t *n);
 
 /* --- locked mode ------------------------------------------------------- */
 
 /* Trylock of the area for a thread; false if another one holds it. */
-bool wi_pcplist_trylock(struct wi_area *area, uint64_t burst_mark);
-void wi_pcplist_unlock(struct wi_area *area);
+bool wi_area_trylock(struct wi_area *area, uint64_t burst_mark);
+void wi_area_unlock(struct wi_area *area);
 
 /* Pops, or pushes, up to n tokens of a list of the set in use; returns how
  * many. The caller holds the area. */
-size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
-			     uint64_t *tokens, size_t n);
-size_t wi_pcplist_push_locked(struct wi_area *area, unsigned list,
-			      const uint64_t *tokens, size_t n);
+size_t wi_area_pop_locked(struct wi_area *area, unsigned list, uint64_t *tokens,
+			  size_t n);
+size_t wi_area_push_locked(struct wi_area *area, unsigned list,
+			   const uint64_t *tokens, size_t n);
 
 #endif

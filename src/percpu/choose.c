@@ -29,7 +29,7 @@ static void fetch_tokens(const struct wi_drain *drain, struct wi_area *area,
 	for (unsigned list = 0; set != WI_SET_NULL && list < drain->nr_lists;
 	     list++) {
 		size_t n;
-		const uint64_t *tokens = wi_pcplist_tokens(area, set, list, &n);
+		const uint64_t *tokens = wi_area_tokens(area, set, list, &n);
 
 		for (size_t i = 0; i < n && i < TOKENS_AHEAD; i += 8)
 			wi_prefetch_read(tokens + i);
@@ -57,14 +57,14 @@ static void pass_sleepers(struct wi_drain_run *run)
 	}
 }
 
-void wi_drain_look_at_parked(struct wi_drain_run *run)
+void wi_drain_look_at_pending(struct wi_drain_run *run)
 {
 	WI_FOR_EACH_UNIT(run, zone, cpu)
 	{
 		struct wi_unit *unit = wi_drain_unit(run->drain, zone, cpu);
 
 		unit->chosen = false;
-		if (unit->parked != WI_SET_NULL)
+		if (unit->pending != WI_SET_NULL)
 			wi_unit_look(run, zone, cpu);
 	}
 }
@@ -102,10 +102,10 @@ void wi_drain_survey(struct wi_drain_run *run)
 			unit->idle_ops = ops;
 		}
 		/* The kernel's membarrier needs no help: as good as in use. */
-		if (run->request.may_interrupt && unit->parked != WI_SET_NULL)
+		if (run->request.may_interrupt && unit->pending != WI_SET_NULL)
 			unit->count += (uint32_t)wi_unit_pages(drain, area,
-							       unit->parked);
-		unit->empty = unit->count == 0 && unit->parked == WI_SET_NULL;
+							       unit->pending);
+		unit->empty = unit->count == 0 && unit->pending == WI_SET_NULL;
 		if (!unit->empty && run->request.want_pages == 0)
 			fetch_tokens(drain, area, unit->set);
 	}
@@ -152,7 +152,7 @@ static bool choose_all(struct wi_drain_run *run)
 		const struct wi_unit *unit =
 			wi_drain_unit(run->drain, zone, cpu);
 
-		if (unit->count > 0 || unit->parked != WI_SET_NULL ||
+		if (unit->count > 0 || unit->pending != WI_SET_NULL ||
 		    run->request.set_mode) {
 			wi_unit_take(run, zone, cpu);
 			any = true;

@@ -9,7 +9,7 @@
 #include "os/rseq.h"
 #include "percpu/list.h"
 
-enum { LOOK_AT_PARKED, SURVEY, CHOOSE, WAIT, CONCLUDE, COLLECT, IS_OVER };
+enum { LOOK_AT_PENDING, SURVEY, CHOOSE, WAIT, CONCLUDE, COLLECT, IS_OVER };
 
 void wi_drain_begin(struct wi_drain_run *run, struct wi_drain *drain,
 		    const struct wi_drain_request *request)
@@ -17,7 +17,7 @@ void wi_drain_begin(struct wi_drain_run *run, struct wi_drain *drain,
 	*run = (struct wi_drain_run){
 		.drain = drain,
 		.request = *request,
-		.step = LOOK_AT_PARKED,
+		.step = LOOK_AT_PENDING,
 	};
 	wi_rseq_thread_init();
 	/* DRAIN-F3 (partner DRAIN-F2): the number before the loads of the
@@ -46,7 +46,7 @@ static void collect_one(struct wi_drain_run *run)
 	const unsigned cpu = run->collected;
 	struct wi_unit *unit = wi_drain_unit(run->drain, zone, cpu);
 
-	if (unit->parked != WI_SET_NULL) {
+	if (unit->pending != WI_SET_NULL) {
 		unit->chosen = true;
 		wi_percpu_tick_all(run->drain);
 		if (wi_unit_look(run, zone, cpu))
@@ -61,8 +61,8 @@ static void collect_one(struct wi_drain_run *run)
 static void make_step(struct wi_drain_run *run)
 {
 	switch (run->step) {
-	case LOOK_AT_PARKED:
-		wi_drain_look_at_parked(run);
+	case LOOK_AT_PENDING:
+		wi_drain_look_at_pending(run);
 		run->step = SURVEY;
 		break;
 	case SURVEY:
@@ -108,8 +108,8 @@ static bool next_list(struct wi_drain_run *run, struct wi_drained *drained)
 			struct wi_area *area =
 				wi_drain_area(drain, run->zone, run->cpu);
 
-			drained->tokens = wi_pcplist_tokens(area, unit->parked,
-							    list, &drained->n);
+			drained->tokens = wi_area_tokens(area, unit->pending,
+							 list, &drained->n);
 			drained->zone = run->zone;
 			drained->list = list;
 			if (drained->n > 0)

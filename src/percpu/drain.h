@@ -13,19 +13,18 @@
  * sequences use. Its two sets:
  *
  *                 exchange                evidence, flush
- *       in use  ------------>  parked  --------------------> spare
+ *       in use  ------------> pending  --------------------> spare
  *          ^                                                   |
  *          +---------------------------------------------------+
  *                              exchange
  *
- *   A set without evidence yet is pending (`parked` in the code), and so are
- *   its pages. Meanwhile active is not exchanged again, neither for tokens nor
- *   for another mode; that mode is noted (`wanted`) and exchanged for once
- *   evidence has come. On a quiet CPU a change of mode begins with an exchange
- *   in the old mode, so that the change can be taken back while the CPU gives
- *   no evidence. With caching switched off active names the null set; from that
- *   it may be exchanged for the spare at any time, since no operation commits
- *   to it.
+ *   A set without evidence yet is pending, and so are its pages. Meanwhile
+ *   active is not exchanged again, neither for tokens nor for another mode;
+ *   that mode is noted (`wanted`) and exchanged for once evidence has come. On
+ *   a quiet CPU a change of mode begins with an exchange in the old mode, so
+ *   that the change can be taken back while the CPU gives no evidence. With
+ *   caching switched off active names the null set; from that it may be
+ *   exchanged for the spare at any time, since no operation commits to it.
  *
  * Invariants (beside those of area.h)
  *   I1  Only the mutex holder writes struct wi_drain and what it points to,
@@ -76,11 +75,11 @@ enum wi_mode {
 };
 
 struct wi_unit {
-	struct wi_grace grace;
-	uint32_t number;   /* of the last exchange */
+	struct wi_exchange exchange; /* the last one */
+	uint32_t number;	     /* of the last exchange */
 	uint32_t count;	   /* pages its lists held when this drain read them */
 	uint8_t set;	   /* named by active */
-	uint8_t parked;	   /* the pending set, WI_SET_NULL: none; relaxed */
+	uint8_t pending;   /* the pending set, WI_SET_NULL: none; relaxed */
 	uint8_t mode;	   /* of the word in active */
 	uint8_t in_flight; /* of the words that named the pending set, I2 */
 	uint8_t in_force;  /* the mode in force */
@@ -89,7 +88,7 @@ struct wi_unit {
 	bool wanted_off;
 	bool chosen;	   /* by the running drain */
 	bool tried;	   /* it used membarrier since the last exchange */
-	uint8_t evidence;  /* for the parked set, which is being emptied; or
+	uint8_t evidence;  /* for the pending set, which is being emptied; or
 			    * WI_EVIDENCE_NONE */
 	bool empty;	   /* as this drain looked */
 	bool drained;	   /* by it */
@@ -311,7 +310,7 @@ struct wi_drained {
 void wi_drain_begin(struct wi_drain_run *run, struct wi_drain *drain,
 		    const struct wi_drain_request *request);
 
-/* On that CPU, between operations: takes what is parked there and has evidence
+/* On that CPU, between operations: takes what is pending there and has evidence
  * by now. */
 void wi_drain_begin_collect(struct wi_drain_run *run, struct wi_drain *drain,
 			    unsigned zone, unsigned cpu);

@@ -31,7 +31,7 @@
  *
  *     owner, in one sequence              drainer
  *     load active -> a; load header       exchange active        DRAIN-F1
- *     exchange mark into busy  ARCH-F1    load busy -> w         GRACE-A2
+ *     exchange mark into busy  ARCH-F1    load busy -> w         EVIDENCE-A2
  *     load active; a? else leave          w protects? wait : done
  *     commit header            ARCH-R1    flush
  *
@@ -62,27 +62,27 @@ enum wi_evidence {
 };
 
 /* The state of the last exchange of one CPU's active. */
-struct wi_grace {
+struct wi_exchange {
 	uint64_t word;			/* exchanged into active */
 	uint64_t busy;			/* read after it */
 	uint64_t header[WEIR_NR_LISTS]; /* of the new set, before it */
 };
 
 /* Exchanges active for the word of a set that no thread may write. */
-void wi_grace_exchange(struct wi_grace *grace, struct wi_area *area,
-		       uint64_t word);
+void wi_exchange_active(struct wi_exchange *exchange, struct wi_area *area,
+			uint64_t word);
 
-bool wi_grace_progress(const struct wi_grace *grace,
-		       const struct wi_area *area);
+bool wi_evidence_progress(const struct wi_exchange *exchange,
+			  const struct wi_area *area);
 
 /* `taken`: bits (1 << set) of the sets taken away. */
-bool wi_grace_not_busy(struct wi_grace *grace, struct wi_area *area,
-		       unsigned taken);
+bool wi_evidence_not_busy(struct wi_exchange *exchange, struct wi_area *area,
+			  unsigned taken);
 
 /* Has the thread ended whose mark the drainer waits for? A system call. */
-bool wi_grace_is_orphan(const struct wi_grace *grace);
+bool wi_evidence_is_orphan(const struct wi_exchange *exchange);
 
 /* 0 is evidence for that CPU; anything else is not. */
-int wi_grace_membarrier(unsigned cpu);
+int wi_evidence_membarrier(unsigned cpu);
 
 #endif

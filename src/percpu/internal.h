@@ -133,7 +133,7 @@ void wi_unit_finish(struct wi_drain_run *run, unsigned zone, unsigned cpu);
 /* --- choose.c ---------------------------------------------------------- */
 
 /* What earlier drains left pending may have evidence by now. */
-void wi_drain_look_at_parked(struct wi_drain_run *run);
+void wi_drain_look_at_pending(struct wi_drain_run *run);
 
 /* Counts what each unit keeps. */
 void wi_drain_survey(struct wi_drain_run *run);

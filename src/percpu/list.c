@@ -93,10 +93,10 @@ static size_t pop_locked(struct wi_drain *drain, unsigned zone, unsigned list,
 {
 	struct wi_area *area = wi_percpu_area_here(drain, zone);
 
-	if (!wi_pcplist_trylock(area, weir_i_thread_burst))
+	if (!wi_area_trylock(area, weir_i_thread_burst))
 		return 0;
-	n = wi_pcplist_pop_locked(area, list, tokens, n);
-	wi_pcplist_unlock(area);
+	n = wi_area_pop_locked(area, list, tokens, n);
+	wi_area_unlock(area);
 	return n;
 }
 
@@ -105,10 +105,10 @@ static size_t push_locked(struct wi_drain *drain, unsigned zone, unsigned list,
 {
 	struct wi_area *area = wi_percpu_area_here(drain, zone);
 
-	if (!wi_pcplist_trylock(area, weir_i_thread_burst))
+	if (!wi_area_trylock(area, weir_i_thread_burst))
 		return 0;
-	n = wi_pcplist_push_locked(area, list, tokens, n);
-	wi_pcplist_unlock(area);
+	n = wi_area_push_locked(area, list, tokens, n);
+	wi_area_unlock(area);
 	return n;
 }
 
@@ -292,9 +292,9 @@ void wi_percpu_burst_end(void *area)
 {
 	uint64_t mark = weir_i_thread_burst;
 
-	/* CACHE-R1 (partner GRACE-A2): a thread that sees the burst ended sees
-	 * what was done in it. The mark of another thread that replaced this
-	 * one stays. */
+	/* CACHE-R1 (partner EVIDENCE-A2): a thread that sees the burst ended
+	 * sees what was done in it. The mark of another thread that replaced
+	 * this one stays. */
 	if (area != NULL)
 		wi_cas_release(&((struct wi_area *)area)->busy, &mark, 0);
 }

@@ -77,7 +77,7 @@ void wi_percpu_burst_end(void *area);
  * the current drainer may wait for one of them while this thread is about to
  * wait for that drain. They continue with a fence for each operation. (Locked
  * mode has no bursts. A thread that gets the mutex at once keeps them: a
- * drainer does not wait for itself, GRACE-R1.)
+ * drainer does not wait for itself, EVIDENCE-R1.)
  */
 void wi_percpu_drop_bursts(struct wi_drain *drain);
 

@@ -13,8 +13,8 @@ static uint64_t empty_header(unsigned set, unsigned list, unsigned limit,
 	       (uint64_t)limit << WEIR_HEADER_ROOM_SHIFT | top;
 }
 
-void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,
-		      unsigned limit)
+void wi_area_reset(struct wi_area *area, unsigned set, unsigned list,
+		   unsigned limit)
 {
 	uint64_t *header = &wi_area_headers(area, set)[list];
 	uint64_t ops = wi_header_ops(wi_load_relaxed(header));
@@ -24,8 +24,8 @@ void wi_pcplist_reset(struct wi_area *area, unsigned set, unsigned list,
 	wi_store_relaxed(header, empty_header(set, list, limit, ops));
 }
 
-void wi_pcplist_init(struct wi_area *area, const uint16_t *limits,
-		     struct weir_i_bounds bounds)
+void wi_area_init(struct wi_area *area, const uint16_t *limits,
+		  struct weir_i_bounds bounds)
 {
 	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
 		for (unsigned list = 0; list < WEIR_NR_LISTS; list++)
@@ -39,29 +39,29 @@ void wi_pcplist_init(struct wi_area *area, const uint16_t *limits,
 	wi_store_release(&area->bounds.bound, bounds.bound);
 }
 
-const uint64_t *wi_pcplist_tokens(struct wi_area *area, unsigned set,
-				  unsigned list, size_t *n)
+const uint64_t *wi_area_tokens(struct wi_area *area, unsigned set,
+			       unsigned list, size_t *n)
 {
-	/* Relaxed: evidence (GRACE-A1, GRACE-A2) came before. */
+	/* Relaxed: evidence (EVIDENCE-A1, EVIDENCE-A2) came before. */
 	uint64_t header = wi_load_relaxed(&wi_area_headers(area, set)[list]);
 
 	*n = wi_header_count(header);
 	return area->token[set - 1][list];
 }
 
-bool wi_pcplist_trylock(struct wi_area *area, uint64_t burst_mark)
+bool wi_area_trylock(struct wi_area *area, uint64_t burst_mark)
 {
 	uint64_t expected = 0;
 
-	/* PCPLIST-F1 (partner DRAIN-F1): the mark is in busy before active is
+	/* LOCKED-F1 (partner DRAIN-F1): the mark is in busy before active is
 	 * loaded: either the drainer sees the mark, or the holder the new
-	 * active. Acquires what the last holder did (PCPLIST-R2). */
+	 * active. Acquires what the last holder did (LOCKED-R2). */
 	return wi_cas_full(&area->busy, &expected, burst_mark);
 }
 
-void wi_pcplist_unlock(struct wi_area *area)
+void wi_area_unlock(struct wi_area *area)
 {
-	/* PCPLIST-R2 (partners PCPLIST-F1, GRACE-A2): the next holder and the
+	/* LOCKED-R2 (partners LOCKED-F1, EVIDENCE-A2): the next holder and the
 	 * drainer see all that was done under the lock. A plain store: while
 	 * the area is held no other thread writes busy. */
 	wi_store_release(&area->busy, 0);
@@ -71,7 +71,7 @@ void wi_pcplist_unlock(struct wi_area *area)
  * holds the area. */
 static uint64_t *header_in_use(struct wi_area *area, unsigned list)
 {
-	/* PCPLIST-A1 (partner DRAIN-F1): a newly published set is seen with its
+	/* LOCKED-A1 (partner DRAIN-F1): a newly published set is seen with its
 	 * limits; and not before the mark is set, which an acquire alone would
 	 * allow where it may pass an earlier read-modify-write. */
 	uint64_t active = wi_load_full(&area->active);
@@ -79,7 +79,7 @@ static uint64_t *header_in_use(struct wi_area *area, unsigned list)
 
 	/* Evidence, as a sequence's tick is. */
 	if (set == WI_SET_NULL) {
-		/* PCPLIST-R3 (partner GRACE-A1): see ARCH-R1. */
+		/* LOCKED-R3 (partner EVIDENCE-A1): see ARCH-R1. */
 		wi_store_release(&area->seen, active);
 		return NULL;
 	}
@@ -96,13 +96,13 @@ static void commit_locked(uint64_t *header, size_t n, uint64_t each)
 {
 	const uint64_t once = UINT64_C(2) << WEIR_HEADER_OPS_SHIFT;
 
-	/* PCPLIST-R1 (partner GRACE-A1): as ARCH-R1, the slots before the
+	/* LOCKED-R1 (partner EVIDENCE-A1): as ARCH-R1, the slots before the
 	 * header that counts them. Only the holder of the area writes it. */
 	wi_store_release(header, *header + n * (each - once) + once);
 }
 
-size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
-			     uint64_t *tokens, size_t n)
+size_t wi_area_pop_locked(struct wi_area *area, unsigned list, uint64_t *tokens,
+			  size_t n)
 {
 	uint64_t *header = header_in_use(area, list);
 	const uint64_t *top;
@@ -119,8 +119,8 @@ size_t wi_pcplist_pop_locked(struct wi_area *area, unsigned list,
 	return n;
 }
 
-size_t wi_pcplist_push_locked(struct wi_area *area, unsigned list,
-			      const uint64_t *tokens, size_t n)
+size_t wi_area_push_locked(struct wi_area *area, unsigned list,
+			   const uint64_t *tokens, size_t n)
 {
 	uint64_t *header = header_in_use(area, list);
 	uint64_t *top;

@@ -42,7 +42,7 @@ static void count_cpus(struct wi_drain_run *run)
 			const struct wi_unit *unit =
 				wi_drain_unit(run->drain, zone, cpu);
 
-			pending |= unit->parked != WI_SET_NULL;
+			pending |= unit->pending != WI_SET_NULL;
 			drained |= unit->drained;
 			empty &= unit->empty;
 		}
@@ -80,11 +80,11 @@ void wi_drain_conclude(struct wi_drain_run *run)
 		struct wi_unit *unit = wi_drain_unit(drain, zone, cpu);
 		uint64_t pages;
 
-		if (unit->parked == WI_SET_NULL)
+		if (unit->pending == WI_SET_NULL)
 			continue;
 		/* An operation under way may still commit. */
 		pages = wi_unit_pages(drain, wi_drain_area(drain, zone, cpu),
-				      unit->parked);
+				      unit->pending);
 		outcome->pending += pages;
 		outcome->nr_pending++;
 		wi_drain_count(&unit->late);

@@ -21,7 +21,7 @@ bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,
 			 unsigned cpu)
 {
 	/* Relaxed: a hint; a thread that acts on it takes the mutex. */
-	return wi_load_relaxed(&wi_drain_unit(drain, zone, cpu)->parked) !=
+	return wi_load_relaxed(&wi_drain_unit(drain, zone, cpu)->pending) !=
 	       WI_SET_NULL;
 }
 
@@ -35,9 +35,9 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 		struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 		area->cpu = cpu;
-		wi_pcplist_init(area, drain->limits,
-				drain->bounds == NULL ? WI_BOUNDS_ANY
-						      : drain->bounds[zone]);
+		wi_area_init(area, drain->limits,
+			     drain->bounds == NULL ? WI_BOUNDS_ANY
+						   : drain->bounds[zone]);
 	}
 	/* Relaxed: the next drainer takes the mutex. Before the exchanges
 	 * (DRAIN-F1): a thread with a burst looks for it there. */

@@ -155,7 +155,7 @@ void wi_percpu_view_mode(const struct wi_percpu_view *view, unsigned zone,
 	*mode = (struct wi_percpu_mode){
 		.mode = wi_load_relaxed(&unit->in_force),
 		.off = wi_load_relaxed((const uint8_t *)&unit->off) != 0 &&
-		       wi_load_relaxed(&unit->parked) == WI_SET_NULL,
+		       wi_load_relaxed(&unit->pending) == WI_SET_NULL,
 	};
 }
 

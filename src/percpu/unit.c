@@ -73,7 +73,7 @@ uint64_t wi_unit_pages(const struct wi_drain *drain, struct wi_area *area,
 static unsigned spare_set(const struct wi_unit *unit)
 {
 	for (unsigned set = WI_SET_0; set <= WI_SET_1; set++)
-		if (set != unit->set && set != unit->parked)
+		if (set != unit->set && set != unit->pending)
 			return set;
 	return WI_SET_NULL;
 }
@@ -88,7 +88,7 @@ static bool wants_change(const struct wi_unit *unit)
  * names the null set. */
 static bool may_exchange(const struct wi_unit *unit)
 {
-	return unit->parked == WI_SET_NULL || unit->set == WI_SET_NULL;
+	return unit->pending == WI_SET_NULL || unit->set == WI_SET_NULL;
 }
 
 /* A quiet CPU gets another mode once it has given evidence for an exchange in
@@ -116,17 +116,17 @@ void wi_unit_exchange(struct wi_drain *drain, struct wi_unit *unit,
 		word = wi_active_word(next, unit->mode == WI_MODE_QUIET,
 				      ++unit->number);
 	while (word == wi_load_relaxed(&area->seen));
-	wi_grace_exchange(&unit->grace, area, word);
+	wi_exchange_active(&unit->exchange, area, word);
 	unit->set = (uint8_t)next;
 	unit->tried = false;
 	if (before != WI_SET_NULL) {
 		unit->in_flight = unit->mode;
-		wi_store_relaxed(&unit->parked, before); /* for statistics */
+		wi_store_relaxed(&unit->pending, before); /* for statistics */
 		/* The flush writes them; their owner no longer does. */
 		wi_prefetch_write(wi_area_headers(area, before));
 		WI_TRACE(exchange, drain, zone, area->cpu, unit->number,
 			 unit->count);
-	} else if (unit->parked == WI_SET_NULL) {
+	} else if (unit->pending == WI_SET_NULL) {
 		wi_store_relaxed(&unit->in_force, unit->mode); /* likewise */
 	}
 	unit->count = 0;
@@ -162,19 +162,19 @@ void wi_unit_take(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 	else if (may_exchange(unit) && (unit->count > 0 || wants_change(unit)))
 		wi_unit_exchange(drain, unit, area, zone);
 	unit->count = 0;
-	unit->chosen = unit->parked != WI_SET_NULL;
+	unit->chosen = unit->pending != WI_SET_NULL;
 }
 
-/* The parked set, with evidence, has been emptied by the caller and is the next
- * spare. A change that waited for this is made, which needs evidence of its
- * own. */
+/* The pending set, with evidence, has been emptied by the caller and is the
+ * next spare. A change that waited for this is made, which needs evidence of
+ * its own. */
 static void reuse_set(struct wi_drain *drain, struct wi_unit *unit,
 		      struct wi_area *area, unsigned zone)
 {
 	for (unsigned list = 0; list < drain->nr_lists; list++)
-		wi_pcplist_reset(area, unit->parked, list, drain->limits[list]);
+		wi_area_reset(area, unit->pending, list, drain->limits[list]);
 	/* Relaxed, both: for statistics. */
-	wi_store_relaxed(&unit->parked, WI_SET_NULL);
+	wi_store_relaxed(&unit->pending, WI_SET_NULL);
 	wi_store_relaxed(&unit->in_force, unit->mode);
 	if (wants_change(unit)) {
 		unit->count = (uint32_t)wi_unit_pages(drain, area, unit->set);
@@ -198,9 +198,9 @@ static enum wi_evidence look_for_evidence(struct wi_unit *unit,
 	/* First what may be known already: progress needs the line that the
 	 * owner writes. */
 	if (all_announced(unit) &&
-	    wi_grace_not_busy(&unit->grace, area, 1u << unit->parked))
+	    wi_evidence_not_busy(&unit->exchange, area, 1u << unit->pending))
 		return WI_EVIDENCE_NOT_BUSY;
-	if (wi_grace_progress(&unit->grace, area))
+	if (wi_evidence_progress(&unit->exchange, area))
 		return WI_EVIDENCE_PROGRESS;
 	return WI_EVIDENCE_NONE;
 }
@@ -213,7 +213,7 @@ void wi_unit_settle(struct wi_drain_run *run, unsigned zone, unsigned cpu,
 
 	unit->evidence = (uint8_t)evidence;
 	unit->count = (uint32_t)wi_unit_pages(
-		drain, wi_drain_area(drain, zone, cpu), unit->parked);
+		drain, wi_drain_area(drain, zone, cpu), unit->pending);
 	run->outcome.pages += unit->count;
 	run->outcome.by[evidence]++;
 	run->nr_taken++;
@@ -234,7 +234,7 @@ bool wi_unit_look(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 
 bool wi_unit_is_orphan(const struct wi_unit *unit)
 {
-	return all_announced(unit) && wi_grace_is_orphan(&unit->grace);
+	return all_announced(unit) && wi_evidence_is_orphan(&unit->exchange);
 }
 
 void wi_unit_finish(struct wi_drain_run *run, unsigned zone, unsigned cpu)
@@ -250,7 +250,7 @@ void wi_unit_finish(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 	run->nr_taken--;
 	reuse_set(drain, unit, wi_drain_area(drain, zone, cpu), zone);
 	/* Otherwise a change of mode needs evidence of its own. */
-	is_done = unit->parked == WI_SET_NULL;
+	is_done = unit->pending == WI_SET_NULL;
 	WI_TRACE(evidence, drain, zone, cpu, evidence, pages,
 		 unit->chosen && is_done);
 	if (!is_done) {

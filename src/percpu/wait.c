@@ -44,7 +44,7 @@ static void settle_zones(struct wi_drain_run *run, unsigned cpu)
 		if (!awaits_membarrier(run,
 				       wi_drain_unit(run->drain, zone, cpu)))
 			continue;
-		/* For all that ran there before (GRACE-F1). */
+		/* For all that ran there before (EVIDENCE-F1). */
 		WI_TSAN_SEES(&wi_drain_area(run->drain, zone, cpu)->cpu);
 		wi_unit_settle(run, zone, cpu, WI_EVIDENCE_MEMBARRIER);
 	}
@@ -75,7 +75,7 @@ static void membarrier_chosen(struct wi_drain_run *run)
 		if (!awaits_membarrier(run, unit))
 			continue;
 		wi_drain_count(&drain->total->membarriers);
-		err = wi_grace_membarrier(cpu);
+		err = wi_evidence_membarrier(cpu);
 		WI_TRACE(membarrier, drain, cpu, err);
 		if (err == 0) {
 			settle_zones(run, cpu);

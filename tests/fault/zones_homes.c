@@ -124,7 +124,7 @@ static void check_lists(void)
 				unsigned set = WI_SET_0 + k % 2, list = k / 2;
 				size_t n;
 				const uint64_t *tokens =
-					wi_pcplist_tokens(area, set, list, &n);
+					wi_area_tokens(area, set, list, &n);
 
 				for (size_t at = 0; at < n; at++)
 					CHECK_MSG(wi_pool_zone_of(impl,

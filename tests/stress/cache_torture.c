@@ -236,7 +236,7 @@ static int drain_public(uint64_t want, uint64_t wait_ns)
 	add(&shared->progress, result.by_progress);
 	add(&shared->not_busy, result.by_not_busy);
 	add(&shared->membarrier, result.by_membarrier);
-	add(&shared->parked, result.cpus_pending);
+	add(&shared->late, result.cpus_pending);
 	return err;
 }
 
@@ -257,7 +257,7 @@ static int drain(uint64_t want, uint64_t wait_ns)
 	add(&shared->progress, outcome.by[WI_EVIDENCE_PROGRESS]);
 	add(&shared->not_busy, outcome.by[WI_EVIDENCE_NOT_BUSY]);
 	add(&shared->membarrier, outcome.by[WI_EVIDENCE_MEMBARRIER]);
-	add(&shared->parked, outcome.nr_pending);
+	add(&shared->late, outcome.nr_pending);
 	return err;
 }
 

@@ -267,9 +267,9 @@ static inline void outside_figures(const char *things)
 	       shared->empty, shared->again);
 	printf("figures: %.1f M ops, %" PRIu64 " drains (%" PRIu64
 	       " progress %" PRIu64 " idle %" PRIu64 " barrier %" PRIu64
-	       " parked),%s %.0f M %s\n",
+	       " late),%s %.0f M %s\n",
 	       (double)shared->ops / 1e6, shared->drains, shared->progress,
-	       shared->not_busy, shared->membarrier, shared->parked, aborts,
+	       shared->not_busy, shared->membarrier, shared->late, aborts,
 	       (double)shared->checked / 1e6, things);
 }
 

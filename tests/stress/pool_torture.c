@@ -253,8 +253,8 @@ static void look(void)
 	for (unsigned cpu = 0; cpu < wi_percpu_nr_cpus(&impl->cache.drain);
 	     cpu++)
 		CHECK_MSG((polls && !torture_may_use(cpu)) ||
-				  impl->cache.drain.units[cpu].parked == 0,
-			  "sets of CPU %u are parked", cpu);
+				  impl->cache.drain.units[cpu].pending == 0,
+			  "sets of CPU %u are pending", cpu);
 	CHECK_EQ(weir_stat_read(pool, &stat), 0);
 	CHECK_EQ(stat.cached, 0);
 	CHECK_EQ(stat.pending, 0);
@@ -269,7 +269,7 @@ static void report(unsigned looks)
 
 	weir_stat_read(pool, &s);
 	printf("  %u looks, drains %" PRIu64 " (progress %" PRIu64
-	       ", not busy %" PRIu64 ", membarrier %" PRIu64 ", parked %" PRIu64
+	       ", not busy %" PRIu64 ", membarrier %" PRIu64 ", late %" PRIu64
 	       "), %" PRIu64 " pages, %" PRIu64 " aborts\n",
 	       looks, s.drains, s.by_progress, s.by_not_busy, s.by_membarrier,
 	       s.late, s.drained_pages, s.aborts);
@@ -281,7 +281,7 @@ static void report(unsigned looks)
 	shared->progress += s.by_progress;
 	shared->not_busy += s.by_not_busy;
 	shared->membarrier += s.by_membarrier;
-	shared->parked += s.late;
+	shared->late += s.late;
 	shared->aborts += s.aborts;
 }
 

@@ -194,7 +194,7 @@ static void takeover(void)
 	for (unsigned i = 0; i < 3; i++)
 		finish(&asker[i]);
 	finish(&burst);
-	CHECK_EQ(wi_pool_of(pool)->cache.drain.units[there].parked, 0);
+	CHECK_EQ(wi_pool_of(pool)->cache.drain.units[there].pending, 0);
 }
 
 /* --- modes ------------------------------------------------------------- */

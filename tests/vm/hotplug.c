@@ -314,7 +314,7 @@ int main(void)
 	}
 	crowds();
 	printf("figures: CPUs came or went %" PRIu64 " times; %.0f operations, "
-	       "%" PRIu64 " drains, %" PRIu64 " parked\n",
-	       plugs, crowd_sum.ops, crowd_sum.drains, crowd_sum.parked);
+	       "%" PRIu64 " drains, %" PRIu64 " late\n",
+	       plugs, crowd_sum.ops, crowd_sum.drains, crowd_sum.late);
 	return 0;
 }

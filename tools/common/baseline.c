@@ -185,7 +185,7 @@ static void *seq_setup(const struct demo_way *way,
 	for (unsigned cpu = 0; cpu < machine->nr_cpus; cpu++) {
 		struct wi_area *area = area_of(pool, cpu);
 
-		wi_pcplist_init(area, limits, WI_BOUNDS_ANY);
+		wi_area_init(area, limits, WI_BOUNDS_ANY);
 		/* Relaxed: no other thread yet. */
 		wi_store_relaxed(&area->active,
 				 wi_active_word(WI_SET_0, false, 0));
@@ -325,9 +325,9 @@ static uint64_t exchange_and_flush(struct pool *pool, unsigned cpu)
 	if (wi_os_membarrier_cpu(cpu) != 0)
 		wi_panic("demo: membarrier failed on a CPU that is online");
 	wi_fence_full(); /* it may return early, without one */
-	pages = wi_pcplist_tokens(area, old, 0, &n);
+	pages = wi_area_tokens(area, old, 0, &n);
 	zone_put(pool, pages, n);
-	wi_pcplist_reset(area, old, 0, DEMO_LIST_LIMIT);
+	wi_area_reset(area, old, 0, DEMO_LIST_LIMIT);
 	return n;
 }
 

@@ -39,7 +39,8 @@ struct demo_way {
 	const char *name;
 	enum weir_mode mode; /* of weir's owner CPU */
 	bool is_weir;	     /* its promises are at stake */
-	bool parks; /* pages may be pending while the owner makes no call */
+	bool leaves_pending; /* pages may be pending while the owner makes no
+				call */
 
 	/*
 	 * All pages in the zone. NULL, and *why in a few words, when this

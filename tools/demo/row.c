@@ -45,7 +45,7 @@ static bool is_slow(const struct row *row)
 {
 	return row->scene == OWNER_ASLEEP ||
 	       row->way == &baseline_scheduled_work ||
-	       (row->way->parks && row->scene != OWNER_ALLOCATING);
+	       (row->way->leaves_pending && row->scene != OWNER_ALLOCATING);
 }
 
 static unsigned nr_attempts(const struct row *row, unsigned rescues)
@@ -389,7 +389,7 @@ static int run_with_pool(struct run *run, unsigned attempts)
 int row_run(struct row *row, const struct row_setting *setting)
 {
 	const bool waits_in_vain =
-		row->way->parks && row->scene != OWNER_ALLOCATING;
+		row->way->leaves_pending && row->scene != OWNER_ALLOCATING;
 	const unsigned attempts = nr_attempts(row, setting->rescues);
 	struct run run = { .row = row, .setting = setting };
 	const char *why;

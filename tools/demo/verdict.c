@@ -136,7 +136,8 @@ static void must_rescue(struct finding *f, const struct demo_way *way)
 	for (unsigned scene = 0; scene < NR_OWNER_SCENES; scene++) {
 		const struct row *row = find(f, way, scene);
 
-		if (!row || (way->parks && scene != OWNER_ALLOCATING) ||
+		if (!row ||
+		    (way->leaves_pending && scene != OWNER_ALLOCATING) ||
 		    row->rescued == row->attempts)
 			continue;
 		f->verdicts->broken = true;

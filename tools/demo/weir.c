@@ -153,7 +153,7 @@ const struct demo_way demo_polling = {
 	.name = "weir-polling",
 	.mode = WEIR_MODE_POLLING,
 	.is_weir = true,
-	.parks = true,
+	.leaves_pending = true,
 	WEIR_WAY,
 	.rescue = weir_rescue,
 };

@@ -50,7 +50,7 @@ struct crowd_run {
 /* What was counted over all runs of the program. */
 static struct {
 	double ops;
-	uint64_t moves, aborts, drains, drained, parked, looks;
+	uint64_t moves, aborts, drains, drained, late, looks;
 } crowd_sum;
 
 static const struct crowd_run *crowd;
@@ -59,7 +59,7 @@ static char *crowd_base;
 static struct oracle crowd_oracle;
 static struct member crowd_member[CROWD_MAX]; /* workers first */
 static unsigned crowd_nr;
-static uint32_t crowd_stop, crowd_pausing, crowd_parked;
+static uint32_t crowd_stop, crowd_pausing, crowd_standing;
 static __thread struct member *crowd_self;
 
 /* --- threads ----------------------------------------------------------- */
@@ -79,10 +79,10 @@ static inline void crowd_park(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, &before);
-	tell(&crowd_parked);
+	tell(&crowd_standing);
 	while (happened(&crowd_pausing, 1))
 		crowd_nap(100000);
-	__atomic_sub_fetch(&crowd_parked, 1, __ATOMIC_ACQ_REL);
+	__atomic_sub_fetch(&crowd_standing, 1, __ATOMIC_ACQ_REL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -119,14 +119,14 @@ static inline void crowd_add(void (*step)(struct member *), bool works)
 static inline void crowd_pause(void)
 {
 	tell(&crowd_pausing);
-	while (!happened(&crowd_parked, crowd_nr))
+	while (!happened(&crowd_standing, crowd_nr))
 		crowd_nap(100000);
 }
 
 static inline void crowd_resume(void)
 {
 	__atomic_store_n(&crowd_pausing, 0, __ATOMIC_RELEASE);
-	while (happened(&crowd_parked, 1))
+	while (happened(&crowd_standing, 1))
 		crowd_nap(100000);
 }
 
@@ -390,7 +390,7 @@ static inline void crowd_end(void)
 	crowd_sum.aborts += stat.aborts;
 	crowd_sum.drains += stat.drains;
 	crowd_sum.drained += stat.drained_pages;
-	crowd_sum.parked += stat.late;
+	crowd_sum.late += stat.late;
 	CHECK_MSG(weir_pool_destroy(crowd_pool, 0) == 0, "%s",
 		  weir_last_error());
 	oracle_fini(&crowd_oracle);
@@ -420,7 +420,7 @@ static inline void crowd_run_for(double seconds)
 {
 	const uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
 
-	crowd_stop = crowd_pausing = crowd_parked = 0;
+	crowd_stop = crowd_pausing = crowd_standing = 0;
 	for (unsigned i = 0; i < crowd_nr; i++)
 		CHECK_EQ(pthread_create(&crowd_member[i].thread, NULL,
 					crowd_main, &crowd_member[i]),

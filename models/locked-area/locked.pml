@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pcplist-locked: lists without sequences: `busy` is a trylock
+ * locked-area: lists without sequences: `busy` is a trylock
  * (docs/design.md, section 4, "Modes of a CPU"; src/percpu/locked.c).
  *
  * Property.  A commit lands only in a set that the CPU has, on the header that its
@@ -20,10 +20,10 @@
  *   DRAINER_TICK     the drainer leaves a tick there, which is
  *                    evidence where there are sequences            violation
  *   PLAIN_MARK       the mark waits in the buffer while active is
- *                    loaded (PCPLIST-F1)                           violation
- *   EARLY_ACTIVE     active is loaded before the mark (PCPLIST-A1) violation
+ *                    loaded (LOCKED-F1)                           violation
+ *   EARLY_ACTIVE     active is loaded before the mark (LOCKED-A1) violation
  *   PSO RELAXED_UNLOCK   busy is cleared before the commit lands
- *                    (PCPLIST-R2)                                  violation
+ *                    (LOCKED-R2)                                  violation
  *   PSO RELAXED_NAME     the spare is named before its limit lands
  *                    (DRAIN-F1)                                    violation
  *   LOCK_WAITS       a thread that does not get the area waits (one
@@ -167,7 +167,7 @@ proctype drainer()
 		:: mem[BUSY] != w
 		:: mem[SEEN] == n
 		:: s != NIL && mem[HDR(s)] != h0
-		/* a holder that stands still: the set stays parked */
+		/* a holder that stands still: the set stays pending */
 		:: STANDS && gone == 2 -> goto out
 		fi;
 		if

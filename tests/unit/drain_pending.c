@@ -78,8 +78,8 @@ static struct weir_stat stat_now(void)
 	return stat;
 }
 
-/* The first drain parks the set, whatever the deadline. */
-static void park(void)
+/* The first drain leaves the set pending, whatever the deadline. */
+static void leave_pending(void)
 {
 	const uint64_t kept = stat_now().cached;
 	struct weir_drain_result r;
@@ -108,7 +108,7 @@ static void park(void)
 	CHECK_EQ(drain(1000000000, &r), 0);
 	CHECK(r.pages >= kept - 1);
 	CHECK_EQ(r.pending, 0);
-	CHECK_EQ(unit()->parked, WI_SET_NULL);
+	CHECK_EQ(unit()->pending, WI_SET_NULL);
 }
 
 /* Changes of the mode while a set is pending: active is not exchanged before
@@ -140,13 +140,13 @@ static void change_modes(void)
 	await(&gone, 2);
 	CHECK_EQ(drain(1000000000, &r), 0);
 	CHECK(r.pages >= kept);
-	CHECK_EQ(unit()->parked, WI_SET_NULL);
+	CHECK_EQ(unit()->pending, WI_SET_NULL);
 	CHECK_EQ(weir_get_mode(pool, (unsigned)there), WEIR_MODE_OFF);
 	CHECK_EQ(stat_now().cached + stat_now().pending, 0);
 	CHECK_EQ(set_mode(WEIR_MODE_QUIET), 0);
 }
 
-/* From off, lists are there again at once, with a set still parked. */
+/* From off, lists are there again at once, with a set still pending. */
 static void switch_on_again(void)
 {
 	struct weir_drain_result r;
@@ -185,7 +185,7 @@ int main(void)
 		SKIP("without sequences there are no quiet CPUs");
 	run_on(there, fill, NULL);
 	start_on(&runner, there, owner, NULL);
-	park();
+	leave_pending();
 	change_modes();
 	switch_on_again();
 	tell(&go_away);

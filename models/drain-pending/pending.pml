@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * drain-park: pending sets, the null set, and the word that `seen` must hold
+ * drain-pending: pending sets, the null set, and the word that `seen` must hold
  * (docs/design.md, section 4, "Rules of evidence").
  *
  * Property.  A commit lands only in a set the CPU still has, on the header it
@@ -12,7 +12,7 @@
  * Modelled: two threads that push, fail and tick on one CPU, moved at any
  * instant; NDR exchanges, each to the spare, or to the null set when caching is
  * switched off, from there back to the spare, whatever is pending; none while a
- * set is pending and another in use; a drain may give up waiting at once (park);
+ * set is pending and another in use; a drain may give up waiting at once;
  * TSO.  Progress only, as on a polling CPU;
  * with -DQUIET marks too (one mark a thread, withdrawn by its commit).
  * Abstracted: one list; counts (an operation fails when the search says so); a
@@ -25,7 +25,7 @@
  *                   not the word it works by                     violation
  *   SEEN_OUTSIDE    seen is stored after the sequence            violation
  *   EARLIER_HEADER  a header of an older set changed: frees all  violation
- *   REUSE_PARKED    active is exchanged although a set is pending:
+ *   REUSE_PENDING    active is exchanged although a set is pending:
  *                   that goes back into use                      violation
  *   NO_SEEN         a failing operation stores nothing           hang
  *   WRAP            drain number modulo 4, seen never looked at
@@ -67,7 +67,7 @@ byte active_, busy;
 byte seen = 255;
 byte hdr[3];			/* operations of each set's one list */
 bool owned[2];			/* evidence has come: the drainer's to write */
-bool parked[2];			/* taken away, evidence has not come */
+bool pending[2];			/* taken away, evidence has not come */
 bool last;			/* the drainer made its last exchange */
 
 inline land(k, x, v, o)
@@ -154,13 +154,13 @@ next:		atomic { a = 0; a2 = 0; h = 0; m = 0 }
 }
 
 #define SPARE(s) (owned[s])
-#define MAY_EXCHANGE (SET(active_) == NIL || (!parked[0] && !parked[1]))
+#define MAY_EXCHANGE (SET(active_) == NIL || (!pending[0] && !pending[1]))
 #ifdef QUIET
 #define IDLE(w) (NOT_BUSY(w) || busy != w)
 #else
 #define IDLE(w) false
 #endif
-#define NOT_BUSY(w) ((w) == 0 || !parked[M_SET(w)] || hdr[M_SET(w)] != M_OPS(w))
+#define NOT_BUSY(w) ((w) == 0 || !pending[M_SET(w)] || hdr[M_SET(w)] != M_OPS(w))
 
 /* Evidence after the last exchange. */
 #define SEEN_IT (seen == active_)
@@ -180,10 +180,10 @@ proctype drainer()
 	:: k < NDR ->
 		k++;
 		/* where to: the spare, or the null set if the caller switches
-		 * caching off; nowhere while a set is parked and another in use */
+		 * caching off; nowhere while a set is pending and another in use */
 		atomic {
 			if
-#ifdef REUSE_PARKED
+#ifdef REUSE_PENDING
 			:: SET(active_) != NIL -> s = 1 - SET(active_)
 #else
 			:: MAY_EXCHANGE && SPARE(0) -> s = 0
@@ -192,11 +192,11 @@ proctype drainer()
 			:: !MAY_EXCHANGE -> goto wait
 #endif
 			fi };
-		/* 1. snapshot and exchange; what was active is parked until
+		/* 1. snapshot and exchange; what was active is pending until
 		 * evidence comes */
 		atomic {
-			if :: SET(active_) != NIL -> parked[SET(active_)] = 1 :: else fi;
-			if :: s != NIL -> snap[s] = hdr[s]; owned[s] = 0; parked[s] = 0 :: else fi;
+			if :: SET(active_) != NIL -> pending[SET(active_)] = 1 :: else fi;
+			if :: s != NIL -> snap[s] = hdr[s]; owned[s] = 0; pending[s] = 0 :: else fi;
 #ifdef SKIP
 			if
 			:: seen == WORD(NEXTNUM(active_), s) -> active_ = WORD((NUM(active_) + 2) % 4, s)
@@ -210,12 +210,12 @@ wait:		if :: k == NDR -> last = 1 :: else fi;
 #ifdef QUIET
 		w = busy;
 #endif
-		/* 2. evidence frees every parked set; or give up.  The last
+		/* 2. evidence frees every pending set; or give up.  The last
 		 * time there is no giving up. */
 		if
 		:: atomic { SEEN_IT || MOVED_ON || IDLE(w) ->
-			if :: parked[0] -> parked[0] = 0; owned[0] = 1 :: else fi;
-			if :: parked[1] -> parked[1] = 0; owned[1] = 1 :: else fi;
+			if :: pending[0] -> pending[0] = 0; owned[0] = 1 :: else fi;
+			if :: pending[1] -> pending[1] = 0; owned[1] = 1 :: else fi;
 			snap[0] = (SET(active_) == 0 -> snap[0] : 255);
 			snap[1] = (SET(active_) == 1 -> snap[1] : 255) }
 		:: k < NDR -> skip

@@ -33,7 +33,7 @@ static void begin(unsigned limit, bool quiet)
 	for (unsigned i = 0; i < WEIR_NR_LISTS; i++)
 		limits[i] = (uint16_t)limit;
 	memset(area, 0, sizeof(*area));
-	wi_pcplist_init(area, limits, WI_BOUNDS_ANY);
+	wi_area_init(area, limits, WI_BOUNDS_ANY);
 	area->active = wi_active_word(WI_SET_1, quiet, 7);
 }
 
@@ -57,10 +57,10 @@ static size_t push(const uint64_t *tokens, size_t n)
 					    tokens[0]) > 0
 			      : weir_i_push_bulk(&lists, LIST, tokens,
 						 (unsigned)n, 0);
-	CHECK(wi_pcplist_trylock(area, weir_i_thread_burst));
-	CHECK(!wi_pcplist_trylock(area, weir_i_thread_burst));
-	n = wi_pcplist_push_locked(area, LIST, tokens, n);
-	wi_pcplist_unlock(area);
+	CHECK(wi_area_trylock(area, weir_i_thread_burst));
+	CHECK(!wi_area_trylock(area, weir_i_thread_burst));
+	n = wi_area_push_locked(area, LIST, tokens, n);
+	wi_area_unlock(area);
 	return n;
 }
 
@@ -72,9 +72,9 @@ static size_t pop(uint64_t *tokens, size_t n)
 	}
 	if (!locked)
 		return weir_i_pop_bulk(&lists, LIST, tokens, (unsigned)n);
-	CHECK(wi_pcplist_trylock(area, weir_i_thread_burst));
-	n = wi_pcplist_pop_locked(area, LIST, tokens, n);
-	wi_pcplist_unlock(area);
+	CHECK(wi_area_trylock(area, weir_i_thread_burst));
+	n = wi_area_pop_locked(area, LIST, tokens, n);
+	wi_area_unlock(area);
 	return n;
 }
 
@@ -204,12 +204,12 @@ static void reset(void)
 
 	begin(8, false);
 	CHECK_EQ(must_push(tokens, 3), 3);
-	held = wi_pcplist_tokens(area, WI_SET_1, LIST, &n);
+	held = wi_area_tokens(area, WI_SET_1, LIST, &n);
 	CHECK_EQ(n, 3);
 	CHECK_EQ(memcmp(held, tokens, sizeof(tokens)), 0);
-	wi_pcplist_reset(area, WI_SET_1, LIST, 20);
+	wi_area_reset(area, WI_SET_1, LIST, 20);
 	check_header(0, 20, 1);
-	wi_pcplist_tokens(area, WI_SET_1, LIST, &n);
+	wi_area_tokens(area, WI_SET_1, LIST, &n);
 	CHECK_EQ(n, 0);
 	/* Operations go round without touching the rest. */
 	*header() |= UINT64_MAX << WEIR_HEADER_OPS_SHIFT;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * grace-fork: marks in a child whose first thread has the mark of the thread
+ * marks-fork: marks in a child whose first thread has the mark of the thread
  * that made the child (src/os/rseq.c, G1 to G3).
  *
  * Property.  No set is flushed while the first thread is about to commit to it,

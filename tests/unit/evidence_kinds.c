@@ -10,7 +10,7 @@
 #include "percpu/evidence.h"
 
 static struct wi_area *area;
-static struct wi_grace grace;
+static struct wi_exchange exchange;
 static uint32_t number;
 
 #define OLD WI_SET_0
@@ -24,13 +24,14 @@ static void begin(uint64_t busy)
 	static const uint16_t limits[WEIR_NR_LISTS] = { 8, 8, 8 };
 
 	memset(area, 0, sizeof(*area));
-	wi_pcplist_init(area, limits, WI_BOUNDS_ANY);
+	wi_area_init(area, limits, WI_BOUNDS_ANY);
 	area->active = wi_active_word(OLD, true, ++number);
 	area->header[OLD - 1][1] += 2 * WEIR_HEADER_PUSH;
 	area->busy = busy;
-	wi_grace_exchange(&grace, area, wi_active_word(NEW, true, ++number));
+	wi_exchange_active(&exchange, area,
+			   wi_active_word(NEW, true, ++number));
 	CHECK_EQ(area->active, wi_active_word(NEW, true, number));
-	CHECK(!wi_grace_progress(&grace, area));
+	CHECK(!wi_evidence_progress(&exchange, area));
 }
 
 static uint64_t mark_of(uint64_t thread_mark, unsigned list, unsigned set)
@@ -50,7 +51,7 @@ static uint64_t old_mark(uint64_t thread_mark, unsigned list)
 
 static bool not_busy(void)
 {
-	return wi_grace_not_busy(&grace, area, TAKEN);
+	return wi_evidence_not_busy(&exchange, area, TAKEN);
 }
 
 /* --- another thread, alive until the end ------------------------------- */
@@ -112,11 +113,12 @@ static void mark_that_was_outdated(void)
 
 	/* begin() with one more operation on list 0. */
 	begin(0);
-	memset(&grace, 0, sizeof(grace));
+	memset(&exchange, 0, sizeof(exchange));
 	area->active = wi_active_word(OLD, true, ++number);
 	area->header[OLD - 1][0] += WEIR_HEADER_PUSH;
 	area->busy = mark;
-	wi_grace_exchange(&grace, area, wi_active_word(NEW, true, ++number));
+	wi_exchange_active(&exchange, area,
+			   wi_active_word(NEW, true, ++number));
 	CHECK(not_busy());
 }
 
@@ -127,7 +129,7 @@ static void mark_of_the_other_set(void)
 	CHECK(not_busy());
 	/* Both taken: it protects one of them. */
 	begin(mark_of(other, 0, NEW));
-	CHECK(!wi_grace_not_busy(&grace, area, 1u << OLD | 1u << NEW));
+	CHECK(!wi_evidence_not_busy(&exchange, area, 1u << OLD | 1u << NEW));
 }
 
 static void burst(void)
@@ -163,11 +165,11 @@ static void orphan(void)
 {
 	begin(wi_burst_mark(gone));
 	CHECK(!not_busy());
-	CHECK(wi_grace_is_orphan(&grace));
+	CHECK(wi_evidence_is_orphan(&exchange));
 	begin(wi_burst_mark(other));
-	CHECK(!wi_grace_is_orphan(&grace));
+	CHECK(!wi_evidence_is_orphan(&exchange));
 	begin(0);
-	CHECK(!wi_grace_is_orphan(&grace));
+	CHECK(!wi_evidence_is_orphan(&exchange));
 }
 
 static void progress(void)
@@ -175,41 +177,41 @@ static void progress(void)
 	for (unsigned list = 0; list < WEIR_NR_LISTS; list++) {
 		begin(wi_burst_mark(other));
 		area->header[NEW - 1][list] += WEIR_HEADER_PUSH;
-		CHECK(wi_grace_progress(&grace, area));
+		CHECK(wi_evidence_progress(&exchange, area));
 		/* In the old set it proves nothing. */
 		begin(wi_burst_mark(other));
 		area->header[OLD - 1][list] += WEIR_HEADER_PUSH;
-		CHECK(!wi_grace_progress(&grace, area));
+		CHECK(!wi_evidence_progress(&exchange, area));
 	}
 	/* A push and a pop leave the list as it was, but not its header. */
 	begin(0);
 	area->header[NEW - 1][0] += WEIR_HEADER_PUSH;
 	area->header[NEW - 1][0] += WEIR_HEADER_POP;
 	CHECK_EQ(wi_header_count(area->header[NEW - 1][0]), 0);
-	CHECK(wi_grace_progress(&grace, area));
+	CHECK(wi_evidence_progress(&exchange, area));
 }
 
 static void seen(void)
 {
 	begin(0);
-	area->seen = grace.word;
-	CHECK(wi_grace_progress(&grace, area));
+	area->seen = exchange.word;
+	CHECK(wi_evidence_progress(&exchange, area));
 	/* The same set, another drain: nothing. */
 	begin(0);
 	area->seen = wi_active_word(NEW, true, number - 2);
-	CHECK(!wi_grace_progress(&grace, area));
+	CHECK(!wi_evidence_progress(&exchange, area));
 	area->seen = wi_active_word(OLD, true, number);
-	CHECK(!wi_grace_progress(&grace, area));
+	CHECK(!wi_evidence_progress(&exchange, area));
 	area->seen = wi_active_word(NEW, false, number);
-	CHECK(!wi_grace_progress(&grace, area));
+	CHECK(!wi_evidence_progress(&exchange, area));
 	/* The null set has no headers to move. */
 	begin(0);
-	wi_grace_exchange(&grace, area,
-			  wi_active_word(WI_SET_NULL, true, ++number));
+	wi_exchange_active(&exchange, area,
+			   wi_active_word(WI_SET_NULL, true, ++number));
 	area->header[NEW - 1][0] += WEIR_HEADER_PUSH;
-	CHECK(!wi_grace_progress(&grace, area));
-	area->seen = grace.word;
-	CHECK(wi_grace_progress(&grace, area));
+	CHECK(!wi_evidence_progress(&exchange, area));
+	area->seen = exchange.word;
+	CHECK(wi_evidence_progress(&exchange, area));
 }
 
 /* What a failing operation leaves, on this very CPU. A sequence may be
@@ -226,17 +228,17 @@ static void tick_is_seen(void)
 	pin((int)cpu);
 	begin(0);
 	CHECK(weir_i_pop(&lists, 0) >= WEIR_AGAIN);
-	CHECK(!wi_grace_progress(&grace, area));
+	CHECK(!wi_evidence_progress(&exchange, area));
 	for (unsigned i = 0; i < 100 && area->seen == 0; i++)
 		weir_i_tick(&lists);
-	CHECK(wi_grace_progress(&grace, area));
+	CHECK(wi_evidence_progress(&exchange, area));
 }
 
 static void membarrier(void)
 {
 	if (!wi_rseq_has_membarrier())
 		return;
-	CHECK_EQ(wi_grace_membarrier((unsigned)allowed_cpu(0)), 0);
+	CHECK_EQ(wi_evidence_membarrier((unsigned)allowed_cpu(0)), 0);
 }
 
 int main(void)
