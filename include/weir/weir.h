@@ -368,10 +368,10 @@ WEIR_API void *weir_alloc_wait(struct weir_pool *pool, unsigned order,
  * detected: a larger one frees pages that are in use, a smaller one leaks the
  * rest of the run. The environment variable WEIR_CHECKED, set to something else
  * than 0, makes every pool of a process a checked one; set to 2, it also makes
- * checked pools detect a write to any of a page's first 64 KiB, which is slower
- * (neither where the program has more rights than its user).
- * Threads: yes. Signals: yes. Calls: none (gettid once per thread). Interrupts:
- * none. Never waits.
+ * checked pools detect a write to any of a page's first 64 KiB, which is
+ * slower, and name the call that freed the page (neither where the program has
+ * more rights than its user). Threads: yes. Signals: yes. Calls: none (gettid
+ * once per thread). Interrupts: none. Never waits.
  */
 WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	WEIR_NONNULL(1);

@@ -43,6 +43,10 @@ struct wi_pool {
 	uint64_t nr_runs[WEIR_ORDER_MAX + 1]; /* in all zones, if all is free */
 	int node[WI_NODES_MAX]; /* the kernel's number; WEIR_NODE_ANY */
 	uint8_t *checks;	/* a byte a page (pool_checked.c); NULL */
+	/* Behind them, with WEIR_CHECKED=2: by which call each page was freed
+	 * last. */
+	const void **freed_by;
+	size_t checks_bytes; /* of both */
 	struct weir_i_lists
 		checked_lists; /* the handle's, if it is unchecked */
 	uint32_t fill_bytes;   /* of a checked page that is free; 0: a region */
@@ -160,11 +164,16 @@ void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order);
 void wi_pool_check_all(const struct wi_pool *pool);
 
-/* weir_alloc() and weir_free() in a checked pool. */
+/* weir_alloc() and weir_free() in a checked pool; `site` is where the program
+ * called. */
 void *wi_pool_alloc_checked(struct wi_pool *pool, unsigned order,
 			    unsigned flags);
-void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset,
-			  unsigned order);
+void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order,
+			  const void *site);
+
+/* weir_free_bulk(), called by the program at `site` (pool_alloc.c). */
+void wi_pool_free_pages(struct weir_pool *pool, unsigned order,
+			void *const *pages, size_t n, const void *site);
 
 /* Gives a run back by the slow path (pool_alloc.c). */
 void wi_pool_put_run(struct wi_pool *pool, uint64_t offset, unsigned order);

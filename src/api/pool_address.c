@@ -118,12 +118,13 @@ size_t weir_alloc_offsets_upto(struct weir_pool *pool, unsigned order,
 void weir_free_offsets(struct weir_pool *pool, unsigned order,
 		       const uint64_t *offsets, size_t n)
 {
+	const void *site = __builtin_return_address(0);
 	void *pages[CHUNK];
 
 	for (size_t chunk; n > 0; offsets += chunk, n -= chunk) {
 		chunk = wi_min_u64(n, CHUNK);
 		for (size_t i = 0; i < chunk; i++)
 			pages[i] = (void *)((uintptr_t)pool->base + offsets[i]);
-		weir_free_bulk(pool, order, pages, chunk);
+		wi_pool_free_pages(pool, order, pages, chunk, site);
 	}
 }

@@ -285,7 +285,8 @@ static void must_be_run(const struct wi_pool *pool, uint64_t offset,
 
 /* Not cold: checked pools go through here. */
 __attribute__((noinline)) static void free_slow(struct weir_pool *handle,
-						void *page, unsigned order)
+						void *page, unsigned order,
+						const void *site)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
 	uint64_t offset;
@@ -298,20 +299,20 @@ __attribute__((noinline)) static void free_slow(struct weir_pool *handle,
 			(offset & handle->page_mask)))
 		must_be_run(pool, offset, order);
 	if (pool->checks != NULL)
-		wi_pool_free_checked(pool, offset, order);
+		wi_pool_free_checked(pool, offset, order, site);
 	else
 		wi_pool_put_run(pool, offset, order);
 }
 
 /* Of another order than 0. */
-__attribute__((noinline)) static void free_other(struct weir_pool *pool,
-						 void *page, unsigned order)
+__attribute__((noinline)) static void
+free_other(struct weir_pool *pool, void *page, unsigned order, const void *site)
 {
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
 
 	if (!wi_likely(wi_pool_push_run(&pool->lists, order, offset,
 					weir_i_run_mask(pool, order))))
-		free_slow(pool, page, order);
+		free_slow(pool, page, order, site);
 }
 
 void weir_free(struct weir_pool *pool, void *page, unsigned order)
@@ -319,7 +320,7 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	uint64_t offset = (uint64_t)((char *)page - pool->base);
 
 	if (wi_unlikely(order != 0)) {
-		free_other(pool, page, order);
+		free_other(pool, page, order, __builtin_return_address(0));
 		return;
 	}
 	if (wi_likely(!(offset & pool->page_mask) &&
@@ -327,15 +328,16 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 		return;
 	/* Not `page`, which would need a register; nor a pointer's sum, as it
 	 * may be NULL. */
-	free_slow(pool, (void *)((uintptr_t)pool->base + offset), 0);
+	free_slow(pool, (void *)((uintptr_t)pool->base + offset), 0,
+		  __builtin_return_address(0));
 }
 
 /* Pages that are checked, or of which one is wrong, given back one by one. */
 WI_COLD static void free_each(struct weir_pool *pool, unsigned order,
-			      void *const *pages, size_t n)
+			      void *const *pages, size_t n, const void *site)
 {
 	for (size_t i = 0; i < n; i++)
-		free_slow(pool, pages[i], order);
+		free_slow(pool, pages[i], order, site);
 }
 
 /* Gives runs back, those of one zone at a time. */
@@ -367,7 +369,7 @@ static void put_by_zone(struct wi_pool *pool, unsigned kind, uint64_t *tokens,
 __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 						     unsigned order,
 						     void *const *pages,
-						     size_t n)
+						     size_t n, const void *site)
 {
 	uint64_t tokens[CHUNK] __attribute__((aligned(16)));
 	struct wi_pool *impl = wi_pool_of(pool);
@@ -389,12 +391,12 @@ __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 			put_by_zone(impl, wi_pool_kind_of_order(order), tokens,
 				    chunk);
 		else
-			free_each(pool, order, pages, chunk);
+			free_each(pool, order, pages, chunk, site);
 	}
 }
 
-void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
-		    size_t n)
+void wi_pool_free_pages(struct weir_pool *pool, unsigned order,
+			void *const *pages, size_t n, const void *site)
 {
 	const unsigned list = weir_i_list_of_order(order);
 
@@ -406,10 +408,16 @@ void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
 		pages += done;
 		n -= done;
 		if (wi_unlikely(done < chunk)) {
-			free_bulk_slow(pool, order, pages, n);
+			free_bulk_slow(pool, order, pages, n, site);
 			return;
 		}
 	}
+}
+
+void weir_free_bulk(struct weir_pool *pool, unsigned order, void *const *pages,
+		    size_t n)
+{
+	wi_pool_free_pages(pool, order, pages, n, __builtin_return_address(0));
 }
 
 /* --- between operations ------------------------------------------------ */

@@ -15,7 +15,8 @@
  * or later. To fill and compare all of a page of 4 KiB takes seven times as
  * long; WEIR_CHECKED=2 in the environment does it. Either way what lies behind
  * the first 64 KiB of a page is left out. A region of the caller's is not
- * filled: it need not be memory. Free pages are also inaccessible for
+ * filled: it need not be memory. With WEIR_CHECKED=2 a fatal line also names
+ * the call that freed the page before. Free pages are also inaccessible for
  * AddressSanitizer, if the program has it, and for valgrind, if the library was
  * built with its header.
  *
@@ -141,6 +142,23 @@ static inline bool line_is_filled(const char *p)
 	return (wrong[0] | wrong[1]) == 0;
 }
 
+/* Writes ", freed by the call before ADDRESS (FILE+OFFSET)", of a page that was
+ * free until now, or "" where that was not remembered. */
+WI_COLD static void say_freed_by(const struct wi_pool *pool, uint64_t page,
+				 char *to, size_t len)
+{
+	const void *site = NULL;
+	char where[80];
+
+	to[0] = '\0';
+	if (pool->freed_by != NULL)
+		site = wi_load_relaxed(&pool->freed_by[page]);
+	if (site == NULL)
+		return;
+	wi_os_name_code(site, where, sizeof(where));
+	snprintf(to, len, ", freed by the call before %s", where);
+}
+
 /* It is not as it was left: the fatal line, with the first byte that differs.
  */
 WI_COLD _Noreturn static void die_of_write(const struct wi_pool *pool,
@@ -148,14 +166,17 @@ WI_COLD _Noreturn static void die_of_write(const struct wi_pool *pool,
 {
 	const char *p = page_at(pool, page);
 	const size_t second = second_line(pool, page);
+	char freed_by[120];
 	size_t at = 0;
 
 	while (p[at] == FILL)
 		if (++at == LINE && pool->fill_lines)
 			at = second;
+	say_freed_by(pool, page, freed_by, sizeof(freed_by));
 	wi_fatal("pool \"%s\": %s %p: written after it was freed, byte "
-		 "%zu is 0x%02x",
-		 pool->name, doing, (const void *)p, at, (unsigned char)p[at]);
+		 "%zu is 0x%02x%s",
+		 pool->name, doing, (const void *)p, at, (unsigned char)p[at],
+		 freed_by);
 }
 
 static inline void lines_must_be_as_left(const struct wi_pool *pool,
@@ -178,6 +199,14 @@ static void must_be_as_left(const struct wi_pool *pool, uint64_t page,
 		lines_must_be_as_left(pool, page, doing);
 	else if (n > 0 && (p[0] != FILL || memcmp(p, p + 1, n - 1) != 0))
 		die_of_write(pool, page, doing);
+}
+
+/* Relaxed: only this call has the run. */
+static void remember_site(const struct wi_pool *pool, uint64_t page,
+			  const void *site)
+{
+	if (pool->freed_by != NULL)
+		wi_store_relaxed(&pool->freed_by[page], site);
 }
 
 /* --- in and out -------------------------------------------------------- */
@@ -213,10 +242,14 @@ WI_COLD _Noreturn static void die_of_free(const struct wi_pool *pool,
 					  uint64_t offset, unsigned order,
 					  uint8_t was)
 {
-	char why[48];
+	char why[150], freed_by[120];
 
-	if (was == 0 || was == FREED)
-		wi_pool_die(pool, offset, order, "it is free already");
+	if (was == 0 || was == FREED) {
+		say_freed_by(pool, offset >> pool->page_shift, freed_by,
+			     sizeof(freed_by));
+		snprintf(why, sizeof(why), "it is free already%s", freed_by);
+		wi_pool_die(pool, offset, order, why);
+	}
 	if (was == INNER)
 		wi_pool_die(pool, offset, order,
 			    "it is inside of a run that is allocated");
@@ -238,13 +271,14 @@ static inline void mark_freed(const struct wi_pool *pool, uint64_t first,
 }
 
 static void check_in(const struct wi_pool *pool, uint64_t offset,
-		     unsigned order)
+		     unsigned order, const void *site)
 {
 	const uint64_t first = offset >> pool->page_shift;
 
 	mark_freed(pool, first, order);
 	for (uint64_t i = 0; i >> order == 0; i++) {
 		fill_free_page(pool, first + i);
+		remember_site(pool, first + i, site);
 		/* Relaxed: only this call has the run still. */
 		wi_store_relaxed(&pool->checks[first + i], FREED);
 	}
@@ -284,12 +318,14 @@ void *wi_pool_alloc_checked(struct wi_pool *pool, unsigned order,
 }
 
 /* Of another order than 0, or with more to check. */
-__attribute__((noinline)) static void
-free_checked_run(struct wi_pool *pool, uint64_t offset, unsigned order)
+__attribute__((noinline)) static void free_checked_run(struct wi_pool *pool,
+						       uint64_t offset,
+						       unsigned order,
+						       const void *site)
 {
 	const uint64_t mask = (pool->page_size << order) - 1;
 
-	check_in(pool, offset, order);
+	check_in(pool, offset, order, site);
 	if (order == 0
 		    ? weir_i_push(&pool->checked_lists, 0, offset, offset) > 0
 		    : wi_pool_push_run(&pool->checked_lists, order, offset,
@@ -298,12 +334,13 @@ free_checked_run(struct wi_pool *pool, uint64_t offset, unsigned order)
 	wi_pool_put_run(pool, offset, order);
 }
 
-void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order)
+void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order,
+			  const void *site)
 {
 	const uint64_t page = offset >> pool->page_shift;
 
 	if (wi_unlikely(order != 0 || !pool->short_checks)) {
-		free_checked_run(pool, offset, order);
+		free_checked_run(pool, offset, order, site);
 		return;
 	}
 	mark_freed(pool, page, 0);

@@ -178,7 +178,7 @@ static void unmake_pool(struct wi_pool *pool)
 	if (pool->owns_pages)
 		wi_os_unmap(pool->base, pool->bytes);
 	if (pool->checks != NULL)
-		wi_os_unmap(pool->checks, wi_pool_nr_pages(pool));
+		wi_os_unmap(pool->checks, pool->checks_bytes);
 	if (pool->meta != NULL)
 		wi_os_unmap(pool->meta, pool->meta_bytes);
 	wi_os_unshare(&pool->file);

@@ -183,7 +183,7 @@ static int lock_all(struct wi_pool *pool)
 	if (err == 0)
 		err = each_part(pool, wi_os_lock);
 	if (err == 0 && pool->checks != NULL)
-		err = wi_os_lock(pool->checks, wi_pool_nr_pages(pool));
+		err = wi_os_lock(pool->checks, pool->checks_bytes);
 	if (err == 0)
 		err = wi_os_lock(pool->base, pool->bytes);
 	if (err == -EAGAIN) /* not "try again", as elsewhere in weir */
@@ -270,7 +270,7 @@ static int prefault_all(struct wi_pool *pool)
 	int err = each_part(pool, wi_os_prefault);
 
 	if (err == 0 && pool->checks != NULL)
-		err = wi_os_prefault(pool->checks, wi_pool_nr_pages(pool));
+		err = wi_os_prefault(pool->checks, pool->checks_bytes);
 	return err != 0 ? err : wi_os_prefault(pool->base, pool->bytes);
 }
 

@@ -82,25 +82,34 @@ static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 
 static int map_checks(struct wi_pool *pool)
 {
-	const struct wi_os_map map = { .bytes = wi_pool_nr_pages(pool),
-				       .no_fork = true,
-				       .read_first = true };
+	const uint64_t nr_pages = wi_pool_nr_pages(pool);
+	const uint64_t after = (nr_pages + 7) & ~UINT64_C(7);
+	const bool remembers = wi_os_env_level("WEIR_CHECKED") >= 2;
+	const struct wi_os_map map = {
+		.bytes = remembers ? after + nr_pages * sizeof(void *)
+				   : nr_pages,
+		.no_fork = true,
+		.read_first = true,
+	};
 	void *memory;
 	int err = wi_os_map(&memory, &map);
 
-	if (err != 0)
+	if (err != 0) {
 		wi_pool_report_memory(pool, map.bytes,
 				      "bytes for WEIR_POOL_CHECKED");
-	else
-		pool->checks = memory;
-	return err;
+		return err;
+	}
+	pool->checks = memory;
+	pool->checks_bytes = map.bytes;
+	if (remembers)
+		pool->freed_by = (void *)((char *)memory + after);
+	return 0;
 }
 
 uint64_t wi_pool_whole_bytes(const struct wi_pool *pool)
 {
 	return pool->bytes + pool->meta_bytes + sizeof(*pool) +
-	       sizeof(*pool->handle) +
-	       (pool->checks != NULL ? wi_pool_nr_pages(pool) : 0);
+	       sizeof(*pool->handle) + pool->checks_bytes;
 }
 
 void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,

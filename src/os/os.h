@@ -286,6 +286,11 @@ int wi_os_kernel_version(unsigned v[3]);
 /* Writes "weir: WHAT" and a new line to standard error, at once (panic.c). */
 void wi_os_say(const char *what);
 
+/* Writes "ADDRESS (FILE+OFFSET)" for an address of code, which addr2line reads;
+ * the address alone where the file is not known. For lines that end a process:
+ * it may take the dynamic linker's locks. */
+void wi_os_name_code(const void *address, char *to, size_t len);
+
 /* ---- cancellation (thread.c) ------------------------------------------ */
 
 /*

@@ -148,6 +148,26 @@ static void twice(void)
 	weir_fast_free(pool, page, 0);
 }
 
+static void twice_in_bulk(void)
+{
+	void *page;
+
+	create(0, NULL, 0);
+	page = weir_alloc(pool, 2, 0);
+	weir_free_bulk(pool, 2, &page, 1);
+	weir_free(pool, page, 2);
+}
+
+static void twice_as_offset(void)
+{
+	uint64_t offset;
+
+	create(0, NULL, 0);
+	CHECK_EQ(weir_alloc_offsets(pool, 0, &offset, 1, 0), 0);
+	weir_free_offsets(pool, 0, &offset, 1);
+	weir_free_offsets(pool, 0, &offset, 1);
+}
+
 static void twice_late(void)
 {
 	twice();
@@ -186,7 +206,8 @@ static const struct {
 	  written_anywhere,
 	  "2",
 	  { "allocating 0x", "written after it was freed",
-	    "byte 2001 is 0x41" } },
+	    "byte 2001 is 0x41, freed by the call before 0x",
+	    "(death_pool_checked+0x" } },
 	{ "written in a run",
 	  written_in_a_run,
 	  NULL,
@@ -209,7 +230,21 @@ static const struct {
 	  "yes",
 	  { "(order 0)", "another order: 2" } },
 	{ "twice, by the environment", twice, "1", { "it is free already" } },
-	{ "twice, all filled", twice, "2", { "it is free already" } },
+	{ "twice, with the site",
+	  twice,
+	  "2",
+	  { "it is free already, freed by the call before 0x",
+	    "(death_pool_checked+0x" } },
+	{ "twice, with the site of a bulk",
+	  twice_in_bulk,
+	  "2",
+	  { "it is free already, freed by the call before 0x",
+	    "(death_pool_checked+0x" } },
+	{ "twice, with the site of offsets",
+	  twice_as_offset,
+	  "2",
+	  { "it is free already, freed by the call before 0x",
+	    "(death_pool_checked+0x" } },
 	{ "twice, seen late",
 	  twice_late,
 	  NULL,

@@ -39,6 +39,13 @@ char *wi_os_thread_text(size_t len)
 	return len <= sizeof(text) ? text : NULL;
 }
 
+void wi_os_name_code(const void *address, char *to, size_t len)
+{
+	(void)address;
+	if (len > 0)
+		to[0] = '\0';
+}
+
 void wi_os_say(const char *what)
 {
 	(void)what;
