@@ -4,7 +4,7 @@
  * tokens handed to them (src/cache/shortage.c: waiter_enter, waiter_leave, serve_waiter).
  *
  * Property.  A token handed over is got by exactly one waiter; none is lost or
- * got twice.  A token does not go to one waiter while another, whose ticket is
+ * got twice.  A token does not go to one waiter while another, whose turn is
  * older, has been waiting since before the look at the places began.  (Except if
  * another waiter took its place between the look and the hand-over: then the new
  * one gets the token.)
@@ -18,9 +18,9 @@
  * Switches, each removing one rule, with the required verdict:
  *   PLAIN_LEAVE     it leaves by a store, without looking          violation
  *   PLAIN_SERVE     a token is handed over by a store             violation
- *   PSO RELAXED_NONE  the place waits before its ticket is set
+ *   PSO RELAXED_NONE  the place waits before its turn is set
  *                   (CACHE-R2)                                    violation
- *   EARLY_TICKET    the ticket is read before the place is seen
+ *   EARLY_TURN      the turn is read before the place is seen
  *                   to wait (CACHE-A2)                            violation
  *   EARLY_TAKEN     the place is free before it has been left
  *                   (CACHE-R3)                                    violation
@@ -41,17 +41,17 @@
 #include "../common/stores.h"
 
 #define TAKEN(i)  (3 * (i))
-#define TICKET(i) (3 * (i) + 1)
+#define TURN(i) (3 * (i) + 1)
 #define TOKEN(i)  (3 * (i) + 2)
 /* in a token's place; else the token, 1 or 2 */
 #define AGAIN 0
 #define NONE  200
 
-byte tickets = 1;
+byte turns = 1;
 byte got[3];		/* how often each token was got, or went to the zone */
 byte over;
 
-/* ghosts: the ticket of who stands in a place; the same once it waits there, 0:
+/* ghosts: the turn of who stands in a place; the same once it waits there, 0:
  * nobody does */
 byte mine[PLACES], since[PLACES];
 
@@ -80,8 +80,8 @@ proctype waiter(byte t)
 			fi
 #endif
 		od;
-		atomic { x = tickets; tickets++; mine[i] = x };
-		atomic { FITS(t) -> PUT(t, STORE, TICKET(i), x, 0) };
+		atomic { x = turns; turns++; mine[i] = x };
+		atomic { FITS(t) -> PUT(t, STORE, TURN(i), x, 0) };
 #ifdef RELAXED_NONE
 		atomic { FITS(t) -> PUT(t, STORE, TOKEN(i), NONE, 0) };
 #else
@@ -118,7 +118,7 @@ next:		skip
 
 proctype drainer()
 {
-	byte k, i, first, ticket, its, early, picked, who;
+	byte k, i, first, turn, its, early, picked, who;
 	byte before[PLACES];	/* ghost: who waited as the scan began */
 
 	do
@@ -129,20 +129,20 @@ scan:		atomic {
 #if PLACES > 1
 			before[1] = since[1];
 #endif
-			first = PLACES; ticket = 255; i = 0 };
+			first = PLACES; turn = 255; i = 0 };
 		do
 		:: i < PLACES ->
-#ifdef EARLY_TICKET
-			early = mem[TICKET(i)];
+#ifdef EARLY_TURN
+			early = mem[TURN(i)];
 #endif
 			if
 			:: atomic { mem[TOKEN(i)] == NONE -> who = mine[i] };
-#ifdef EARLY_TICKET
+#ifdef EARLY_TURN
 				its = early;
 #else
-				its = mem[TICKET(i)];
+				its = mem[TURN(i)];
 #endif
-				if :: its < ticket -> ticket = its; first = i; picked = who :: else fi;
+				if :: its < turn -> turn = its; first = i; picked = who :: else fi;
 				who = 0
 			:: mem[TOKEN(i)] != NONE
 			fi;
@@ -171,7 +171,7 @@ scan:		atomic {
 #endif
 			fi
 		fi;
-		atomic { its = 0; early = 0; first = 0; ticket = 0; picked = 0 }
+		atomic { its = 0; early = 0; first = 0; turn = 0; picked = 0 }
 	:: else -> break
 	od;
 	over++

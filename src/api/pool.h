@@ -14,7 +14,7 @@
  *                                       +-------------------------------+
  *   | zone 0 ....................| zone 1 ..........| ...
  *
- * Classes of the cache: 0 to 4 are the lists of orders 0 to 3 and 9; then come
+ * Kinds of the cache: 0 to 4 are the lists of orders 0 to 3 and 9; then come
  * the orders without a list.
  */
 #ifndef WI_API_POOL_H

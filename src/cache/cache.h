@@ -15,10 +15,10 @@
  *     token   <--- shortage.c: drain this node, try the zones again, drain
  *                  every CPU, try again
  *
- * A class (`kind` in the code) is what a back end is asked for; classes below
- * nr_lists have lists, the others go to the back end directly. A zone is one of
- * several back ends of the same classes (a NUMA node's); there are lists for
- * each zone.
+ * A kind is what a back end is asked for: a list, or an order without one.
+ * Those below nr_lists have lists, the others go to the back end directly. A
+ * zone is one of several back ends of the same kinds (a NUMA node's); there are
+ * lists for each zone.
  *
  * P2, no false empty (docs/design.md has P1 to P5). A get that may wait returns
  * ENOMEM only if all of these hold:
@@ -26,7 +26,7 @@
  *     is the same before and after the last search;
  *   - a full drain took place between these two reads and left nothing pending;
  *   - every token that it found was handed to a get in shortage: its own first,
- *     then waiters in the order of their tickets.
+ *     then waiters in the order of their turns.
  * Otherwise, after a bounded number of rounds or at the deadline, EAGAIN.
  *
  * Progress: put, and get with `nowait`, wait for no other thread and make no
@@ -44,7 +44,7 @@
 #define WI_NR_WAITERS 16
 
 struct wi_backend {
-	/* Gets up to n tokens of a class; returns how many. *cursor is the
+	/* Gets up to n tokens of a kind; returns how many. *cursor is the
 	 * CPU's hint. */
 	size_t (*get)(void *ctx, unsigned zone, unsigned kind, uint64_t *tokens,
 		      size_t n, uint32_t *cursor);
@@ -62,9 +62,9 @@ struct wi_backend {
 /* The place of a get in shortage. A thread that drains stores a token here; the
  * get looks whenever it has, or gives up, the drain mutex. */
 struct wi_waiter {
-	uint64_t token;	 /* WEIR_NONE: not yet; WEIR_AGAIN: nobody waits */
-	uint64_t ticket; /* the lowest is served first */
-	uint32_t taken;	 /* a get has this place */
+	uint64_t token; /* WEIR_NONE: not yet; WEIR_AGAIN: nobody waits */
+	uint64_t turn;	/* the lowest is served first */
+	uint32_t taken; /* a get has this place */
 };
 
 struct wi_cache {
@@ -74,7 +74,7 @@ struct wi_cache {
 	uint16_t batch[WEIR_NR_LISTS];
 	uint64_t wait_ns;
 
-	uint64_t tickets;
+	uint64_t turns;
 	struct wi_waiter waiters[WEIR_NR_LISTS][WI_NR_WAITERS];
 };
 

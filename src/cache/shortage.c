@@ -34,9 +34,9 @@ static struct wi_waiter *waiter_enter(struct wi_cache *cache, unsigned list)
 		if (!wi_cas_acquire(&waiter->taken, &expected, 1))
 			continue;
 		/* Relaxed: only an order among waiters. */
-		wi_store_relaxed(&waiter->ticket,
-				 wi_add_relaxed(&cache->tickets, 1));
-		/* CACHE-R2 (partner CACHE-A2): the ticket before the wait. */
+		wi_store_relaxed(&waiter->turn,
+				 wi_add_relaxed(&cache->turns, 1));
+		/* CACHE-R2 (partner CACHE-A2): the turn before the wait. */
 		wi_store_release(&waiter->token, WEIR_NONE);
 		return waiter;
 	}
@@ -57,13 +57,13 @@ static uint64_t waiter_leave(struct wi_waiter *waiter)
 	return token == WEIR_NONE ? WEIR_AGAIN : token;
 }
 
-/* Hands a token to the waiter with the oldest ticket; false if there is
+/* Hands a token to the waiter whose turn is the oldest; false if there is
  * none. */
 static bool serve_waiter(struct wi_cache *cache, unsigned list, uint64_t token)
 {
 	for (;;) {
 		struct wi_waiter *first = NULL;
-		uint64_t ticket = UINT64_MAX;
+		uint64_t turn = UINT64_MAX;
 		uint64_t expected = WEIR_NONE;
 
 		for (unsigned i = 0; i < WI_NR_WAITERS; i++) {
@@ -73,9 +73,9 @@ static bool serve_waiter(struct wi_cache *cache, unsigned list, uint64_t token)
 			/* CACHE-A2 (partner CACHE-R2). */
 			if (wi_load_acquire(&waiter->token) != WEIR_NONE)
 				continue;
-			its = wi_load_relaxed(&waiter->ticket); /* CACHE-A2 */
-			if (its < ticket) {
-				ticket = its;
+			its = wi_load_relaxed(&waiter->turn); /* CACHE-A2 */
+			if (its < turn) {
+				turn = its;
 				first = waiter;
 			}
 		}

@@ -44,7 +44,7 @@ struct claim {
 	unsigned order;
 	uint32_t cursor; /* the block last taken from */
 	bool settles_later;
-	uint64_t due; /* then: blocks whose class changed, of one word */
+	uint64_t due; /* then: blocks whose fill changed, of one word */
 };
 
 static uint32_t claim_state(const struct wi_zone *zone, uint64_t block)
@@ -70,10 +70,10 @@ static size_t take_tickets(struct claim *c, uint64_t block, size_t nr)
 		/*
 		 * ZONE-A1, with ZONE-R1 and ZONE-R2: this thread sees the bits
 		 * of these pages clear. Without it, it could find none for its
-		 * tickets. Full, because a class may change (ZONE-F1).
+		 * tickets. Full, because the fill may change (ZONE-F1).
 		 */
 	} while (!wi_cas_full(state, &old, next));
-	if (wi_state_class(old) == wi_state_class(next))
+	if (wi_state_fill(old) == wi_state_fill(next))
 		return nr;
 	if (c->settles_later)
 		c->due |= UINT64_C(1) << (block % 64);
@@ -154,7 +154,7 @@ static size_t take_blocks(struct claim *c, uint64_t first)
 		/*
 		 * ZONE-A2, with ZONE-R1 and ZONE-R2: everything earlier owners
 		 * of these pages did is visible. Without it, their writes could
-		 * overwrite those of this owner. Full, as the class changes
+		 * overwrite those of this owner. Full, as the fill changes
 		 * (ZONE-F1).
 		 */
 		if (!wi_cas_full(wi_zone_state(zone, first + i), &none,
@@ -199,7 +199,7 @@ static void try_cursor(struct claim *c)
 	if (c->cursor >= c->zone->nr_blocks)
 		return;
 	state = claim_state(c->zone, c->cursor);
-	if (wi_state_class(state) == WI_PARTIAL)
+	if (wi_state_fill(state) == WI_PARTIAL)
 		take_from_block(c, c->cursor);
 }
 

@@ -52,7 +52,7 @@ struct wi_zone {
 _Static_assert(sizeof(struct wi_zone) % WI_CACHE_LINE == 0,
 	       "the blocks behind it are aligned");
 
-enum wi_class { WI_FREE, WI_PARTIAL, WI_FULL };
+enum wi_fill { WI_FREE, WI_PARTIAL, WI_FULL };
 
 /* wi_zone_block: the bits; wi_zone_state: the state word. */
 static inline struct wi_block *wi_zone_block(const struct wi_zone *zone,
@@ -85,7 +85,7 @@ static inline unsigned wi_state_nr_free(uint32_t state)
 	return WI_BLOCK_PAGES - (state & STATE_COUNT);
 }
 
-static inline enum wi_class wi_state_class(uint32_t state)
+static inline enum wi_fill wi_state_fill(uint32_t state)
 {
 	uint32_t count = state & STATE_COUNT;
 

@@ -20,14 +20,14 @@
  *	    would set one gets no ticket.
  *	Z3  the states of an INNER block and its head are changed by the run's
  *	    owner alone.
- *	Z4  once every thread that changed a block's class (free, partial, full)
+ *	Z4  once every thread that changed a block's fill (free, partial, full)
  *	    has returned, the summaries agree with the states.
  *	Z5  pages of the last block that do not exist are used, for ever; so are
  *	    blocks of the last summary words that do not exist.
  *
  * Ordering: Z1 is ZONE-A1 with ZONE-R1 and ZONE-R2. Pages' contents pass by
  * the labels of block.h, and for whole blocks by ZONE-A2 with ZONE-R1 and
- * ZONE-R2. Z4 is ZONE-F1 with ZONE-F2: a thread that changed the class then
+ * ZONE-R2. Z4 is ZONE-F1 with ZONE-F2: a thread that changed the fill then
  * writes the summaries and reads the state again, until they agree.
  * "Nothing came back" is ZONE-R3 with ZONE-A3. On x86-64 all of these are the
  * locked instruction itself or a plain load.
@@ -114,7 +114,7 @@ static struct verdict judge_word(const struct wi_zone *zone, uint64_t word,
 		 * the full change of the state, after that the full writes of
 		 * the summaries (ZONE-F2).
 		 */
-		enum wi_class c = wi_state_class(
+		enum wi_fill c = wi_state_fill(
 			wi_load_full(wi_zone_state(zone, word * 64 + i)));
 
 		v.partial |= (uint64_t)(c == WI_PARTIAL) << i;
@@ -135,7 +135,7 @@ void wi_zone_settle_word(struct wi_zone *zone, uint64_t word, uint64_t mask)
 		 * ZONE-F2, with ZONE-F1 of the thread that changed the state
 		 * since: either this thread sees that change here, or the other
 		 * one sees what was written here. Without this load the
-		 * summaries could keep an older class for ever.
+		 * summaries could keep an older fill for ever.
 		 */
 		now = judge_word(zone, word, mask);
 	} while (now.partial != written.partial || now.free != written.free);
@@ -190,12 +190,12 @@ void wi_zone_put_tickets(struct wi_zone *zone, uint64_t block, unsigned nr)
 	/*
 	 * ZONE-R1, with ZONE-A1: the bits were cleared before, so a claim that
 	 * gets a ticket for these pages finds them clear; with ZONE-A2: pages'
-	 * contents. Full, because a class may change (ZONE-F1).
+	 * contents. Full, because the fill may change (ZONE-F1).
 	 */
 	uint32_t old = wi_sub_full(wi_zone_state(zone, block), nr);
 
 	wi_assert_internal((old & STATE_COUNT) >= nr);
-	if (wi_state_class(old) != wi_state_class(old - nr))
+	if (wi_state_fill(old) != wi_state_fill(old - nr))
 		wi_zone_settle_one(zone, block);
 }
 
@@ -204,7 +204,7 @@ void wi_zone_put_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
 	/*
 	 * ZONE-R2, with ZONE-A1 and ZONE-A2: what the owner did to the pages is
 	 * visible to the claim that gets a ticket or the block. Full, as a
-	 * class changes (ZONE-F1). Only this thread changes it until then (Z3).
+	 * fill changes (ZONE-F1). Only this thread changes it until then (Z3).
 	 */
 	for (uint64_t i = first; i < first + nr; i++)
 		wi_xchg_full(wi_zone_state(zone, i), 0);
