@@ -53,8 +53,10 @@ static const char *const op_name[] = {
 	"get",	   "put",  "get bulk", "put bulk", "get one", "put one",
 	"get now", "tick", "burst",    "drain",	   "collect",
 };
-static const char *const way_name[] = { "calls",  "inlined", "plugin",
-					"tokens", "checked", "whole" };
+static const char *const way_name[] = {
+	"calls",	   "inlined",	     "plugin",	"tokens",
+	"tokens, inlined", "tokens, plugin", "checked", "whole",
+};
 static const char *const mode_name[] = { "ordinary", "quiet", "polling",
 					 "in burst", "off" };
 static const char *const fill_name[] = { "empty", "part full", "full" };
@@ -351,7 +353,8 @@ static void some_acts(struct trace *t, const struct target *target)
 static void run_scenario(struct trace *t, const struct scenario *s)
 {
 	/* What the plugin has is the same code as what is inlined here. */
-	const bool with_every_act = all && s->list == 0 && s->way != PLUGIN;
+	const bool with_every_act = all && s->list == 0 && s->way != PLUGIN &&
+				    s->way != TOKENS_PLUGIN;
 
 	shared->now = *s;
 	now.insn = NULL;
@@ -363,9 +366,11 @@ static void run_scenario(struct trace *t, const struct scenario *s)
 static bool makes_sense(const struct scenario *s)
 {
 	const bool of_list = s->op < TICK;
-	const bool inlined = s->way == INLINED || s->way == PLUGIN;
+	const bool inlined = s->way == INLINED || s->way == PLUGIN ||
+			     s->way == TOKENS_INLINED ||
+			     s->way == TOKENS_PLUGIN;
 
-	if (s->list > 4 && s->way != TOKENS)
+	if (s->list > 4 && !of_tokens(s->way))
 		return false;
 	if (!of_list && (s->list > 0 || s->fill != PART))
 		return false;

@@ -45,9 +45,26 @@ enum op {
 	COLLECT, /* a get that finds its CPU's set pending */
 	NR_OPS
 };
-/* TOKENS: a weir_cache; the others: pages, by calls into the library or inlined
- * here or in the plugin, of a checked pool, of one that checks whole pages. */
-enum way { CALLS, INLINED, PLUGIN, TOKENS, CHECKED, WHOLE, NR_WAYS };
+/* Pages, by calls into the library or inlined here or in the plugin; tokens of
+ * a weir_cache by the same; pages of a checked pool, of one that checks whole
+ * pages. */
+enum way {
+	CALLS,
+	INLINED,
+	PLUGIN,
+	TOKENS,
+	TOKENS_INLINED,
+	TOKENS_PLUGIN,
+	CHECKED,
+	WHOLE,
+	NR_WAYS
+};
+
+static inline bool of_tokens(enum way way)
+{
+	return way >= TOKENS && way <= TOKENS_PLUGIN;
+}
+
 enum mode { ORDINARY, QUIET, POLLING, IN_BURST, OFF, NR_MODES };
 enum fill { EMPTY, PART, FULL, NR_FILLS };
 
@@ -70,6 +87,14 @@ struct inlined {
 	int (*get_bulk)(struct weir_pool *pool, unsigned list, void **pages);
 	void (*put_bulk)(struct weir_pool *pool, unsigned list, void **pages);
 	void (*tick)(struct weir_pool *pool);
+	uint64_t (*get_token)(struct weir_cache *cache, unsigned list);
+	void (*put_token)(struct weir_cache *cache, unsigned list,
+			  uint64_t token);
+	int (*get_tokens)(struct weir_cache *cache, unsigned list,
+			  uint64_t *tokens);
+	void (*put_tokens)(struct weir_cache *cache, unsigned list,
+			   const uint64_t *tokens);
+	void (*tick_tokens)(struct weir_cache *cache);
 };
 extern const struct inlined inlined_here;
 WEIR_API extern const struct inlined inlined_plugin;

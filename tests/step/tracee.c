@@ -88,7 +88,7 @@ static const struct weir_i_lists *lists_now(void)
 {
 	const struct wi_pool *impl = wi_pool_of(pool_now());
 
-	if (NOW->way == TOKENS)
+	if (of_tokens(NOW->way))
 		return &cache->lists;
 	return impl->checks == NULL ? &pool_now()->lists : &impl->checked_lists;
 }
@@ -117,7 +117,7 @@ static uint64_t index_of(uint64_t thing)
 {
 	const struct weir_pool *pool = pool_now();
 
-	if (NOW->way == TOKENS)
+	if (of_tokens(NOW->way))
 		return thing;
 	return (thing - (uint64_t)pool->base) / (pool->page_mask + 1) >>
 	       order_now();
@@ -149,7 +149,7 @@ static size_t get_some(struct bag *b, size_t n, unsigned flags)
 
 	if (n == 0)
 		return 0;
-	n = NOW->way == TOKENS
+	n = of_tokens(NOW->way)
 		    ? weir_cache_get_upto(cache, NOW->list, things, n, flags)
 		    : weir_alloc_upto(pool_now(), order_now(),
 				      (void **)(void *)things, n, flags);
@@ -161,7 +161,7 @@ static void put_one(struct bag *b)
 {
 	uint64_t thing = *give(b, 1);
 
-	if (NOW->way == TOKENS)
+	if (of_tokens(NOW->way))
 		weir_cache_put(cache, NOW->list, thing);
 	else
 		weir_free(pool_now(), (void *)thing, order_now());
@@ -173,7 +173,7 @@ static void put_some(struct bag *b, size_t n)
 
 	if (n == 0)
 		return;
-	if (NOW->way == TOKENS)
+	if (of_tokens(NOW->way))
 		weir_cache_put_bulk(cache, NOW->list, things, n);
 	else
 		weir_free_bulk(pool_now(), order_now(),
@@ -192,8 +192,8 @@ static int drain(uint64_t want, uint64_t wait_ns, uint64_t *pending)
 	const struct weir_drain_opts opts = { .size = sizeof(opts),
 					      .want_pages = want,
 					      .wait_ns = wait_ns };
-	int err = NOW->way == TOKENS ? weir_cache_drain(cache, &opts, &r)
-				     : weir_drain(pool_now(), &opts, &r);
+	int err = of_tokens(NOW->way) ? weir_cache_drain(cache, &opts, &r)
+				      : weir_drain(pool_now(), &opts, &r);
 
 	if (r.by_membarrier + r.membarriers_failed != 0)
 		shared->membarriers++;
@@ -209,7 +209,7 @@ static void set_mode(enum mode mode, int expected)
 		WEIR_MODE_ORDINARY, WEIR_MODE_QUIET, WEIR_MODE_POLLING,
 		WEIR_MODE_QUIET, WEIR_MODE_OFF
 	};
-	int err = NOW->way == TOKENS
+	int err = of_tokens(NOW->way)
 			  ? weir_cache_set_mode(cache, owners_cpu, modes[mode])
 			  : weir_set_mode(pool_now(), owners_cpu, modes[mode]);
 
@@ -218,7 +218,7 @@ static void set_mode(enum mode mode, int expected)
 
 static void tick(void)
 {
-	if (NOW->way == TOKENS)
+	if (of_tokens(NOW->way))
 		weir_cache_tick(cache);
 	else
 		weir_tick(pool_now());
@@ -226,7 +226,7 @@ static void tick(void)
 
 static void burst_begin(struct weir_burst *burst)
 {
-	if (NOW->way == TOKENS)
+	if (of_tokens(NOW->way))
 		weir_cache_burst_begin(cache, burst);
 	else
 		weir_burst_begin(pool_now(), burst);
@@ -234,7 +234,7 @@ static void burst_begin(struct weir_burst *burst)
 
 static void burst_end(struct weir_burst *burst)
 {
-	if (NOW->way == TOKENS)
+	if (of_tokens(NOW->way))
 		weir_cache_burst_end(cache, burst);
 	else
 		weir_burst_end(pool_now(), burst);
@@ -248,7 +248,7 @@ static void settle(void)
 
 	CHECK_MSG(drain(0, 2000000000, &pending) == 0 && pending == 0,
 		  "the evidence does not come");
-	if (NOW->way == TOKENS) {
+	if (of_tokens(NOW->way)) {
 		for (unsigned i = 0; i < NR_TOKENS; i++)
 			n += token_is_free[i];
 		CHECK_MSG(n == NR_TOKENS, "%" PRIu64 " tokens of %d are there",
@@ -295,18 +295,18 @@ static void operate_calls(struct bag *b)
 
 	switch (NOW->op) {
 	case GET:
-		things[0] = NOW->way == TOKENS
+		things[0] = of_tokens(NOW->way)
 				    ? weir_cache_get(cache, NOW->list, 0)
 				    : (uint64_t)weir_alloc(pool_now(),
 							   order_now(), 0);
-		CHECK(things[0] != 0 || NOW->way == TOKENS);
+		CHECK(things[0] != 0 || of_tokens(NOW->way));
 		take(b, things, things[0] != WEIR_CACHE_NONE);
 		break;
 	case PUT:
 		put_one(b);
 		break;
 	case GET_BULK:
-		err = NOW->way == TOKENS
+		err = of_tokens(NOW->way)
 			      ? weir_cache_get_bulk(cache, NOW->list, things,
 						    BULK, 0)
 			      : weir_alloc_bulk(pool_now(), order_now(),
@@ -326,11 +326,11 @@ static void operate_calls(struct bag *b)
 		break;
 	case GET_NOWAIT:
 		things[0] =
-			NOW->way == TOKENS
+			of_tokens(NOW->way)
 				? weir_cache_get(cache, NOW->list, WEIR_NOWAIT)
 				: (uint64_t)weir_alloc(pool_now(), order_now(),
 						       WEIR_NOWAIT);
-		take(b, things, things[0] != 0 || NOW->way == TOKENS);
+		take(b, things, things[0] != 0 || of_tokens(NOW->way));
 		break;
 	case TICK:
 		tick();
@@ -369,6 +369,31 @@ static void operate_inlined(const struct inlined *in, struct bag *b)
 	}
 }
 
+static void operate_inlined_tokens(const struct inlined *in, struct bag *b)
+{
+	uint64_t tokens[BULK];
+	int err;
+
+	switch (NOW->op) {
+	case GET:
+		tokens[0] = in->get_token(cache, NOW->list);
+		take(b, tokens, tokens[0] != WEIR_CACHE_NONE);
+		break;
+	case PUT:
+		in->put_token(cache, NOW->list, *give(b, 1));
+		break;
+	case GET_BULK:
+		err = in->get_tokens(cache, NOW->list, tokens);
+		take(b, tokens, err == 0 ? BULK : 0);
+		break;
+	case PUT_BULK:
+		in->put_tokens(cache, NOW->list, give(b, BULK));
+		break;
+	default:
+		in->tick_tokens(cache);
+	}
+}
+
 static void operate(void)
 {
 	struct weir_burst burst;
@@ -376,12 +401,22 @@ static void operate(void)
 
 	if (in_burst)
 		burst_begin(&burst);
-	if (NOW->way == INLINED)
+	switch (NOW->way) {
+	case INLINED:
 		operate_inlined(&inlined_here, &bag[OWNER]);
-	else if (NOW->way == PLUGIN)
+		break;
+	case PLUGIN:
 		operate_inlined(&inlined_plugin, &bag[OWNER]);
-	else
+		break;
+	case TOKENS_INLINED:
+		operate_inlined_tokens(&inlined_here, &bag[OWNER]);
+		break;
+	case TOKENS_PLUGIN:
+		operate_inlined_tokens(&inlined_plugin, &bag[OWNER]);
+		break;
+	default:
 		operate_calls(&bag[OWNER]);
+	}
 	if (in_burst)
 		burst_end(&burst);
 }
@@ -495,7 +530,7 @@ static void take_all(struct bag *b)
 {
 	size_t all = NR_TOKENS, n;
 
-	if (NOW->way != TOKENS) {
+	if (!of_tokens(NOW->way)) {
 		CHECK_EQ(weir_pool_range(pool_now(), NULL, &all, NULL), 0);
 		all = all >> 12 >> order_now();
 	}
