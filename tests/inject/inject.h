@@ -13,9 +13,6 @@
 #include <stdint.h>
 
 #if defined(__x86_64__)
-/* With the delays the text of a bulk sequence is longer than 4095 bytes. */
-#pragma GCC diagnostic ignored "-Woverlength-strings"
-
 __attribute__((used)) uint32_t inject[5];
 
 #define WEIR_INJECT(n)                                                         \

@@ -342,6 +342,11 @@
 #define WEIR_X86_COPY_CLOBBERS                                                 \
 	"rcx", "r11", "xmm0", "xmm1", "xmm2", "xmm3", WEIR_X86_CLOBBERS
 
+/* The text of a bulk form is longer than what ISO C demands of every compiler.
+ */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+
 WEIR_I_INLINE uint32_t weir_i_cpu(void)
 {
 	uint32_t cpu;
@@ -509,3 +514,5 @@ WEIR_I_INLINE char *weir_i_burst(const struct weir_i_lists *l)
 	return area;
 }
 /* clang-format on */
+
+#pragma GCC diagnostic pop
