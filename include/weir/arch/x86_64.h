@@ -36,6 +36,7 @@
 #endif
 
 #include <stddef.h>
+#include <sys/rseq.h>
 
 #include <weir/arch/tsan.h>
 #include <weir/arch/x86_64_asm.h>

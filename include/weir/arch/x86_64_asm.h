@@ -25,8 +25,6 @@
 #error "include <weir/fast.h>"
 #endif
 
-#include <sys/rseq.h>
-
 #define WEIR_X86_STR_(x) #x
 #define WEIR_X86_STR(x) WEIR_X86_STR_(x)
 
