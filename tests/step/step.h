@@ -105,7 +105,7 @@ enum act {
 	NOTHING,
 	DRAIN_ALL,
 	DRAIN_SOME,  /* with a want */
-	TWO_CHANGES, /* of mode, to the same: two exchanges */
+	OFF_AND_ON,  /* active names the same set as before, by a new word */
 	OTHER_MODE,  /* which stays */
 	THERE_BACK,  /* to another mode and back, while a set is pending */
 	TAKE_ALL,    /* allocations in shortage */

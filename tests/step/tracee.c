@@ -552,7 +552,7 @@ static void change_mode(enum act act)
 	const enum mode other[] = { QUIET, from_quiet, QUIET, POLLING,
 				    ORDINARY };
 
-	set_mode(act == TWO_CHANGES ? NOW->mode : other[NOW->mode], -EAGAIN);
+	set_mode(act == OFF_AND_ON ? OFF : other[NOW->mode], -EAGAIN);
 	if (act != OTHER_MODE)
 		set_mode(NOW->mode, -EAGAIN);
 	/* From ordinary to another and back may take a membarrier. */
@@ -601,7 +601,7 @@ static void act(struct helper *h, struct bag *b)
 	case DRAIN_SOME:
 		drain_from_afar(h->act == DRAIN_SOME);
 		break;
-	case TWO_CHANGES:
+	case OFF_AND_ON:
 	case OTHER_MODE:
 	case THERE_BACK:
 		change_mode(h->act);
