@@ -38,9 +38,9 @@
  *       CPU on which nothing runs any more.)
  *   I3  A set is flushed or written only after evidence that came later than
  *       the last exchange.
- *   I4  Tokens in the set in use while another is pending are evidence: only a
- *       sequence that loaded the newest word put them there. So no pages wait
- *       for an exchange that is delayed by missing evidence.
+ *   I4  Tokens in the set in use are evidence for the set that is pending: a
+ *       sequence that loaded the newest word of active has pushed them. So no
+ *       page can lie in a set in use whose exchange waits for evidence.
  *   I5  The area of a CPU that was not online when the lists were made is
  *       asleep: untouched, all zeros, so that every operation there goes to its
  *       slow path, which sets the area up under the mutex. Drains skip it; as
@@ -99,8 +99,9 @@ struct wi_unit {
 	uint64_t late;
 };
 
-/* A deadline: waits neither for the mutex nor for evidence, and asks for no
- * thread. Ordinary CPUs are still asked by membarrier. */
+/* A deadline that is past: the drain waits neither for the mutex nor for
+ * evidence, and does not ask the kernel whether the thread of a mark exists. It
+ * still uses membarrier for ordinary CPUs. */
 #define WI_NO_WAIT 0
 
 struct wi_drain_request {
@@ -111,8 +112,8 @@ struct wi_drain_request {
 	bool idle_only; /* CPUs without an operation since the last such drain
 			 */
 	bool may_interrupt; /* membarrier for quiet and polling CPUs too */
-	bool set_mode;	    /* exchange in any case, for one of these: */
-	bool set_off;	    /* no caching; the mode stays for later */
+	bool set_mode;	    /* change the mode of these CPUs: */
+	bool set_off;	    /* to no caching; the mode stays for later */
 	enum wi_mode mode;
 };
 
@@ -310,8 +311,8 @@ struct wi_drained {
 void wi_drain_begin(struct wi_drain_run *run, struct wi_drain *drain,
 		    const struct wi_drain_request *request);
 
-/* On that CPU, between operations: takes what is pending there and has evidence
- * by now. */
+/* Takes what is pending in the unit of this CPU and has evidence by now. The
+ * caller runs there, between operations: its tick is the evidence. */
 void wi_drain_begin_collect(struct wi_drain_run *run, struct wi_drain *drain,
 			    unsigned zone, unsigned cpu);
 
