@@ -534,6 +534,18 @@ WEIR_API int weir_maintain_wait(struct weir_pool *pool, uint64_t reserve_pages,
 	WEIR_NONNULL(1);
 
 /*
+ * Gives back to the zones what the lists of the calling thread's CPU hold, and
+ * the pages that are pending there, unless another thread drains. For a thread
+ * that is about to sleep or to leave its poll loop: its CPU then keeps no
+ * pages, and no later drain waits for evidence of it. Operations of other
+ * threads on that CPU fill its lists again.
+ * Returns how many pages were in its lists; 0 in a forked child.
+ * Threads: yes. Signals: no. Calls: futex to wake others, gettid once per
+ * thread. Interrupts: none. Never waits.
+ */
+WEIR_API uint64_t weir_flush(struct weir_pool *pool) WEIR_NONNULL(1);
+
+/*
  * Changes the mode of CPUs. `cpus`: a cpulist, NULL for every CPU. Their lists
  * are drained.
  * Returns 0 when the mode is in force; -EAGAIN when evidence from the old mode

@@ -54,6 +54,13 @@ int weir_maintain_wait(struct weir_pool *handle, uint64_t reserve_pages,
 	return wi_public_add(result, &idle, &rest) != 0 ? -EINVAL : err;
 }
 
+uint64_t weir_flush(struct weir_pool *handle)
+{
+	struct wi_pool *pool = wi_pool_of(handle);
+
+	return pool == NULL ? 0 : wi_cache_empty_here(&pool->cache);
+}
+
 int weir_set_mode(struct weir_pool *pool, const char *cpus, enum weir_mode mode)
 {
 	return weir_set_mode_wait(pool, cpus, mode, WEIR_WAIT_DEFAULT);

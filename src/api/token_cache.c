@@ -478,6 +478,13 @@ int weir_cache_maintain_wait(struct weir_cache *cache, uint64_t wait_ns,
 				    result);
 }
 
+uint64_t weir_cache_flush(struct weir_cache *cache)
+{
+	if (cache->impl == NULL)
+		return 0;
+	return wi_cache_empty_here(&wi_token_cache_of(cache)->cache);
+}
+
 int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
 			enum weir_mode mode)
 {

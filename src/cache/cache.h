@@ -146,6 +146,11 @@ void wi_cache_count_failure(struct wi_cache *cache, enum wi_failure why,
 void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 		  const uint64_t *tokens, size_t n);
 
+/* Gives back what the lists of this CPU have, and what is pending there unless
+ * another thread drains. Returns the pages from lists. Never waits; not for
+ * signal handlers. */
+uint64_t wi_cache_empty_here(struct wi_cache *cache);
+
 /* The deadline of the request is set by the caller. 0, -EAGAIN (pending),
  * -ETIMEDOUT or -EDEADLK (the mutex). *taken_over: the result is
  * another drain's. */

@@ -2,6 +2,7 @@
 /* Batches between this CPU's lists and the back end. */
 #include "base/trace.h"
 #include "cache/internal.h"
+#include "os/rseq.h"
 
 void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 			const uint64_t *tokens, size_t n)
@@ -70,6 +71,41 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 	given += kept - left;
 	wi_area_count(area, WI_AREA_FLUSH);
 	WI_TRACE(flush, &cache->drain, zone, wi_area_cpu(area), list, given);
+}
+
+/* Gives back what a list of this CPU has, at most as many as it can hold: other
+ * threads may push meanwhile. */
+static size_t empty_list(struct wi_cache *cache, unsigned zone, unsigned list)
+{
+	const size_t limit = wi_percpu_limit(&cache->drain, list);
+	uint64_t tokens[WI_CHUNK];
+	size_t given = 0, n = 1;
+
+	while (n > 0 && given < limit) {
+		n = wi_percpu_pop(&cache->drain, zone, list, tokens,
+				  wi_min_u64(limit - given, WI_CHUNK));
+		give_back_any(cache, list, tokens, n);
+		given += n;
+	}
+	return given;
+}
+
+uint64_t wi_cache_empty_here(struct wi_cache *cache)
+{
+	const unsigned nr_lists = wi_percpu_nr_lists(&cache->drain);
+	uint64_t pages = 0;
+
+	wi_rseq_thread_init();
+	for (unsigned zone = 0; zone < wi_percpu_nr_zones(&cache->drain);
+	     zone++)
+		for (unsigned list = 0; list < nr_lists; list++)
+			pages += empty_list(cache, zone, list) *
+				 wi_percpu_weight(&cache->drain, list);
+	/* A set that a drain left pending: this CPU gives the evidence itself,
+	 * as no operation may follow. */
+	wi_percpu_tick_all(&cache->drain);
+	wi_cache_collect_here(cache);
+	return pages;
 }
 
 /* How many tokens a refill takes, of which it returns n at once. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, a get of one zone drains or judges another one because its
- * thread was moved, or operations on one zone of a polling CPU are no evidence
- * for that CPU's lists of another; or a burst of a thread that was moved is not
- * found by that thread when it waits to drain.
+ * thread was moved; operations on one zone of a polling CPU are no evidence for
+ * that CPU's lists of another; a flush gives a token to the wrong zone; or a
+ * burst of a thread that was moved is not found by that thread when it waits to
+ * drain.
  */
 #include <weir/cache.h>
 
@@ -26,10 +27,15 @@ static size_t zone_get(void *ctx, unsigned zone, unsigned kind,
 	return 0;
 }
 
+static size_t came_back[2];
+
 static void zone_put(void *ctx, unsigned zone, unsigned kind,
 		     const uint64_t *tokens, size_t n)
 {
-	(void)ctx, (void)zone, (void)kind, (void)tokens, (void)n;
+	(void)ctx, (void)kind;
+	for (size_t i = 0; i < n; i++)
+		CHECK_EQ(tokens[i] >= NONE, zone);
+	came_back[zone] += n;
 }
 
 static uint64_t generation(void *ctx)
@@ -141,6 +147,26 @@ static void counts_cpus(void)
 	CHECK_EQ(outcome.cpus_pending, 0);
 	CHECK_EQ(outcome.cpus_empty, cache.drain.nr_cpus - 1);
 	destroy();
+}
+
+/* What a CPU keeps of each zone goes back to that zone. */
+static void flush_both(void *unused)
+{
+	put_both(unused);
+	put_both(unused);
+	came_back[0] = came_back[1] = 0;
+	CHECK_EQ(wi_cache_empty_here(&cache), 4);
+	CHECK_EQ(came_back[0], 2);
+	CHECK_EQ(came_back[1], 2);
+}
+
+static void flushed(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		create(WI_MODE_QUIET);
+		run_on(cpu[i], flush_both, NULL);
+		destroy();
+	}
 }
 
 static event started, over;
@@ -292,6 +318,7 @@ int main(void)
 		return 0;
 	moved(WI_MODE_QUIET);
 	counts_cpus();
+	flushed();
 	polled(0);
 	polled(1);
 	becomes_quiet(0);
