@@ -109,8 +109,8 @@ BENCH_INLINE uint64_t bare_pop(void *context)
 			     "6:	movq $-1, %[token]\n"
 			     "7:\n"
 			     : [token] "=&r"(token)
-			     : [rseq] "r"(__rseq_offset), [cpus] "r"(context),
-			       [change] "r"(OPERATION - 1)
+			     : [rseq] "r"(weir_i_rseq_offset),
+			       [cpus] "r"(context), [change] "r"(OPERATION - 1)
 			     : "rax", "rcx", "rdx", "memory", "cc");
 	return token;
 }
@@ -119,23 +119,23 @@ BENCH_INLINE void bare_push(void *context, uint64_t token)
 {
 	uint64_t top;
 
-	__asm__ __volatile__(BARE_DESCRIPTOR BARE_ENTER
-			     "	movzwl %%dx, %k[top]\n"
-			     "	movl %%edx, %%eax\n"
-			     "	shrl $16, %%eax\n"
-			     "	cmpl %%eax, %k[top]\n"
-			     "	jae 6f\n"
-			     "	movq %[token], 64(%%rcx, %[top], 8)\n"
-			     "	addq %[change], %%rdx\n"
-			     "	movq %%rdx, (%%rcx)\n"
-			     "2:	movl $1, %k[top]\n"
-			     "	jmp 7f\n" BARE_ABORT
-			     "6:	xorl %k[top], %k[top]\n"
-			     "7:\n"
-			     : [top] "=&r"(top)
-			     : [rseq] "r"(__rseq_offset), [cpus] "r"(context),
-			       [token] "r"(token), [change] "r"(OPERATION + 1)
-			     : "rax", "rcx", "rdx", "memory", "cc");
+	__asm__ __volatile__(
+		BARE_DESCRIPTOR BARE_ENTER
+		"	movzwl %%dx, %k[top]\n"
+		"	movl %%edx, %%eax\n"
+		"	shrl $16, %%eax\n"
+		"	cmpl %%eax, %k[top]\n"
+		"	jae 6f\n"
+		"	movq %[token], 64(%%rcx, %[top], 8)\n"
+		"	addq %[change], %%rdx\n"
+		"	movq %%rdx, (%%rcx)\n"
+		"2:	movl $1, %k[top]\n"
+		"	jmp 7f\n" BARE_ABORT "6:	xorl %k[top], %k[top]\n"
+		"7:\n"
+		: [top] "=&r"(top)
+		: [rseq] "r"(weir_i_rseq_offset), [cpus] "r"(context),
+		  [token] "r"(token), [change] "r"(OPERATION + 1)
+		: "rax", "rcx", "rdx", "memory", "cc");
 	if (__builtin_expect(top == 0, 0))
 		abort(); /* the loops never fill it */
 }
@@ -149,7 +149,7 @@ BENCH_INLINE struct spin_cpu *spin_lock(struct spin_cpus *cpus)
 
 	__asm__ __volatile__("movl %%fs:4(%[rseq]), %[cpu]"
 			     : [cpu] "=r"(cpu)
-			     : [rseq] "r"(__rseq_offset));
+			     : [rseq] "r"(weir_i_rseq_offset));
 	if (__builtin_expect(cpu >= cpus->nr, 0))
 		return NULL;
 	c = &cpus->cpu[cpu];
@@ -270,11 +270,11 @@ bool floor_init(struct floor_lists *lists)
 	struct spin_cpus *spin;
 	uint32_t cpu;
 
-	if (__rseq_size == 0)
-		return false;
 	__asm__ __volatile__("movl %%fs:4(%[rseq]), %[cpu]"
 			     : [cpu] "=r"(cpu)
-			     : [rseq] "r"(__rseq_offset));
+			     : [rseq] "r"(weir_i_rseq_offset));
+	if ((int32_t)cpu < 0) /* it is not registered */
+		return false;
 	bare = aligned_alloc(128, sizeof(*bare) * (cpu + 1));
 	spin = aligned_alloc(128,
 			     sizeof(*spin) + sizeof(spin->cpu[0]) * (cpu + 1));

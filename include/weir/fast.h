@@ -48,14 +48,6 @@
 #endif
 #endif
 
-#if defined(__x86_64__) && defined(__LP64__) && !defined(WEIR_NO_SEQUENCES) && \
-	__has_include(<sys/rseq.h>)
-#define WEIR_HAVE_SEQUENCES 1
-#include <weir/arch/x86_64.h>
-#else
-#include <weir/arch/generic.h>
-#endif
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -71,8 +63,20 @@ __attribute__((used)) static const char *const weir_fast_layout_ref =
 WEIR_API extern __thread uint64_t weir_i_thread_burst
 	__attribute__((tls_model("initial-exec")));
 
+/* From the thread pointer to the area in which the kernel tells a thread its
+ * CPU (rseq(2)): the C library's, if that registers its threads. Set before the
+ * first pool or cache is made. */
+WEIR_API extern const ptrdiff_t weir_i_rseq_offset;
+
 #ifdef __cplusplus
 }
+#endif
+
+#if defined(__x86_64__) && defined(__LP64__) && !defined(WEIR_NO_SEQUENCES)
+#define WEIR_HAVE_SEQUENCES 1
+#include <weir/arch/x86_64.h>
+#else
+#include <weir/arch/generic.h>
 #endif
 
 /*
@@ -197,7 +201,7 @@ WEIR_I_INLINE struct weir_i_bounds
 weir_i_area_bounds(const struct weir_i_lists *l)
 {
 	struct weir_i_bounds bounds = { 0, 0 };
-	const uint32_t cpu = weir_i_cpu();
+	const uint32_t cpu = weir_i_cpu(l);
 	const char *area;
 
 	if (__builtin_expect(cpu >= l->nr_cpus, 0))

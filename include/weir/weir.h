@@ -28,10 +28,11 @@
  * Each function documents four things: whether several threads may call it at
  * once (threads), whether a signal handler may call it (signals), which system
  * calls it may make (calls), and whether it may interrupt another CPU
- * (interrupts). The first operation on a CPU that was not online as the pool
- * was made may also make a futex call, which wakes a thread and does not wait.
- * Functions for signal handlers take at most 8 KiB of their stack, the others
- * 40 KiB.
+ * (interrupts). Where it says gettid, once per thread, the same call also makes
+ * rseq(2) if the C library does not. The first operation on a CPU that was not
+ * online as the pool was made may also make a futex call, which wakes a thread
+ * and does not wait. Functions for signal handlers take at most 8 KiB of their
+ * stack, the others 40 KiB.
  *
  * Cancellation. No function is a cancellation point. A thread that is cancelled
  * asynchronously in one may leak pages, or the pool it was making. The

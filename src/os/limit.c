@@ -227,8 +227,8 @@ static uint64_t kib_in(const char *path, const char *key)
 }
 
 /* Does a resource limit forbid it, given what the process uses already? */
-static bool is_over(__rlimit_resource_t resource, const char *key,
-		    uint64_t bytes, uint64_t *limit, uint64_t *has)
+static bool is_over(int resource, const char *key, uint64_t bytes,
+		    uint64_t *limit, uint64_t *has)
 {
 	struct rlimit its;
 	int saved = errno;

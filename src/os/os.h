@@ -257,12 +257,25 @@ uint64_t wi_os_now_ns(void);
 /* Sleeps for ns, or until a signal handler has run. */
 void wi_os_sleep_ns(uint64_t ns);
 
-/*
- * The offset of the C library's rseq area from the thread pointer. -ENOSYS: it
- * registered none (or this thread's is unregistered); -ENOTSUP: the thread
- * pointer of this architecture is not known here.
- */
-int wi_os_rseq_offset(ptrdiff_t *offset);
+/* ---- where sequences find the CPU (rseq_area.c) ----------------------- */
+
+enum wi_rseq_owner {
+	WI_RSEQ_NONE,	/* the kernel refuses, or somebody has registered an
+			 * area that is not known */
+	WI_RSEQ_LIBC,	/* the C library registers every thread */
+	WI_RSEQ_SHARED, /* __rseq_abi, of another library */
+	WI_RSEQ_OWN,	/* weir's */
+};
+
+/* Determines whose area the threads of this process use, sets
+ * weir_i_rseq_offset, and registers the calling thread if nobody else does. */
+enum wi_rseq_owner wi_os_rseq_find(void);
+
+/* Registers the calling thread, where weir is to do that. One system call; fit
+ * for signal handlers. */
+void wi_os_rseq_register(void);
+
+/* ---- CPUs (thread.c) -------------------------------------------------- */
 
 /* The CPU this thread was on a moment ago, or a negative errno. */
 int wi_os_current_cpu(void);

@@ -123,6 +123,7 @@ static WI_COLD void adopt_thread(void)
 		uint32_t tid;
 
 		now = generation_now(); /* first, see above */
+		wi_os_rseq_register();
 		tid = wi_os_tid();
 		/* Relaxed, all: only this thread and its signal handlers use
 		 * its mark. A thread that reads `settled` passes on a pool, not
@@ -161,16 +162,15 @@ enum { KNOWN = 1, SEQUENCES = 2, MEMBARRIER = 4 };
 
 /* Properties of the machine. Relaxed: a byte each; the first thread determines
  * them, or several do. */
-static uint8_t facts;
+static uint8_t facts, owner;
 
 static WI_COLD uint8_t ask_kernel(void)
 {
 	uint8_t found = KNOWN;
 
+	wi_store_relaxed(&owner, (uint8_t)wi_os_rseq_find());
 #ifdef WEIR_HAVE_SEQUENCES
-	ptrdiff_t offset;
-
-	if (wi_os_rseq_offset(&offset) == 0)
+	if (owner != WI_RSEQ_NONE)
 		found |= SEQUENCES;
 #endif
 	if (found & SEQUENCES && wi_os_membarrier_register() == 0)
@@ -194,6 +194,12 @@ bool wi_rseq_available(void)
 bool wi_rseq_has_membarrier(void)
 {
 	return has_fact(MEMBARRIER);
+}
+
+enum wi_rseq_owner wi_rseq_owner(void)
+{
+	(void)has_fact(KNOWN);
+	return (enum wi_rseq_owner)wi_load_relaxed(&owner);
 }
 
 /* --- the beginning ------------------------------------------------------ */
@@ -255,7 +261,7 @@ static bool linger_in_sequence(void)
 		WEIR_X86_HOT
 		WEIR_X86_END
 		: [turns] "+&r"(turns), [aborted] "+&r"(aborted)
-		: [rseq] "r"(__rseq_offset)
+		: [rseq] "r"(weir_i_rseq_offset)
 		: "rax", "memory", "cc");
 	/* clang-format on */
 	return aborted != 0;

@@ -13,6 +13,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "os/os.h"
 
 /*
  * Does what is needed once in a process. The library's constructor calls it,
@@ -25,6 +26,9 @@ int wi_rseq_begin(void);
  * in a process, which registers with membarrier then. */
 bool wi_rseq_available(void);
 bool wi_rseq_has_membarrier(void);
+
+/* Whose area sequences use. */
+enum wi_rseq_owner wi_rseq_owner(void);
 
 /*
  * Gives this thread its mark, if it has none of this process yet. Each slow

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads, CPUs, clocks, membarrier and the C library's rseq registration. */
+/* Threads, CPUs, clocks and membarrier. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -141,54 +141,6 @@ void wi_os_cancel_allow(int before)
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
 	if (before & WAS_ASYNCHRONOUS)
 		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &unused);
-}
-
-/* ---- rseq ------------------------------------------------------------- */
-
-/*
- * glibc 2.35 defines these and registers every thread. Weak, so that the
- * library loads where they are missing.
- */
-extern const unsigned int __rseq_size __attribute__((weak));
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-
-/* The part of the kernel's struct rseq that sequences use. */
-#define RSEQ_BYTES_NEEDED 20
-#define RSEQ_CPU_ID_AT 4
-
-/*
- * gcc's __builtin_thread_pointer() would do, but clang 14 lacks it. Only x86-64
- * has sequences (include/weir/arch/); aarch64 has none yet.
- */
-static const char *thread_pointer(void)
-{
-	const char *tp = NULL;
-
-#if defined(__x86_64__) && defined(__LP64__)
-	__asm__("movq %%fs:0, %0" : "=r"(tp));
-#elif defined(__aarch64__)
-	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
-#endif
-	return tp;
-}
-
-int wi_os_rseq_offset(ptrdiff_t *offset)
-{
-	const char *tp = thread_pointer();
-	int32_t cpu_id;
-
-	if (!tp)
-		return -ENOTSUP;
-	if (!&__rseq_size || !&__rseq_offset || __rseq_size < RSEQ_BYTES_NEEDED)
-		return -ENOSYS;
-
-	/* Negative: this thread is not registered, or registering failed. */
-	cpu_id = *(const volatile int32_t *)(tp + __rseq_offset +
-					     RSEQ_CPU_ID_AT);
-	if (cpu_id < 0)
-		return -ENOSYS;
-	*offset = __rseq_offset;
-	return 0;
 }
 
 /* ---- CPUs ------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 # not judged here; whole blocks that a churn loses are.
 set -u
 weir=$1
+refuse=$(dirname "$weir")/rseq_refuse # runs a command without rseq
 failed=0
 
 fail() {
@@ -12,7 +13,7 @@ fail() {
 }
 
 # Without sequences there is nothing to measure against: it says so.
-text=$(GLIBC_TUNABLES=glibc.pthread.rseq=0 "$weir" bench --impl floor \
+text=$("$refuse" "$weir" bench --impl floor \
 	--rounds 1 2>&1)
 grep -q "weir doctor" <<<"$text" || fail "without rseq: $text"
 

@@ -5,6 +5,7 @@
 # not judged here; the demo's exit status judges weir's promises.
 set -u
 weir=$1
+refuse=$(dirname "$weir")/rseq_refuse # runs a command without rseq
 failed=0
 skipped=
 
@@ -57,7 +58,7 @@ if expand <<<"$text" | grep -E '.{81}'; then
 fi
 
 # Without restartable sequences: what is left runs, what is not is named.
-text=$(GLIBC_TUNABLES=glibc.pthread.rseq=0 "$weir" demo --rescues 20)
+text=$("$refuse" "$weir" demo --rescues 20)
 status=$?
 [ $status = 0 ] || fail "without rseq: exit status $status: $text"
 grep -q '^weir-quiet .*not here: no restartable sequences' <<<"$text" ||

@@ -3,6 +3,7 @@
 # doctor: says what is there, and what to do where something is missing.
 set -u
 weir=$1
+refuse=$(dirname "$weir")/rseq_refuse # runs a command without rseq
 failed=0
 
 fail() {
@@ -24,13 +25,13 @@ else
 fi
 
 # Without restartable sequences it says so, and why, and what to do.
-text=$(GLIBC_TUNABLES=glibc.pthread.rseq=0 "$weir" doctor)
+text=$("$refuse" "$weir" doctor)
 status=$?
 [ $status = 1 ] || fail "without rseq: exit status $status"
 grep -q '^PROBLEM  rseq ' <<<"$text" || fail "without rseq: no problem"
-grep -q 'GLIBC_TUNABLES' <<<"$text" || fail "without rseq: does not say why"
-grep -q 'Start the program without' <<<"$text" ||
-	fail "without rseq: no advice"
+grep -q 'refused: an old kernel, or a sandbox' <<<"$text" ||
+	fail "without rseq: does not say why"
+grep -q 'Use Linux 4.18 or later' <<<"$text" || fail "without rseq: no advice"
 grep -q 'locked, for CPU' <<<"$text" || fail "without rseq: mode not locked"
 
 # In a sandbox that shows neither /sys nor /proc it says what it cannot tell.
@@ -62,10 +63,15 @@ else
 		grep -qE "^[A-Za-z]+ +$title +[a-z]+" <<<"$text" ||
 			fail "without /sys: no $title: $text"
 	done
-	tunable=glibc.pthread.rseq=0
-	GLIBC_TUNABLES=$tunable unshare -m bash -c "$hidden" "$weir" \
-		>/dev/null 2>&1
+	"$refuse" unshare -m bash -c "$hidden" "$weir" >/dev/null 2>&1
 	[ $? = 1 ] || fail "without /sys and rseq: exit status is not 1"
+fi
+
+# Where the C library registers none, weir does.
+text=$(GLIBC_TUNABLES=glibc.pthread.rseq=0 "$weir" doctor)
+if "$weir" doctor | grep -q '^ok .*registered by the C library'; then
+	grep -q '^ok  *rseq  *registered by weir' <<<"$text" ||
+		fail "a C library that registers none: $text"
 fi
 
 # The same facts as JSON.
@@ -91,7 +97,7 @@ else
 	jq -e '.checks | map(.name) | contains(["kernel", "rseq", "cpus",
 		"isolation", "thp", "hugetlb", "nodes", "memlock"])' \
 		>/dev/null <<<"$json" || fail "checks are missing: $json"
-	json=$(GLIBC_TUNABLES=glibc.pthread.rseq=0 "$weir" doctor --json)
+	json=$("$refuse" "$weir" doctor --json)
 	[ $? = 1 ] || fail "JSON without rseq: exit status is not 1"
 	jq -e '.drains_work == false and all(.cpus[]; .mode == "locked") and
 		any(.checks[]; .name == "rseq" and .status == "problem" and

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, weir relies on sequences that the kernel does not watch: in a
- * process whose C library registered none, or in a thread that gave its own
+ * process where it refuses them, or in a thread that gave its own
  * back; and two threads take one page.
  */
 #include <weir/fast.h>
@@ -99,12 +99,8 @@ static void start_without(void *how)
 {
 	char name[] = "no_rseq", word[] = "without";
 	char *argv[] = { name, word, NULL };
-	const int error = *(int *)how;
 
-	if (error == 0)
-		setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
-	else
-		seccomp_refuse_one(SYS_rseq, error);
+	seccomp_refuse_one(SYS_rseq, *(int *)how);
 	execv("/proc/self/exe", argv);
 	_exit(1);
 }
@@ -116,12 +112,11 @@ static void start_without(void *how)
 /* Gives the C library's registration of this thread back. */
 static bool unregister(void)
 {
-	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
-	static const unsigned sizes[] = { 32, 0 };
+	char *area = (char *)__builtin_thread_pointer() + weir_i_rseq_offset;
 
-	for (unsigned i = 0; i < 2; i++)
-		if (syscall(SYS_rseq, area, sizes[i] ? sizes[i] : __rseq_size,
-			    1, 0x53053053) == 0)
+	/* 32 bytes, or as many as a C library of later kernels registers. */
+	for (unsigned bytes = 32; bytes <= 256; bytes++)
+		if (syscall(SYS_rseq, area, bytes, 1, 0x53053053) == 0)
 			return true;
 	return false;
 }
@@ -191,7 +186,7 @@ static void one_without(void *arg)
 
 int main(int argc, char **argv)
 {
-	static int ways[] = { 0, ENOSYS, EPERM, EINVAL };
+	static int ways[] = { ENOSYS, EPERM, EINVAL };
 	unsigned nr_ways = 0, modes = 0;
 
 	if (argc > 1 && strcmp(argv[1], "without") == 0)

@@ -445,7 +445,7 @@ __attribute__((noinline)) static void done(void)
 static void meet_tracer(void)
 {
 	shared->rseq = (uint64_t)(uintptr_t)__builtin_thread_pointer() +
-		       (uint64_t)__rseq_offset;
+		       (uint64_t)weir_i_rseq_offset;
 	shared->owner = (pid_t)syscall(SYS_gettid);
 	__atomic_store_n(&shared->ready, 1, __ATOMIC_RELEASE);
 	futex_wake(&shared->ready);

@@ -14,6 +14,7 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#include "fault/seccomp.h"
 #include "torture.h"
 
 /* Long enough for a machine that is busy with other things. */
@@ -226,15 +227,15 @@ static inline struct outside_options outside_init(int argc, char **argv,
 	return o;
 }
 
-/* This program once more, in a process that the C library gives no sequences;
- * false if it has none anyway. */
+/* This program once more, in a process that the kernel gives no sequences;
+ * false if this is that process. */
 static inline bool outside_run_without_rseq(double seconds)
 {
 	char words[32], seed[32];
 	int status = 0;
 	pid_t child;
 
-	if (getenv("GLIBC_TUNABLES") != NULL)
+	if (getenv("WITHOUT_RSEQ") != NULL)
 		return false;
 	snprintf(words, sizeof(words), "%f", seconds);
 	snprintf(seed, sizeof(seed), "%" PRIu64, shared->seed);
@@ -242,7 +243,8 @@ static inline bool outside_run_without_rseq(double seconds)
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+		setenv("WITHOUT_RSEQ", "1", 1);
+		seccomp_refuse_one(SYS_rseq, ENOSYS);
 		execl("/proc/self/exe", "torture", words, "ordinary", seed,
 		      (char *)NULL);
 		_exit(127);

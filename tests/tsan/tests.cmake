@@ -11,9 +11,10 @@ if(WEIR_SANITIZE MATCHES "thread")
   set_tests_properties(tsan_race_seen PROPERTIES
     PASS_REGULAR_EXPRESSION "data race;skipped: ")
   foreach(torture IN ITEMS pool_torture cache_torture)
-    add_test(NAME tsan_locked_${torture} COMMAND stress_${torture} 5)
+    add_test(NAME tsan_locked_${torture} 
+      COMMAND rseq_refuse $<TARGET_FILE:stress_${torture}> 5)
     set_tests_properties(tsan_locked_${torture} PROPERTIES
-      ENVIRONMENT GLIBC_TUNABLES=glibc.pthread.rseq=0 PROCESSORS 2)
+      PROCESSORS 2)
   endforeach()
   set_tests_properties(tsan_race tsan_race_seen tsan_locked_pool_torture
     tsan_locked_cache_torture PROPERTIES

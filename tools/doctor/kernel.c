@@ -67,42 +67,22 @@ bool doctor_parameter(const char *name, char *value, size_t len)
 
 /* ---- sequences --------------------------------------------------------- */
 
-static bool libc_is_old(void)
-{
-#ifdef __GLIBC__
-	const char *version = gnu_get_libc_version();
-	char *dot;
-
-	return strtoul(version, &dot, 10) == 2 && *dot == '.' &&
-	       strtoul(dot + 1, NULL, 10) < 35;
-#else
-	return true;
-#endif
-}
-
-/* Why the C library registered no rseq area. */
+/* Why this process has no rseq. */
 static void add_no_rseq(struct doctor *d)
 {
-	const char *tunables = getenv("GLIBC_TUNABLES");
 	const char *preload = getenv("LD_PRELOAD");
 	const char *why, *advice;
 
-	if (tunables && strstr(tunables, "glibc.pthread.rseq=0")) {
-		why = "not registered: GLIBC_TUNABLES has "
-		      "glibc.pthread.rseq=0";
-		advice = "Start the program without that tunable.";
-	} else if (preload && strstr(preload, "vgpreload")) {
+	if (preload && strstr(preload, "vgpreload")) {
 		why = "not registered: this runs under valgrind";
 		advice = "Run without valgrind; under it weir works in locked "
 			 "mode.";
-	} else if (libc_is_old()) {
-		why = "not registered: only glibc 2.35 and later do it";
-		advice = "Use glibc 2.35 or later (Debian 12, Ubuntu 22.04, "
-			 "RHEL 10).";
 	} else if (syscall(SYS_rseq, NULL, 0, 0, 0) != 0 && errno == EINVAL) {
-		why = "not registered, though the kernel has it";
-		advice = "Something in this process took it or switched it "
-			 "off; look for GLIBC_TUNABLES.";
+		why = "another library registered an area that it does not "
+		      "export as __rseq_abi";
+		advice = "Link the program with "
+			 "-Wl,--export-dynamic-symbol=__rseq_abi, or let that "
+			 "library leave rseq to the C library.";
 	} else {
 		why = "refused: an old kernel, or a sandbox forbids rseq(2)";
 		advice = "Use Linux 4.18 or later; let the sandbox allow "
@@ -118,9 +98,9 @@ static void add_no_rseq(struct doctor *d)
 
 /* Registering the same area once more changes nothing: it is EBUSY if the
  * length is that of before, EINVAL if not. */
-static bool rseq_is_legacy(ptrdiff_t offset)
+static bool rseq_is_legacy(void)
 {
-	char *area = (char *)__builtin_thread_pointer() + offset;
+	char *area = (char *)__builtin_thread_pointer() + weir_i_rseq_offset;
 
 	return syscall(SYS_rseq, area, RSEQ_LEGACY_BYTES, 0, RSEQ_SIGNATURE) !=
 		       0 &&
@@ -129,22 +109,24 @@ static bool rseq_is_legacy(ptrdiff_t offset)
 
 /* The kernel's second version wants more than the 32 bytes of the first, and
  * tells how many; whoever registers 32 gets the first. */
-static void add_rseq(struct doctor *d, ptrdiff_t offset)
+static void add_rseq(struct doctor *d)
 {
+	static const char *const by[] = {
+		[WI_RSEQ_NONE] = "nobody",
+		[WI_RSEQ_LIBC] = "the C library",
+		[WI_RSEQ_SHARED] = "another library (its __rseq_abi)",
+		[WI_RSEQ_OWN] = "weir, as the C library registers none",
+	};
 	const bool second = getauxval(RSEQ_FEATURE_SIZE) > RSEQ_LEGACY_BYTES;
+	const char *version = "second version";
 
 	if (!second)
-		doctor_add(d, "rseq", "rseq", DOCTOR_OK, "",
-			   "registered by the C library; legacy version, the "
-			   "only one of this kernel");
-	else if (rseq_is_legacy(offset))
-		doctor_add(d, "rseq", "rseq", DOCTOR_OK, "",
-			   "registered by the C library; legacy version (this "
-			   "kernel has the second, for a C library that "
-			   "registers more than 32 bytes)");
-	else
-		doctor_add(d, "rseq", "rseq", DOCTOR_OK, "",
-			   "registered by the C library; second version");
+		version = "legacy version, the only one of this kernel";
+	else if (rseq_is_legacy())
+		version = "legacy version (this kernel has the second, for "
+			  "those that register more than 32 bytes)";
+	doctor_add(d, "rseq", "rseq", DOCTOR_OK, "", "registered by %s; %s",
+		   by[wi_rseq_owner()], version);
 }
 
 /* A kernel with the second version can check every sequence whenever it
@@ -176,15 +158,12 @@ static void check_debugging(struct doctor *d)
 
 static bool check_rseq(struct doctor *d)
 {
-	ptrdiff_t offset;
-	int err = wi_os_rseq_offset(&offset);
-
-	if (err == 0 && wi_rseq_available()) {
-		add_rseq(d, offset);
+	if (wi_rseq_available()) {
+		add_rseq(d);
 		check_debugging(d);
 		return true;
 	}
-	if (err == 0 || err == -ENOTSUP)
+	if (wi_rseq_owner() != WI_RSEQ_NONE)
 		doctor_add(d, "rseq", "rseq", DOCTOR_PROBLEM,
 			   "weir has sequences for x86-64, built with "
 			   "optimisation and without ThreadSanitizer; else it "

@@ -50,7 +50,8 @@ WEIR_I_INLINE char *weir_i_burst(const struct weir_i_lists *l)
 	return NULL;
 }
 
-WEIR_I_INLINE uint32_t weir_i_cpu(void)
+WEIR_I_INLINE uint32_t weir_i_cpu(const struct weir_i_lists *l)
 {
+	(void)l;
 	return UINT32_MAX;
 }

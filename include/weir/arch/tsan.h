@@ -29,7 +29,8 @@
 /* Before a sequence: the area that it will find, if the thread stays here. */
 WEIR_I_INLINE char *weir_tsan_begin(const struct weir_i_lists *l)
 {
-	const char *rseq = (char *)__builtin_thread_pointer() + __rseq_offset;
+	const char *rseq =
+		(char *)__builtin_thread_pointer() + weir_i_rseq_offset;
 	const uint32_t cpu = *(const volatile uint32_t *)(rseq + 4);
 	char *area;
 

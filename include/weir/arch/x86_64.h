@@ -35,9 +35,6 @@
 #error "include <weir/fast.h>"
 #endif
 
-#include <stddef.h>
-#include <sys/rseq.h>
-
 #include <weir/arch/tsan.h>
 #include <weir/arch/x86_64_asm.h>
 
@@ -328,10 +325,31 @@
 
 /* clang-format on */
 
-/* __rseq_offset is declared const: the compiler may keep it over sequences. A
- * late one delays the store that arms, and all loads behind it. */
+/*
+ * The offset of the thread's rseq area. A compiler may keep it over sequences:
+ * a late one delays the store that arms, and all loads behind it. It may not
+ * load it before it has l, and so not before a pool was made: hence the asm,
+ * which has l as an operand.
+ */
+WEIR_I_INLINE ptrdiff_t weir_i_rseq(const struct weir_i_lists *l)
+{
+	ptrdiff_t offset;
+
+#ifdef __clang__
+	/* It would load an operand in memory anew after each sequence. */
+	__asm__("movq (%[word]), %[offset]"
+		: [offset] "=r"(offset)
+		: [word] "r"(&weir_i_rseq_offset), "r"(l));
+#else
+	__asm__("mov{q %[word], %[offset]| %[offset], %[word]}"
+		: [offset] "=r"(offset)
+		: [word] "m"(weir_i_rseq_offset), "r"(l));
+#endif
+	return offset;
+}
+
 #define WEIR_X86_PLAIN_INPUTS(l)                                               \
-	[rseq] "r"(__rseq_offset), [nr_cpus] "m"((l)->nr_cpus),                \
+	[rseq] "r"(weir_i_rseq(l)), [nr_cpus] "m"((l)->nr_cpus),               \
 		[areas] "m"((l)->areas)WEIR_TSAN_INPUT
 #define WEIR_X86_INPUTS(l, list)                                               \
 	WEIR_X86_PLAIN_INPUTS(l), [header] "i"(8 * (list)),                    \
@@ -348,7 +366,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 
-WEIR_I_INLINE uint32_t weir_i_cpu(void)
+WEIR_I_INLINE uint32_t weir_i_cpu(const struct weir_i_lists *l)
 {
 	uint32_t cpu;
 
@@ -356,7 +374,7 @@ WEIR_I_INLINE uint32_t weir_i_cpu(void)
 			     "	movl " WEIR_X86_RSEQ_CPU
 			     ", " WEIR_X86_REG32(cpu) "\n" WEIR_X86_END
 			     : [cpu] "=r"(cpu)
-			     : [rseq] "r"(__rseq_offset));
+			     : [rseq] "r"(weir_i_rseq(l)));
 	return cpu;
 }
 

@@ -75,8 +75,9 @@ WEIR_I_INLINE unsigned weir_i_push_bulk(const struct weir_i_lists *l,
 	return interleave_operate(&op) == INTERLEAVE_DONE ? op.n : 0;
 }
 
-WEIR_I_INLINE uint32_t weir_i_cpu(void)
+WEIR_I_INLINE uint32_t weir_i_cpu(const struct weir_i_lists *l)
 {
+	(void)l;
 	return interleave_cpu();
 }
 
