@@ -35,7 +35,7 @@ static void zone_put(void *ctx, unsigned zone, unsigned kind,
 	(void)ctx, (void)kind;
 	for (size_t i = 0; i < n; i++)
 		CHECK_EQ(tokens[i] >= NONE, zone);
-	came_back[zone] += n;
+	__atomic_add_fetch(&came_back[zone], n, __ATOMIC_RELAXED);
 }
 
 static uint64_t generation(void *ctx)

@@ -171,6 +171,7 @@ static void see_cache(void)
 int main(void)
 {
 	two_cpus(&here, &there);
+	pin(here); /* a drainer is evidence for the CPU that it is on */
 	snprintf(there_list, sizeof(there_list), "%d", there);
 	see_mode(WEIR_MODE_ORDINARY, WEIR_POOL_NO_RSEQ);
 	see_mode(WEIR_MODE_OFF, WEIR_POOL_NO_RSEQ);

@@ -15,7 +15,7 @@
 #define NR_OTHERS 24 /* libraries with thread-local memory of their own */
 /* What glibc keeps for libraries that are loaded late is 512 bytes, for all of
  * them. */
-#define TLS_MAX 64
+#define TLS_MAX 128
 
 /* The dynamic linker calls these. */
 #define VISIBLE __attribute__((visibility("default")))
