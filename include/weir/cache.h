@@ -129,9 +129,9 @@ WEIR_API void weir_cache_put_bulk(struct weir_cache *cache, unsigned list,
 				  const uint64_t *tokens, size_t n)
 	WEIR_NONNULL(1);
 
-/* As weir_drain(), weir_flush(), weir_set_mode(), weir_get_mode(), weir_tick(),
- * weir_burst_begin() and _end(); `pages` counts tokens, and so does the result
- * of weir_cache_flush(). */
+/* As weir_drain(), weir_flush(), weir_set_mode(), weir_set_limit(),
+ * weir_get_mode(), weir_tick(), weir_burst_begin() and _end(); `pages` counts
+ * tokens, and so does the result of weir_cache_flush(). */
 WEIR_API int weir_cache_drain(struct weir_cache *cache,
 			      const struct weir_drain_opts *opts,
 			      struct weir_drain_result *result) WEIR_NONNULL(1);
@@ -141,6 +141,13 @@ WEIR_API int weir_cache_set_mode(struct weir_cache *cache, const char *cpus,
 WEIR_API int weir_cache_set_mode_wait(struct weir_cache *cache,
 				      const char *cpus, enum weir_mode mode,
 				      uint64_t wait_ns) WEIR_NONNULL(1);
+WEIR_API int weir_cache_set_limit(struct weir_cache *cache, const char *cpus,
+				  unsigned list, unsigned limit)
+	WEIR_NONNULL(1);
+WEIR_API int weir_cache_set_limit_wait(struct weir_cache *cache,
+				       const char *cpus, unsigned list,
+				       unsigned limit, uint64_t wait_ns)
+	WEIR_NONNULL(1);
 WEIR_API int weir_cache_get_mode(const struct weir_cache *cache, unsigned cpu)
 	WEIR_NONNULL(1);
 WEIR_API void weir_cache_tick(struct weir_cache *cache) WEIR_NONNULL(1);

@@ -566,6 +566,24 @@ WEIR_API int weir_set_mode_wait(struct weir_pool *pool, const char *cpus,
 	WEIR_NONNULL(1);
 
 /*
+ * Changes how many runs of an order the lists of CPUs hold at most. `cpus`: a
+ * cpulist, NULL for every CPU; `order`: one with lists (0 to 3, 9); `limit`: 1
+ * to 511 runs. Their lists, of all orders, are drained. weir_stat_read_cpu()
+ * tells the limits (`high`).
+ * Returns 0 when the limit is in force; -EAGAIN when evidence for what was
+ * drained is pending (it comes into force when a later drain finds that;
+ * another limit set meanwhile replaces it); -EINVAL; else as weir_drain(). The
+ * rest as weir_drain().
+ */
+WEIR_API int weir_set_limit(struct weir_pool *pool, const char *cpus,
+			    unsigned order, unsigned limit) WEIR_NONNULL(1);
+
+/* weir_set_limit() that waits up to wait_ns. */
+WEIR_API int weir_set_limit_wait(struct weir_pool *pool, const char *cpus,
+				 unsigned order, unsigned limit,
+				 uint64_t wait_ns) WEIR_NONNULL(1);
+
+/*
  * The mode that is in force on a CPU, or -EINVAL for one that cannot exist,
  * -ESTALE.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.

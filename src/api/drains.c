@@ -187,6 +187,30 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 	return drain_with_deadline(cache, &request, wait_ns, NULL);
 }
 
+int wi_public_set_limit(struct wi_cache *cache, const char *list, unsigned kind,
+			unsigned limit, uint64_t wait_ns)
+{
+	struct wi_drain_request request = {
+		.set_limit = true,
+		.list = (uint8_t)kind,
+		.limit = (uint16_t)limit,
+	};
+	struct wi_cpuset cpus;
+	int err;
+
+	if (limit == 0 || limit > WEIR_LIST_MAX) {
+		wi_report("limit: %u is not from 1 to %d", limit,
+			  WEIR_LIST_MAX);
+		return -EINVAL;
+	}
+	err = wi_machine_cpus(&cpus, wi_percpu_nr_cpus(&cache->drain), list,
+			      "cpus");
+	if (err != 0)
+		return err;
+	request.cpus = cpus.word;
+	return drain_with_deadline(cache, &request, wait_ns, NULL);
+}
+
 enum weir_mode wi_public_mode(const struct wi_percpu_mode *mode)
 {
 	if (mode->off)

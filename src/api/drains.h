@@ -32,6 +32,10 @@ int wi_public_add(struct weir_drain_result *sum,
 int wi_public_set_mode(struct wi_cache *cache, const char *cpus,
 		       enum weir_mode mode, uint64_t wait_ns);
 
+/* weir_set_limit_wait(), of a list that exists. */
+int wi_public_set_limit(struct wi_cache *cache, const char *list, unsigned kind,
+			unsigned limit, uint64_t wait_ns);
+
 enum weir_mode wi_public_mode(const struct wi_percpu_mode *mode);
 
 /* The mode in force; it is the one asked for when it is so in all zones. */

@@ -76,6 +76,28 @@ int weir_set_mode_wait(struct weir_pool *handle, const char *cpus,
 	return wi_public_set_mode(&pool->cache, cpus, mode, wait_ns);
 }
 
+int weir_set_limit(struct weir_pool *pool, const char *cpus, unsigned order,
+		   unsigned limit)
+{
+	return weir_set_limit_wait(pool, cpus, order, limit, WEIR_WAIT_DEFAULT);
+}
+
+int weir_set_limit_wait(struct weir_pool *handle, const char *cpus,
+			unsigned order, unsigned limit, uint64_t wait_ns)
+{
+	const unsigned list = weir_i_list_of_order(order);
+	struct wi_pool *pool = wi_pool_of(handle);
+
+	if (pool == NULL)
+		return wi_plain_error(-ESTALE);
+	wi_report_nothing();
+	if (list == WEIR_I_LIST_NONE) {
+		wi_report("order: %u has no lists", order);
+		return -EINVAL;
+	}
+	return wi_public_set_limit(&pool->cache, cpus, list, limit, wait_ns);
+}
+
 int weir_get_mode(const struct weir_pool *handle, unsigned cpu)
 {
 	const struct wi_pool *pool = wi_pool_of(handle);

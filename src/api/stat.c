@@ -109,7 +109,7 @@ static void fill_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 		stat->list[list] = (struct weir_stat_list){
 			.order = wi_lowest_bit(live->weight[list]),
 			.count = its.count[list],
-			.high = live->limits[list],
+			.high = wi_percpu_view_limit(&percpu, zone, cpu, list),
 			.operations = its.operations[list],
 		};
 	}

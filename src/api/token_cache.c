@@ -500,6 +500,27 @@ int weir_cache_set_mode_wait(struct weir_cache *cache, const char *cpus,
 				  wait_ns);
 }
 
+int weir_cache_set_limit(struct weir_cache *cache, const char *cpus,
+			 unsigned list, unsigned limit)
+{
+	return weir_cache_set_limit_wait(cache, cpus, list, limit,
+					 WEIR_WAIT_DEFAULT);
+}
+
+int weir_cache_set_limit_wait(struct weir_cache *cache, const char *cpus,
+			      unsigned list, unsigned limit, uint64_t wait_ns)
+{
+	if (cache->impl == NULL)
+		return wi_plain_error(-ESTALE);
+	wi_report_nothing();
+	if (list >= cache->nr_lists) {
+		wi_report_list(list, cache->nr_lists);
+		return -EINVAL;
+	}
+	return wi_public_set_limit(&wi_token_cache_of(cache)->cache, cpus, list,
+				   limit, wait_ns);
+}
+
 void weir_cache_tick(struct weir_cache *cache)
 {
 	if (cache->impl != NULL)

@@ -112,7 +112,7 @@ static void fill_cache_cpu(const struct wi_drain *drain, unsigned cpu,
 		stat->operations += its.operations[list];
 		stat->list[list] = (struct weir_cache_stat_list){
 			.count = its.count[list],
-			.high = wi_percpu_limit(drain, list),
+			.high = wi_percpu_view_limit(&view, 0, cpu, list),
 			.operations = its.operations[list],
 		};
 	}

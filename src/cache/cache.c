@@ -16,8 +16,7 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
 	wi_percpu_wake_here(&cache->drain);
 	if (wi_percpu_has_list(&cache->drain, zone, kind)) {
 		done = wi_percpu_push(&cache->drain, zone, kind, tokens, n);
-		if (done < n && n - done < cache->batch[kind] &&
-		    wi_percpu_limit(&cache->drain, kind) > 1) {
+		if (done < n && n - done < wi_cache_batch(cache, zone, kind)) {
 			wi_cache_flush(cache, zone, kind);
 			done += wi_percpu_push(&cache->drain, zone, kind,
 					       tokens + done, n - done);
@@ -63,10 +62,8 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 	for (unsigned list = 0; list < percpu->nr_lists; list++) {
 		uint64_t batch = config->batch / percpu->weight[list];
 
-		batch = wi_max_u64(batch, 4);
-		batch = wi_min_u64(batch, percpu->limits[list] / 2);
-		batch = wi_min_u64(batch, WI_BATCH_MAX);
-		cache->batch[list] = (uint16_t)wi_max_u64(batch, 1);
+		batch = wi_min_u64(wi_max_u64(batch, 4), WI_BATCH_MAX);
+		cache->batch[list] = (uint16_t)batch;
 		for (unsigned i = 0; i < WI_NR_WAITERS; i++)
 			cache->waiters[list][i].token = WEIR_AGAIN;
 	}

@@ -71,7 +71,7 @@ struct wi_cache {
 	struct wi_drain drain; /* its constants are the cache's too */
 	struct wi_backend backend;
 	struct wi_cache_totals *totals;
-	uint16_t batch[WEIR_NR_LISTS];
+	uint16_t batch[WEIR_NR_LISTS]; /* at most: wi_cache_batch() */
 	uint64_t wait_ns;
 
 	uint64_t turns;

@@ -15,6 +15,10 @@ void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 size_t wi_cache_same_zone(const struct wi_cache *cache, const uint64_t *tokens,
 			  size_t n, unsigned *zone);
 
+/* How many tokens move at once between a list of this CPU and the back end. */
+size_t wi_cache_batch(const struct wi_cache *cache, unsigned zone,
+		      unsigned list);
+
 /* Makes room in a full list of this CPU. */
 void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list);
 

@@ -48,7 +48,7 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
 {
 	uint64_t newer[WEIR_LIST_MAX / 2 + 1], older[WI_CHUNK];
 	struct wi_area *area = wi_percpu_area_here(&cache->drain, zone);
-	const size_t limit = wi_percpu_limit(&cache->drain, list);
+	const size_t limit = wi_percpu_limit_here(&cache->drain, zone, list);
 	const size_t keep = limit / 2 >> wi_area_count_in_a_row(area, list, -1);
 	size_t kept = wi_percpu_pop(&cache->drain, zone, list, newer, keep);
 	size_t given = 0, same;
@@ -77,7 +77,7 @@ void wi_cache_flush(struct wi_cache *cache, unsigned zone, unsigned list)
  * threads may push meanwhile. */
 static size_t empty_list(struct wi_cache *cache, unsigned zone, unsigned list)
 {
-	const size_t limit = wi_percpu_limit(&cache->drain, list);
+	const size_t limit = wi_percpu_limit_here(&cache->drain, zone, list);
 	uint64_t tokens[WI_CHUNK];
 	size_t given = 0, n = 1;
 
@@ -108,16 +108,24 @@ uint64_t wi_cache_empty_here(struct wi_cache *cache)
 	return pages;
 }
 
-/* How many tokens a refill takes, of which it returns n at once. */
-static size_t refill_size(struct wi_cache *cache, struct wi_area *area,
-			  unsigned list)
+size_t wi_cache_batch(const struct wi_cache *cache, unsigned zone,
+		      unsigned list)
 {
-	const size_t most = (wi_percpu_limit(&cache->drain, list) + 1) / 2;
-	size_t batch = cache->batch[list];
+	const size_t limit = wi_percpu_limit_here(&cache->drain, zone, list);
 
-	batch <<= wi_area_count_in_a_row(area, list, 1);
-	batch = wi_min_u64(batch, wi_min_u64(most, WI_REFILL_MAX));
-	return wi_max_u64(batch, cache->batch[list]);
+	return wi_max_u64(wi_min_u64(cache->batch[list], limit / 2), 1);
+}
+
+/* How many tokens a refill takes, of which it returns n at once; `batch`, if it
+ * is the first of a row. */
+static size_t refill_size(struct wi_cache *cache, unsigned zone, unsigned list,
+			  struct wi_area *area, size_t batch)
+{
+	const size_t limit = wi_percpu_limit_here(&cache->drain, zone, list);
+	const size_t most = wi_min_u64((limit + 1) / 2, WI_REFILL_MAX);
+	const size_t more = batch << wi_area_count_in_a_row(area, list, 1);
+
+	return wi_max_u64(wi_min_u64(more, most), batch);
 }
 
 /* Usually few: no call, and stored as wide as they will be read. */
@@ -173,7 +181,7 @@ static size_t refill_list(struct wi_cache *cache, unsigned zone,
 	uint64_t tokens[WI_REFILL_MAX];
 	const size_t n = get->n - got;
 	size_t batch = wi_percpu_has_list(&cache->drain, zone, get->kind)
-			       ? cache->batch[get->kind]
+			       ? wi_cache_batch(cache, zone, get->kind)
 			       : 1;
 	struct wi_area *area = wi_percpu_area_here(&cache->drain, zone);
 	size_t have, taken, pushed = 0;
@@ -187,7 +195,7 @@ static size_t refill_list(struct wi_cache *cache, unsigned zone,
 			 get->kind, n, have);
 		return have;
 	}
-	batch = refill_size(cache, area, get->kind);
+	batch = refill_size(cache, zone, get->kind, area, batch);
 	have = cache->backend.get(cache->backend.ctx, zone, get->kind, tokens,
 				  batch, wi_area_cursor(area));
 	taken = wi_min_u64(have, n);

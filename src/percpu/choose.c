@@ -47,12 +47,13 @@ static void pass_sleepers(struct wi_drain_run *run)
 		uint64_t cpus = sleeping_cpus(run, word);
 
 		run->outcome.cpus_empty += wi_popcount(cpus);
-		for (; cpus != 0 && request->set_mode; cpus &= cpus - 1) {
+		for (; cpus != 0 && wi_drain_is_change(request);
+		     cpus &= cpus - 1) {
 			const unsigned cpu = 64 * word + wi_lowest_bit(cpus);
 
 			for (unsigned zone = request->first_zone;
 			     zone < last_zone; zone++)
-				wi_unit_set_mode(run, zone, cpu);
+				wi_unit_change_asleep(run, zone, cpu);
 		}
 	}
 }
@@ -153,7 +154,7 @@ static bool choose_all(struct wi_drain_run *run)
 			wi_drain_unit(run->drain, zone, cpu);
 
 		if (unit->count > 0 || unit->pending != WI_SET_NULL ||
-		    run->request.set_mode) {
+		    wi_drain_is_change(&run->request)) {
 			wi_unit_take(run, zone, cpu);
 			any = true;
 		}

@@ -86,6 +86,9 @@ struct wi_unit {
 	uint8_t wanted;	   /* the mode asked for */
 	bool off;	   /* caching is switched off: active; asked for */
 	bool wanted_off;
+	bool new_limits; /* since the set in use got its own */
+	/* Tokens a list may hold, as asked for; relaxed. */
+	uint16_t limit[WEIR_NR_LISTS];
 	bool chosen;	   /* by the running drain */
 	bool tried;	   /* it used membarrier since the last exchange */
 	uint8_t evidence;  /* for the pending set, which is being emptied; or
@@ -115,6 +118,9 @@ struct wi_drain_request {
 	bool set_mode;	    /* change the mode of these CPUs: */
 	bool set_off;	    /* to no caching; the mode stays for later */
 	enum wi_mode mode;
+	bool set_limit; /* change the limit of that list of these CPUs */
+	uint8_t list;
+	uint16_t limit; /* 1 to WEIR_LIST_MAX */
 };
 
 struct wi_drain_outcome {
@@ -215,9 +221,10 @@ static inline bool wi_percpu_is_locked(const struct wi_drain *drain)
 	return drain->locked;
 }
 
-/* The most tokens that a list may have, and the pages of each. */
-static inline unsigned wi_percpu_limit(const struct wi_drain *drain,
-				       unsigned list)
+/* The most tokens that a list may have, as the lists were made, and the pages
+ * of each. */
+static inline unsigned wi_percpu_first_limit(const struct wi_drain *drain,
+					     unsigned list)
 {
 	return drain->limits[list];
 }

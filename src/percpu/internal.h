@@ -91,16 +91,22 @@ static inline bool wi_drain_is_satisfied(const struct wi_drain_run *run)
 	       run->outcome.pages >= run->request.want_pages;
 }
 
+/* Does it ask for another mode or limit? */
+static inline bool wi_drain_is_change(const struct wi_drain_request *request)
+{
+	return request->set_mode || request->set_limit;
+}
+
 /* --- unit.c ------------------------------------------------------------ */
 
 /* In zeroed memory: the unit of a CPU in this mode. */
 void wi_unit_init(const struct wi_drain *drain, struct wi_unit *unit,
 		  uint8_t mode);
 
-/* The mode that the request asks for, where no operation is in flight: no
+/* The change that the request asks for, on a CPU whose area is asleep: no
  * exchange is needed. */
-void wi_unit_set_mode(const struct wi_drain_run *run, unsigned zone,
-		      unsigned cpu);
+void wi_unit_change_asleep(const struct wi_drain_run *run, unsigned zone,
+			   unsigned cpu);
 
 /* Pages in a set; a hint while it is in use. */
 uint64_t wi_unit_pages(const struct wi_drain *drain, struct wi_area *area,

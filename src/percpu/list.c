@@ -228,6 +228,20 @@ bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 		       WI_SET_NULL;
 }
 
+unsigned wi_percpu_limit_here(const struct wi_drain *drain, unsigned zone,
+			      unsigned list)
+{
+	struct wi_area *area = wi_percpu_area_here(drain, zone);
+	/* Relaxed, both: hints. */
+	const unsigned set = wi_active_set(wi_load_relaxed(&area->active));
+	const uint64_t header =
+		wi_load_relaxed(&wi_area_headers(area, set)[list]);
+
+	return set == WI_SET_NULL
+		       ? wi_percpu_first_limit(drain, list)
+		       : wi_header_count(header) + wi_header_room(header);
+}
+
 /* Not inlined: the library's one copy of the sequence, which tests can step
  * through. In locked mode, in which the lists have no CPUs, it leaves at once:
  * the holder's mark is the only evidence. */

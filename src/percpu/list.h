@@ -27,6 +27,11 @@ struct wi_area *wi_percpu_area_here(const struct wi_drain *drain,
 bool wi_percpu_has_list(const struct wi_drain *drain, unsigned zone,
 			unsigned list);
 
+/* The most tokens that this CPU's list may have; in the null set as the lists
+ * were made. A hint, at least 1. */
+unsigned wi_percpu_limit_here(const struct wi_drain *drain, unsigned zone,
+			      unsigned list);
+
 /* Pops up to n tokens from this CPU's list; fewer when it is empty, or has no
  * set. In a pool of several zones the tokens may be of other zones than
  * `zone`, and of several: the thread may have been moved to a CPU at home

@@ -142,7 +142,7 @@ bool wi_drain_covered(const struct wi_drain *drain, uint64_t asked,
 {
 	const struct wi_drain_request *last = &drain->last_request;
 
-	if (drain->last <= asked || request->set_mode ||
+	if (drain->last <= asked || wi_drain_is_change(request) ||
 	    request->may_interrupt || request->idle_only ||
 	    last->first_zone > request->first_zone ||
 	    last->first_zone + last->nr_zones <

@@ -35,7 +35,7 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 		struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
 		area->cpu = cpu;
-		wi_area_init(area, drain->limits,
+		wi_area_init(area, wi_drain_unit(drain, zone, cpu)->limit,
 			     drain->bounds == NULL ? WI_BOUNDS_ANY
 						   : drain->bounds[zone]);
 	}

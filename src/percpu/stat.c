@@ -106,6 +106,13 @@ void wi_percpu_view_read(const struct wi_percpu_view *view, unsigned zone,
 	}
 }
 
+unsigned wi_percpu_view_limit(const struct wi_percpu_view *view, unsigned zone,
+			      unsigned cpu, unsigned list)
+{
+	/* Relaxed: for statistics. */
+	return wi_load_relaxed(&view_unit(view, zone, cpu)->limit[list]);
+}
+
 static bool is_in_list(const struct wi_area *area, unsigned set, unsigned list,
 		       uint64_t token)
 {

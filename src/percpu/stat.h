@@ -36,6 +36,10 @@ struct wi_percpu_stat {
 	uint64_t operations[WEIR_NR_LISTS];
 };
 
+/* The limit of a list, as asked for. */
+unsigned wi_percpu_view_limit(const struct wi_percpu_view *view, unsigned zone,
+			      unsigned cpu, unsigned list);
+
 void wi_percpu_view_read(const struct wi_percpu_view *view, unsigned zone,
 			 unsigned cpu, struct wi_percpu_stat *stat);
 

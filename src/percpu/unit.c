@@ -38,16 +38,34 @@ static void note_mode(const struct wi_drain_run *run, struct wi_unit *unit)
 void wi_unit_init(const struct wi_drain *drain, struct wi_unit *unit,
 		  uint8_t mode)
 {
+	for (unsigned list = 0; list < drain->nr_lists; list++)
+		unit->limit[list] = drain->limits[list];
 	unit->mode = mode_of_unit(drain, unit, mode);
 	unit->wanted = unit->in_force = unit->mode;
 }
 
-void wi_unit_set_mode(const struct wi_drain_run *run, unsigned zone,
-		      unsigned cpu)
+/* The same for what is asked for, mode or limit. A set that is not in use gets
+ * its limits when it is next exchanged for the one that is. */
+static void note_change(const struct wi_drain_run *run, struct wi_unit *unit)
+{
+	const struct wi_drain_request *request = &run->request;
+
+	if (request->set_mode)
+		note_mode(run, unit);
+	if (request->set_limit &&
+	    unit->limit[request->list] != request->limit) {
+		wi_store_relaxed(&unit->limit[request->list], request->limit);
+		unit->new_limits = true;
+	}
+}
+
+void wi_unit_change_asleep(const struct wi_drain_run *run, unsigned zone,
+			   unsigned cpu)
 {
 	struct wi_unit *unit = wi_drain_unit(run->drain, zone, cpu);
 
-	note_mode(run, unit);
+	note_change(run, unit);
+	unit->new_limits = false; /* its lists are made with them */
 	unit->mode = unit->wanted;
 	/* Relaxed, both: for statistics. */
 	wi_store_relaxed(&unit->in_force, unit->mode);
@@ -81,7 +99,7 @@ static unsigned spare_set(const struct wi_unit *unit)
 static bool wants_change(const struct wi_unit *unit)
 {
 	return unit->wanted_off != unit->off ||
-	       (!unit->off && unit->wanted != unit->mode);
+	       (!unit->off && (unit->wanted != unit->mode || unit->new_limits));
 }
 
 /* May active be exchanged now? Not while a set is pending (I2), unless active
@@ -99,6 +117,15 @@ static bool is_quiet(const struct wi_unit *unit)
 	return unit->mode == WI_MODE_QUIET && unit->set != WI_SET_NULL;
 }
 
+/* Empties a set that no operation can write any more, and gives its lists the
+ * limits asked for. */
+static void reset_set(const struct wi_drain *drain, const struct wi_unit *unit,
+		      struct wi_area *area, unsigned set)
+{
+	for (unsigned list = 0; list < drain->nr_lists; list++)
+		wi_area_reset(area, set, list, unit->limit[list]);
+}
+
 void wi_unit_exchange(struct wi_drain *drain, struct wi_unit *unit,
 		      struct wi_area *area, unsigned zone)
 {
@@ -107,6 +134,10 @@ void wi_unit_exchange(struct wi_drain *drain, struct wi_unit *unit,
 	uint64_t word;
 
 	wi_assert(may_exchange(unit));
+	if (unit->new_limits && next != WI_SET_NULL) {
+		reset_set(drain, unit, area, next); /* it is empty */
+		unit->new_limits = false;
+	}
 	/* It will be read and then exchanged: one transfer of the line, not
 	 * two. */
 	wi_prefetch_write(&area->active);
@@ -149,13 +180,11 @@ static void change_mode(struct wi_drain *drain, struct wi_unit *unit,
 
 void wi_unit_take(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 {
-	const struct wi_drain_request *request = &run->request;
 	struct wi_drain *drain = run->drain;
 	struct wi_unit *unit = wi_drain_unit(drain, zone, cpu);
 	struct wi_area *area = wi_drain_area(drain, zone, cpu);
 
-	if (request->set_mode)
-		note_mode(run, unit);
+	note_change(run, unit);
 	unit->tried = false;
 	if (may_exchange(unit) && wants_change(unit) && !is_quiet(unit))
 		change_mode(drain, unit, area, zone);
@@ -171,8 +200,7 @@ void wi_unit_take(struct wi_drain_run *run, unsigned zone, unsigned cpu)
 static void reuse_set(struct wi_drain *drain, struct wi_unit *unit,
 		      struct wi_area *area, unsigned zone)
 {
-	for (unsigned list = 0; list < drain->nr_lists; list++)
-		wi_area_reset(area, unit->pending, list, drain->limits[list]);
+	reset_set(drain, unit, area, unit->pending);
 	/* Relaxed, both: for statistics. */
 	wi_store_relaxed(&unit->pending, WI_SET_NULL);
 	wi_store_relaxed(&unit->in_force, unit->mode);

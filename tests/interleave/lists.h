@@ -9,6 +9,7 @@
  *   D     drain, however long it takes                m   maintain (pools)
  *   b e   begin a burst, end the last one             t   tick
  *   q o y x   CPU 0 becomes quiet, ordinary, polling, off
+ *   1 2 3     that is the limit of its first list from now on
  *   n     let another thread go on
  *   z     wait until the other threads are done
  *   r     start over until they are

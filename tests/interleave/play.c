@@ -270,6 +270,15 @@ static int set_mode(const char *cpu, char letter)
 				    : weir_set_mode(w.pool, cpu, mode);
 }
 
+static int set_limit(const char *cpu, char digit)
+{
+	const unsigned limit = (unsigned)(digit - '0');
+
+	return w.row->door == CACHE
+		       ? weir_cache_set_limit(w.cache, cpu, 0, limit)
+		       : weir_set_limit(w.pool, cpu, 0, limit);
+}
+
 static void check_waited(int err)
 {
 	EXPECT(err == 0 || err == -EAGAIN || err == -ETIMEDOUT);
@@ -344,6 +353,11 @@ static void play(unsigned t, const char *script)
 		case 'y':
 		case 'x':
 			check_waited(set_mode("0", *at));
+			break;
+		case '1':
+		case '2':
+		case '3':
+			check_waited(set_limit("0", *at));
 			break;
 		case 'n':
 			interleave_relax();

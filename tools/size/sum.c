@@ -27,7 +27,8 @@ static void read_limits(const struct size_question *q, const struct wi_pool *p,
 	*keeps = (struct keeps){ 0, 0 };
 	a->nr_limits = 0;
 	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
-		const uint64_t limit = wi_percpu_limit(&p->cache.drain, list);
+		const uint64_t limit =
+			wi_percpu_first_limit(&p->cache.drain, list);
 		const uint64_t weight = wi_percpu_weight(&p->cache.drain, list);
 		uint64_t half = limit / 2;
 		uint64_t hands = p->cache.batch[list];
