@@ -46,7 +46,7 @@ struct weir_cache_opts {
 	size_t size;
 	struct weir_cache_backend backend; /* no default */
 	unsigned nr_lists;		   /* 1 to WEIR_CACHE_LISTS_MAX; 1 */
-	unsigned flags;			   /* WEIR_POOL_NO_RSEQ; none */
+	unsigned flags;			   /* WEIR_POOL_NO_RSEQ, _ADAPT; none */
 	/* Tokens each list holds at most, 1 to 511; 256. */
 	uint16_t limit[WEIR_CACHE_LISTS_MAX];
 	uint32_t batch; /* tokens from back end to list at first, up to four

@@ -170,6 +170,9 @@ enum weir_mode {
 #define WEIR_POOL_LOCK 0x4u    /* mlock pages and metadata (implies prefault) */
 #define WEIR_POOL_NO_RSEQ 0x8u /* locked mode, as on machines without rseq */
 #define WEIR_POOL_HIDDEN 0x10u /* cannot be watched from outside */
+/* weir_maintain() lets the limits of lists follow demand: a CPU that often
+ * finds a list empty or full gets more, an idle one less, and the sum stays. */
+#define WEIR_POOL_ADAPT 0x20u
 
 /*
  * Options of a pool; begin with WEIR_POOL_OPTS_INIT and set what matters.

@@ -119,12 +119,34 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 	return drain_with_deadline(cache, &request, o.wait_ns, result);
 }
 
+/* Lets limits follow demand; CPUs whose limits change are drained. */
+static int adapt_limits(struct wi_cache *cache, uint64_t wait_ns,
+			struct weir_drain_result *result)
+{
+	struct wi_drain_outcome outcome = { 0 };
+	const uint64_t start = wi_os_now_ns();
+	int err;
+
+	if (wait_ns == WEIR_WAIT_DEFAULT)
+		wait_ns = cache->wait_ns;
+	err = wi_cache_adapt(cache, wi_after_ns(start, wait_ns), &outcome);
+	store_result(result, &outcome, wi_os_now_ns() - start, false);
+	return err;
+}
+
 int wi_public_drain_idle(struct wi_cache *cache, uint64_t wait_ns,
 			 struct weir_drain_result *result)
 {
 	struct wi_drain_request request = { .idle_only = true };
+	struct weir_drain_result adapted = WEIR_DRAIN_RESULT_INIT;
+	struct weir_drain_result idle = WEIR_DRAIN_RESULT_INIT;
+	int err = 0;
 
-	return drain_with_deadline(cache, &request, wait_ns, result);
+	if (cache->adapts)
+		err = adapt_limits(cache, wait_ns, &adapted);
+	if (err == 0 || err == -EAGAIN) /* the next one collects it, too */
+		err = drain_with_deadline(cache, &request, wait_ns, &idle);
+	return wi_public_add(result, &adapted, &idle) != 0 ? -EINVAL : err;
 }
 
 int wi_public_add(struct weir_drain_result *sum,
@@ -190,11 +212,9 @@ int wi_public_set_mode(struct wi_cache *cache, const char *list,
 int wi_public_set_limit(struct wi_cache *cache, const char *list, unsigned kind,
 			unsigned limit, uint64_t wait_ns)
 {
-	struct wi_drain_request request = {
-		.set_limit = true,
-		.list = (uint8_t)kind,
-		.limit = (uint16_t)limit,
-	};
+	uint16_t limits[WEIR_NR_LISTS] = { 0 };
+	struct wi_drain_request request = { .set_limits = true,
+					    .limits = limits };
 	struct wi_cpuset cpus;
 	int err;
 
@@ -207,6 +227,7 @@ int wi_public_set_limit(struct wi_cache *cache, const char *list, unsigned kind,
 			      "cpus");
 	if (err != 0)
 		return err;
+	limits[kind] = (uint16_t)limit;
 	request.cpus = cpus.word;
 	return drain_with_deadline(cache, &request, wait_ns, NULL);
 }

@@ -126,6 +126,7 @@ static int init_cache(struct wi_pool *pool, const struct weir_pool_opts *o)
 		.totals = &wi_pool_totals(pool)->cache,
 		.batch = o->batch,
 		.wait_ns = o->wait_ns,
+		.adapts = o->flags & WEIR_POOL_ADAPT,
 		.backend = wi_pool_backend,
 	};
 	struct wi_percpu_config *percpu = &config.percpu;

@@ -18,7 +18,7 @@
 
 #define ALL_POOL_FLAGS                                                         \
 	(WEIR_POOL_CHECKED | WEIR_POOL_PREFAULT | WEIR_POOL_LOCK |             \
-	 WEIR_POOL_NO_RSEQ | WEIR_POOL_HIDDEN)
+	 WEIR_POOL_NO_RSEQ | WEIR_POOL_HIDDEN | WEIR_POOL_ADAPT)
 
 #define REFUSE(...) return (wi_report(__VA_ARGS__), -EINVAL)
 

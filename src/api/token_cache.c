@@ -76,7 +76,7 @@ static int read_opts(struct weir_cache_opts *o,
 		o->batch = WI_BATCH_MAX;
 	if (o->batch > WI_BATCH_MAX)
 		REFUSE("batch: %u is more than %d", o->batch, WI_BATCH_MAX);
-	if (o->flags & ~WEIR_POOL_NO_RSEQ)
+	if (o->flags & ~(WEIR_POOL_NO_RSEQ | WEIR_POOL_ADAPT))
 		REFUSE("flags: 0x%x has unknown bits", o->flags);
 	if (o->wait_ns == WEIR_WAIT_DEFAULT)
 		o->wait_ns = DEFAULT_WAIT_NS;
@@ -110,6 +110,7 @@ static int build_cache(struct wi_token_cache *impl,
 		.totals = &impl->totals,
 		.batch = o->batch,
 		.wait_ns = o->wait_ns,
+		.adapts = o->flags & WEIR_POOL_ADAPT,
 		.backend = { .get = callers_get,
 			     .put = callers_put,
 			     .generation = callers_generation,

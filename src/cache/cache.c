@@ -59,6 +59,7 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 	cache->backend = config->backend;
 	cache->totals = config->totals;
 	cache->wait_ns = config->wait_ns;
+	cache->adapts = config->adapts;
 	for (unsigned list = 0; list < percpu->nr_lists; list++) {
 		uint64_t batch = config->batch / percpu->weight[list];
 

@@ -73,6 +73,7 @@ struct wi_cache {
 	struct wi_cache_totals *totals;
 	uint16_t batch[WEIR_NR_LISTS]; /* at most: wi_cache_batch() */
 	uint64_t wait_ns;
+	bool adapts; /* limits follow demand, in maintenance */
 
 	uint64_t turns;
 	struct wi_waiter waiters[WEIR_NR_LISTS][WI_NR_WAITERS];
@@ -97,6 +98,7 @@ struct wi_cache_config {
 	struct wi_cache_totals *totals; /* zeroed */
 	uint32_t batch;			/* of tokens of weight 1 */
 	uint64_t wait_ns;
+	bool adapts;
 	struct wi_backend backend;
 };
 
@@ -150,6 +152,11 @@ void wi_cache_put(struct wi_cache *cache, unsigned zone, unsigned kind,
  * another thread drains. Returns the pages from lists. Never waits; not for
  * signal handlers. */
 uint64_t wi_cache_empty_here(struct wi_cache *cache);
+
+/* Shares what lists may hold among CPUs anew, by demand (adapt.c). 0, or as
+ * wi_cache_drain(); *outcome is set where limits changed. */
+int wi_cache_adapt(struct wi_cache *cache, uint64_t deadline_ns,
+		   struct wi_drain_outcome *outcome);
 
 /* The deadline of the request is set by the caller. 0, -EAGAIN (pending),
  * -ETIMEDOUT or -EDEADLK (the mutex). *taken_over: the result is

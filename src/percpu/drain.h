@@ -89,6 +89,11 @@ struct wi_unit {
 	bool new_limits; /* since the set in use got its own */
 	/* Tokens a list may hold, as asked for; relaxed. */
 	uint16_t limit[WEIR_NR_LISTS];
+	/* Of the CPU, in the unit of its home zone (share.c): its share, and
+	 * visits of zones in all, and since the last look. */
+	uint16_t share;
+	uint32_t visits_now;
+	uint64_t visits;
 	bool chosen;	   /* by the running drain */
 	bool tried;	   /* it used membarrier since the last exchange */
 	uint8_t evidence;  /* for the pending set, which is being emptied; or
@@ -118,9 +123,9 @@ struct wi_drain_request {
 	bool set_mode;	    /* change the mode of these CPUs: */
 	bool set_off;	    /* to no caching; the mode stays for later */
 	enum wi_mode mode;
-	bool set_limit; /* change the limit of that list of these CPUs */
-	uint8_t list;
-	uint16_t limit; /* 1 to WEIR_LIST_MAX */
+	bool set_limits; /* change limits of these CPUs, to: */
+	/* one for each list, 0: as it is; NULL: as wi_drain_share() said */
+	const uint16_t *limits;
 };
 
 struct wi_drain_outcome {
@@ -330,6 +335,14 @@ bool wi_drain_has_woken(const struct wi_drain *drain, unsigned cpu);
 
 /* With the mutex held: sets up its area. */
 void wi_drain_wake(struct wi_drain *drain, unsigned cpu);
+
+/* The share of a CPU in what all lists may hold, as a pool begins. */
+#define WI_EVEN_SHARE 8
+
+/* With the mutex held: shares what lists may hold among CPUs anew, by demand.
+ * True if limits changed, of the CPUs in `changed` (nr_cpus bits); they come
+ * into force by a drain of these with `set_limits`. */
+bool wi_drain_share(struct wi_drain *drain, uint64_t *changed);
 
 /* Is a set of this unit pending? A hint, from any thread. */
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,

@@ -5,6 +5,7 @@
  *
  *   setup.c    beginning and end
  *   unit.c     the sets of one CPU for one zone, and evidence for them
+ *   share.c    limits of lists by demand
  *   choose.c   which of them a drain exchanges
  *   wait.c     until there is evidence
  *   result.c   what came of it, also for threads that waited meanwhile
@@ -94,7 +95,7 @@ static inline bool wi_drain_is_satisfied(const struct wi_drain_run *run)
 /* Does it ask for another mode or limit? */
 static inline bool wi_drain_is_change(const struct wi_drain_request *request)
 {
-	return request->set_mode || request->set_limit;
+	return request->set_mode || request->set_limits;
 }
 
 /* --- unit.c ------------------------------------------------------------ */
@@ -107,6 +108,10 @@ void wi_unit_init(const struct wi_drain *drain, struct wi_unit *unit,
  * exchange is needed. */
 void wi_unit_change_asleep(const struct wi_drain_run *run, unsigned zone,
 			   unsigned cpu);
+
+/* Notes the limit that is asked for a list; false if it has that. A set that is
+ * not in use gets its limits as it is exchanged for the one that is. */
+bool wi_unit_note_limit(struct wi_unit *unit, unsigned list, uint16_t limit);
 
 /* Pages in a set; a hint while it is in use. */
 uint64_t wi_unit_pages(const struct wi_drain *drain, struct wi_area *area,

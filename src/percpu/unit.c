@@ -40,23 +40,31 @@ void wi_unit_init(const struct wi_drain *drain, struct wi_unit *unit,
 {
 	for (unsigned list = 0; list < drain->nr_lists; list++)
 		unit->limit[list] = drain->limits[list];
+	unit->share = WI_EVEN_SHARE;
 	unit->mode = mode_of_unit(drain, unit, mode);
 	unit->wanted = unit->in_force = unit->mode;
 }
 
-/* The same for what is asked for, mode or limit. A set that is not in use gets
- * its limits when it is next exchanged for the one that is. */
+bool wi_unit_note_limit(struct wi_unit *unit, unsigned list, uint16_t limit)
+{
+	if (unit->limit[list] == limit)
+		return false;
+	wi_store_relaxed(&unit->limit[list], limit); /* for statistics */
+	unit->new_limits = true;
+	return true;
+}
+
+/* What is asked for, mode or limits. */
 static void note_change(const struct wi_drain_run *run, struct wi_unit *unit)
 {
-	const struct wi_drain_request *request = &run->request;
+	const uint16_t *limits = run->request.limits;
 
-	if (request->set_mode)
+	if (run->request.set_mode)
 		note_mode(run, unit);
-	if (request->set_limit &&
-	    unit->limit[request->list] != request->limit) {
-		wi_store_relaxed(&unit->limit[request->list], request->limit);
-		unit->new_limits = true;
-	}
+	for (unsigned list = 0; limits != NULL && list < run->drain->nr_lists;
+	     list++)
+		if (limits[list] != 0)
+			(void)wi_unit_note_limit(unit, list, limits[list]);
 }
 
 void wi_unit_change_asleep(const struct wi_drain_run *run, unsigned zone,
