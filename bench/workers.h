@@ -32,6 +32,7 @@ extern const struct bench_row bench_zone_rows[];
 extern const struct bench_row bench_create_rows[];
 extern const struct bench_row bench_churn_rows[];
 extern const struct bench_row bench_touch_rows[];
+extern const struct bench_row bench_limit_rows[];
 
 /* weir as somebody who is asked what everybody is (peer.h): with a pool for
  * each size; with a new one whenever it is asked, and that of huge pages. */

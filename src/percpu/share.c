@@ -101,7 +101,7 @@ static unsigned restore_even(struct wi_drain *drain, unsigned free)
 }
 
 /* Of the busy CPUs that have got nothing in this look, the busiest; or NULL. */
-static struct wi_unit *busiest(const struct wi_drain *drain)
+static struct wi_unit *find_busiest(const struct wi_drain *drain)
 {
 	struct wi_unit *best = NULL;
 
@@ -123,7 +123,7 @@ static void give_to_busy(struct wi_drain *drain, unsigned free)
 			      (unsigned)wi_max_u64(drain->limits[0], 1);
 	struct wi_unit *unit;
 
-	while (free > 0 && (unit = busiest(drain)) != NULL) {
+	while (free > 0 && (unit = find_busiest(drain)) != NULL) {
 		unsigned more = (unsigned)wi_min_u64(free, unit->share);
 
 		if (unit->share + more > most)

@@ -108,7 +108,7 @@ else
 		<<<"$json" || fail "one round tells what a drain costs: $json"
 	# Each question has figures of weir, but what needs a second CPU.
 	for question in $questions; do
-		case $question in cross | drain | disturb | empty | scale)
+		case $question in cross | drain | disturb | empty | limits | scale)
 			continue ;;
 		esac
 		jq -e --arg q "$question" 'any(.results[]; .bench == $q and

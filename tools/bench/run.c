@@ -32,6 +32,7 @@ static const struct question {
 	{ "empty", "allocations that fail though pages are free" },
 	{ "create", "making a pool" },
 	{ "touch", "1 GiB allocated, written and freed" },
+	{ "limits", "lists whose limits are fixed, or follow demand" },
 	{ "scale", "threads, from one to more than the CPUs" },
 };
 
