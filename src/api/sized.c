@@ -25,7 +25,7 @@
 		       #name " ends in padding")
 
 ENDS_WITH(weir_pool_opts, name);
-ENDS_WITH(weir_cache_opts, wait_ns);
+ENDS_WITH(weir_cache_opts, capacity);
 ENDS_WITH(weir_drain_opts, wait_ns);
 ENDS_WITH(weir_drain_result, taken_over);
 ENDS_WITH(weir_stat, nr_cpus);
@@ -33,7 +33,7 @@ ENDS_WITH(weir_stat_zone, free_runs);
 ENDS_WITH(weir_stat_cpu, list);
 ENDS_WITH(weir_stat_page, pool);
 ENDS_WITH(weir_watch_info, page_size);
-ENDS_WITH(weir_cache_stat, nr_cpus);
+ENDS_WITH(weir_cache_stat, stored);
 ENDS_WITH(weir_cache_stat_cpu, list);
 
 static const struct {

@@ -15,51 +15,43 @@
 
 #define REFUSE(...) return (wi_report(__VA_ARGS__), -EINVAL)
 
-/* --- the caller's back end --------------------------------------------- */
-
-static size_t callers_get(void *ctx, unsigned zone, unsigned kind,
-			  uint64_t *tokens, size_t n, uint32_t *cursor)
-{
-	struct wi_token_cache *impl = ctx;
-
-	(void)zone, (void)cursor;
-	return impl->backend.get(impl->backend.context, kind, tokens, n);
-}
-
-static void callers_put(void *ctx, unsigned zone, unsigned kind,
-			const uint64_t *tokens, size_t n)
-{
-	struct wi_token_cache *impl = ctx;
-
-	(void)zone;
-	impl->backend.put(impl->backend.context, kind, tokens, n);
-	/* CACHE-F2 (partner CACHE-F3): counted after the tokens came back. */
-	wi_add_full(&impl->came_back, 1);
-}
-
-static uint64_t callers_generation(void *ctx)
-{
-	struct wi_token_cache *impl = ctx;
-
-	/* CACHE-F3 (partner CACHE-F2): read before a search, the count misses
-	 * only what that search can find; the load after a search is not
-	 * early. */
-	wi_fence_full();
-	return wi_load_acquire(&impl->came_back); /* CACHE-F3 */
-}
-
 /* --- beginning and end ------------------------------------------------- */
+
+/* A back end of the caller's, or stores of the cache's own. */
+static int read_backend(const struct weir_cache_opts *o)
+{
+	const struct weir_cache_backend *backend = &o->backend;
+
+	if (backend->get != NULL && backend->put != NULL) {
+		if (o->capacity != 0)
+			REFUSE("capacity: set, but the back end keeps the "
+			       "tokens");
+		return 0;
+	}
+	if (backend->get != NULL || backend->put != NULL)
+		REFUSE("backend: get and put must be set, or neither");
+	if (backend->context != NULL)
+		REFUSE("backend: context is set, but neither get nor put");
+	if (o->capacity == 0)
+		REFUSE("capacity: 0; a cache without a back end needs one");
+	if (o->capacity > WI_TOKEN_STORE_MAX)
+		REFUSE("capacity: %" PRIu64 " is more than 2^32", o->capacity);
+	return 0;
+}
 
 static int read_opts(struct weir_cache_opts *o,
 		     const struct weir_cache_opts *given)
 {
+	int err;
+
 	if (given == NULL)
-		REFUSE("opts: NULL; a cache needs a back end");
+		REFUSE("opts: NULL; a cache needs a back end or a capacity");
 	*o = (struct weir_cache_opts)WEIR_CACHE_OPTS_INIT;
 	if (wi_sized_in(WI_SIZED_CACHE_OPTS, o, given) != 0)
 		return -EINVAL;
-	if (o->backend.get == NULL || o->backend.put == NULL)
-		REFUSE("backend: get and put must be set");
+	err = read_backend(o);
+	if (err != 0)
+		return err;
 	if (o->nr_lists == 0)
 		o->nr_lists = 1;
 	if (o->nr_lists > WEIR_CACHE_LISTS_MAX)
@@ -89,6 +81,8 @@ static void unmake_cache(struct wi_token_cache *impl)
 		wi_os_unmap_wiped(impl->handle, sizeof(*impl->handle));
 	if (impl->meta != NULL)
 		wi_os_unmap(impl->meta, impl->meta_bytes);
+	if (impl->stores != NULL)
+		wi_os_unmap(impl->stores, impl->stores_bytes);
 	wi_os_unmap(impl, sizeof(*impl));
 }
 
@@ -111,10 +105,7 @@ static int build_cache(struct wi_token_cache *impl,
 		.batch = o->batch,
 		.wait_ns = o->wait_ns,
 		.adapts = o->flags & WEIR_POOL_ADAPT,
-		.backend = { .get = callers_get,
-			     .put = callers_put,
-			     .generation = callers_generation,
-			     .ctx = impl },
+		.backend = wi_token_backend(impl),
 	};
 	int err;
 
@@ -135,7 +126,6 @@ static int build_cache(struct wi_token_cache *impl,
 		config.percpu.limits[list] = o->limit[list];
 		config.percpu.weight[list] = 1;
 	}
-	impl->backend = o->backend;
 	err = wi_cache_init(&impl->cache, &config);
 	if (err != 0)
 		return err;
@@ -166,8 +156,11 @@ static int create_cache(struct weir_cache **cache,
 		return err;
 	}
 	impl = memory;
+	impl->backend = o.backend;
 	err = wi_machine_read(&impl->machine, o.quiet_cpus, o.polling_cpus,
 			      o.flags & WEIR_POOL_NO_RSEQ);
+	if (err == 0 && o.capacity != 0)
+		err = wi_token_stores_make(impl, o.nr_lists, o.capacity);
 	if (err == 0)
 		err = build_cache(impl, &o);
 	if (err != 0) {

@@ -69,6 +69,9 @@ static void fill_cache_stat(const struct wi_token_cache *impl,
 		.nr_cpus = wi_percpu_nr_cpus(drain),
 	};
 	add_all_cpus(drain, stat);
+	for (unsigned list = 0; impl->stores != NULL && list < stat->nr_lists;
+	     list++)
+		stat->stored[list] = wi_token_store_count(&impl->store[list]);
 }
 
 int weir_cache_stat_read(const struct weir_cache *cache,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * If this fails, a token cache takes what would corrupt it: a list it does not
- * have, or a token that means "none".
+ * have, a token that means "none", or more tokens than its own store has room
+ * for.
  */
 #include <weir/fast.h>
 
@@ -102,8 +103,48 @@ static void inlined_reserved_last_in_bulk(void)
 	weir_fast_cache_put_bulk(cache, 1, tokens, 3);
 }
 
+/* --- a store of its own, too small ------------------------------------ */
+
+#define CAPACITY 100
+
+static void create_store(enum weir_mode mode)
+{
+	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
+
+	opts.capacity = CAPACITY;
+	CHECK_EQ(weir_cache_create(&cache, &opts), 0);
+	CHECK_EQ(weir_cache_set_mode(cache, NULL, mode), 0);
+}
+
+static void one_too_many(void)
+{
+	create_store(WEIR_MODE_OFF);
+	for (uint64_t i = 0; i <= CAPACITY; i++)
+		weir_cache_put(cache, 0, i);
+}
+
+static void bulk_too_large(void)
+{
+	static uint64_t tokens[512 + CAPACITY];
+
+	create_store(WEIR_MODE_ORDINARY);
+	weir_cache_put_bulk(cache, 0, tokens, 512 + CAPACITY);
+}
+
+/* A list takes it, and a drain finds no room for it. */
+static void drained_too_many(void)
+{
+	create_store(WEIR_MODE_ORDINARY);
+	for (uint64_t i = 0; i <= CAPACITY; i++)
+		weir_cache_put(cache, 0, i);
+	weir_cache_drain(cache, NULL, NULL);
+}
+
 int main(void)
 {
+	const char *const no_room[] = { "cache: ", "list 0", "no room",
+					"capacity is 100", NULL };
+
 	must_die("no such list", no_such_list,
 		 (const char *[]){ "cache: ", "list 2", "it has 2", NULL });
 	must_die("no list at all", no_list_at_all,
@@ -125,5 +166,8 @@ int main(void)
 	must_die("a reserved one, last in a bulk",
 		 inlined_reserved_last_in_bulk,
 		 (const char *[]){ "cache: ", "0xfffffffffffffffe", NULL });
+	must_die("one token too many", one_too_many, no_room);
+	must_die("a bulk that is too large", bulk_too_large, no_room);
+	must_die("a drain of too many", drained_too_many, no_room);
 	return 0;
 }

@@ -34,7 +34,7 @@ static bool long_form;
 struct kind {
 	const char *name;
 	void (*set)(struct weir_pool_opts *);
-	bool is_cache;
+	enum { POOL, CACHE, CACHE_WITH_STORE } what;
 	bool two_nodes; /* from a fixture; mbind succeeds without a node */
 	bool first;	/* in this process: the check of sequences is made */
 };
@@ -102,19 +102,20 @@ static void set_two_nodes(struct weir_pool_opts *o)
 }
 
 static const struct kind kinds[] = {
-	{ "anonymous", set_nothing, false, false, false },
-	{ "first", set_nothing, false, false, true },
-	{ "thp", set_thp, false, false, false },
-	{ "hugetlb", set_hugetlb, false, false, false },
-	{ "memfd", set_memfd, false, false, false },
-	{ "region", set_region, false, false, false },
-	{ "lock", set_lock, false, false, false },
-	{ "prefault", set_prefault, false, false, false },
-	{ "checked", set_checked, false, false, false },
-	{ "no-rseq", set_no_rseq, false, false, false },
-	{ "node", set_node, false, false, false },
-	{ "two-nodes", set_two_nodes, false, true, false },
-	{ "cache", set_nothing, true, false, false },
+	{ "anonymous", set_nothing, POOL, false, false },
+	{ "first", set_nothing, POOL, false, true },
+	{ "thp", set_thp, POOL, false, false },
+	{ "hugetlb", set_hugetlb, POOL, false, false },
+	{ "memfd", set_memfd, POOL, false, false },
+	{ "region", set_region, POOL, false, false },
+	{ "lock", set_lock, POOL, false, false },
+	{ "prefault", set_prefault, POOL, false, false },
+	{ "checked", set_checked, POOL, false, false },
+	{ "no-rseq", set_no_rseq, POOL, false, false },
+	{ "node", set_node, POOL, false, false },
+	{ "two-nodes", set_two_nodes, POOL, true, false },
+	{ "cache", set_nothing, CACHE, false, false },
+	{ "store", set_nothing, CACHE_WITH_STORE, false, false },
 };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -144,15 +145,26 @@ static void take_tokens(void *context, unsigned list, const uint64_t *tokens,
 	*(size_t *)context += n;
 }
 
-static void make_cache(void)
+static uint64_t nr_stored(const struct weir_cache *cache)
+{
+	struct weir_cache_stat stat = WEIR_CACHE_STAT_INIT;
+
+	CHECK_EQ(weir_cache_stat_read(cache, &stat), 0);
+	return stat.stored[0];
+}
+
+static void make_cache(bool with_store)
 {
 	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
 	struct weir_cache *cache = NULL;
 	size_t came_back = 0;
 
-	opts.backend.get = no_token;
-	opts.backend.put = take_tokens;
-	opts.backend.context = &came_back;
+	if (with_store)
+		opts.capacity = 1000;
+	else
+		opts.backend =
+			(struct weir_cache_backend){ no_token, take_tokens,
+						     &came_back };
 	nth_begin();
 	said->err = weir_cache_create(&cache, &opts);
 	nth_end();
@@ -162,7 +174,7 @@ static void make_cache(void)
 	for (uint64_t token = 0; token < 1000; token++)
 		weir_cache_put(cache, 0, token);
 	CHECK_EQ(weir_cache_drain(cache, NULL, NULL), 0);
-	CHECK_EQ(came_back, 1000);
+	CHECK_EQ(with_store ? nr_stored(cache) : came_back, 1000);
 	CHECK_EQ(weir_cache_destroy(cache), 0);
 }
 
@@ -212,8 +224,8 @@ static void make(void *arg)
 		may_use_nodes("0-1");
 	take_stock(&before);
 	take_stock(&before); /* its buffers are backed now */
-	if (kind->is_cache)
-		make_cache();
+	if (kind->what != POOL)
+		make_cache(kind->what == CACHE_WITH_STORE);
 	else
 		make_pool(kind, &opts);
 	snprintf(said->why, sizeof(said->why), "%s", weir_last_error());

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A token cache before a back end of the fuzzer's own, which may have less
- * than was asked for, or nothing. If this fails, a token was changed, given out
- * twice, or to another list; one that was inside was not found by who may wait;
- * the back end was called as it was not told of; or the end did not give
+ * than was asked for, or nothing; or with a store of its own, which has room
+ * for no more tokens than there are. If this fails, a token was changed, given
+ * out twice, or to another list; one that was inside was not found by who may
+ * wait; the back end was called as it was not told of; or the end did not give
  * everything back.
  */
 #include <weir/cache.h>
@@ -22,6 +23,7 @@ static struct {
 	struct weir_cache *cache;
 	unsigned nr_lists;
 	bool locked, strict;
+	bool own;	 /* no back end: its store counts as inside */
 	uint8_t mood;	 /* of the back end: how short it falls */
 	bool fell_short; /* in this operation */
 	unsigned nr_moves, nr_bursts;
@@ -62,6 +64,16 @@ static unsigned index_of(unsigned list, uint64_t token)
 static unsigned nr_inside(unsigned list)
 {
 	return TOKENS - m.height[list] - m.nr_out[list];
+}
+
+/* Of a store of its own. */
+static unsigned nr_stored(unsigned list)
+{
+	struct weir_cache_stat stat = WEIR_CACHE_STAT_INIT;
+
+	MUST(weir_cache_stat_read(m.cache, &stat) == 0);
+	MUST(m.own || stat.stored[list] == 0);
+	return (unsigned)stat.stored[list];
 }
 
 /* --- the back end ------------------------------------------------------ */
@@ -186,12 +198,13 @@ static void put_tokens(struct bytes *b)
 	MUST(errno == 12345);
 }
 
+/* How many tokens are in no list and not out. */
 static unsigned height(void)
 {
 	unsigned sum = 0;
 
 	for (unsigned list = 0; list < m.nr_lists; list++)
-		sum += m.height[list];
+		sum += m.height[list] + nr_stored(list);
 	return sum;
 }
 
@@ -215,7 +228,7 @@ static void drain(struct bytes *b)
 	MUST(result.pages == height() - before);
 	for (unsigned list = 0; list < m.nr_lists && err == 0; list++)
 		MUST(opts.cpus != NULL || opts.want_pages != 0 ||
-		     nr_inside(list) == 0);
+		     nr_inside(list) == nr_stored(list));
 }
 
 static void set_mode(struct bytes *b)
@@ -258,19 +271,44 @@ static void errors(void)
 
 /* --- a run ------------------------------------------------------------- */
 
+static void fill_store(unsigned list)
+{
+	for (unsigned i = 0; i < TOKENS; i++) {
+		m.place[list][i] = INSIDE;
+		weir_cache_put(m.cache, list, value(list, i));
+	}
+	m.height[list] = 0;
+}
+
+/* Gets what is left in it. */
+static void empty_store(unsigned list)
+{
+	unsigned left = nr_inside(list);
+
+	while (left-- > 0)
+		take(list, weir_cache_get(m.cache, list, WEIR_NOWAIT));
+	MUST(weir_cache_get(m.cache, list, WEIR_NOWAIT) == WEIR_CACHE_NONE);
+}
+
 static void begin(struct bytes *b)
 {
 	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
 	const uint8_t how = take_u8(b);
+	uint8_t lists;
 
 	fuzz_machine_reset();
 	m.locked = how & 1;
-	m.nr_lists = 1 + take_below(b, LISTS);
+	lists = take_u8(b);
+	m.nr_lists = 1 + lists % LISTS;
+	m.own = lists >= 0xc0;
 	m.nr_moves = m.nr_bursts = 0;
 	m.mood = 0;
 	fuzz_machine.numbered = m.locked;
 	fuzz_machine.membarrier_fails = (how & 0x0e) == 0x0e;
-	opts.backend = (struct weir_cache_backend){ get, put, &m };
+	if (m.own)
+		opts.capacity = TOKENS;
+	else
+		opts.backend = (struct weir_cache_backend){ get, put, &m };
 	opts.nr_lists = m.nr_lists;
 	opts.flags = m.locked ? WEIR_POOL_NO_RSEQ : 0;
 	opts.batch = how & 0x10 ? take_below(b, 65) : 0;
@@ -291,6 +329,8 @@ static void begin(struct bytes *b)
 	}
 	m.in_call = true;
 	MUST(weir_cache_create(&m.cache, &opts) == 0);
+	for (unsigned list = 0; m.own && list < m.nr_lists; list++)
+		fill_store(list);
 }
 
 static void finish(void)
@@ -307,7 +347,9 @@ static void finish(void)
 	 * then there is no evidence of them until the end. */
 	MUST(weir_cache_drain(m.cache, NULL, NULL) == 0 || !m.strict);
 	for (unsigned list = 0; list < m.nr_lists; list++)
-		MUST(nr_inside(list) == 0);
+		MUST(nr_inside(list) == nr_stored(list));
+	for (unsigned list = 0; m.own && list < m.nr_lists; list++)
+		empty_store(list);
 	MUST(weir_cache_destroy(m.cache) == 0);
 	m.in_call = false;
 }

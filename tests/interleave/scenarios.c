@@ -3,11 +3,14 @@
 
 unsigned scenarios_nr(void)
 {
-	return nr_list_scenarios + nr_zone_scenarios;
+	return nr_list_scenarios + nr_zone_scenarios + nr_store_scenarios;
 }
 
 const struct scenario *scenarios_get(unsigned i)
 {
-	return i < nr_list_scenarios ? &list_scenarios[i]
-				     : &zone_scenarios[i - nr_list_scenarios];
+	if (i < nr_list_scenarios)
+		return &list_scenarios[i];
+	i -= nr_list_scenarios;
+	return i < nr_zone_scenarios ? &zone_scenarios[i]
+				     : &store_scenarios[i - nr_zone_scenarios];
 }

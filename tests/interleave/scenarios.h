@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of all scenarios: those of caches and pools, and those of zones. */
+/* The table of all scenarios: those of caches and pools, of zones, and of
+ * stores of tokens. */
 #ifndef WEIR_INTERLEAVE_SCENARIOS_H
 #define WEIR_INTERLEAVE_SCENARIOS_H
 
@@ -8,8 +9,9 @@
 unsigned scenarios_nr(void);
 const struct scenario *scenarios_get(unsigned i);
 
-/* The tables it is made of (lists.c, zones.c). */
-extern const struct scenario list_scenarios[], zone_scenarios[];
-extern const unsigned nr_list_scenarios, nr_zone_scenarios;
+/* The tables it is made of (lists.c, zones.c, stores.c). */
+extern const struct scenario list_scenarios[], zone_scenarios[],
+	store_scenarios[];
+extern const unsigned nr_list_scenarios, nr_zone_scenarios, nr_store_scenarios;
 
 #endif

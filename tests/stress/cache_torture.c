@@ -32,14 +32,18 @@ static const struct variant {
 	enum weir_mode mode;
 	unsigned zones, flags;
 	bool changes; /* modes change */
+	bool store;   /* no back end: the cache keeps the tokens */
 } variants[] = {
-	{ "ordinary", WEIR_MODE_ORDINARY, 1, 0, false },
-	{ "quiet", WEIR_MODE_QUIET, 1, 0, false },
-	{ "all modes", WEIR_MODE_POLLING, 1, 0, true },
-	{ "locked", WEIR_MODE_ORDINARY, 1, WEIR_POOL_NO_RSEQ, false },
-	{ "two zones, ordinary", WEIR_MODE_ORDINARY, 2, 0, false },
-	{ "two zones, quiet", WEIR_MODE_QUIET, 2, 0, false },
-	{ "two zones, locked", WEIR_MODE_ORDINARY, 2, WEIR_POOL_NO_RSEQ,
+	{ "ordinary", WEIR_MODE_ORDINARY, 1, 0, false, false },
+	{ "quiet", WEIR_MODE_QUIET, 1, 0, false, false },
+	{ "all modes", WEIR_MODE_POLLING, 1, 0, true, false },
+	{ "locked", WEIR_MODE_ORDINARY, 1, WEIR_POOL_NO_RSEQ, false, false },
+	{ "own store", WEIR_MODE_ORDINARY, 1, 0, true, true },
+	{ "own store, locked", WEIR_MODE_ORDINARY, 1, WEIR_POOL_NO_RSEQ, false,
+	  true },
+	{ "two zones, ordinary", WEIR_MODE_ORDINARY, 2, 0, false, false },
+	{ "two zones, quiet", WEIR_MODE_QUIET, 2, 0, false, false },
+	{ "two zones, locked", WEIR_MODE_ORDINARY, 2, WEIR_POOL_NO_RSEQ, false,
 	  false },
 };
 
@@ -112,6 +116,23 @@ static uint64_t generation(void *ctx)
 	(void)ctx;
 	wi_fence_full();
 	return wi_load_acquire(&came_back);
+}
+
+/* How many tokens are in no list. */
+static uint64_t nr_at_home(void)
+{
+	struct weir_cache_stat stat = WEIR_CACHE_STAT_INIT;
+	uint64_t sum = 0;
+
+	if (variant->store) {
+		CHECK_EQ(weir_cache_stat_read(public, &stat), 0);
+		for (unsigned list = 0; list < LISTS; list++)
+			sum += stat.stored[list];
+		return sum;
+	}
+	for (uint64_t i = 0; i < oracle.nr; i++)
+		sum += at_home[i];
+	return sum;
 }
 
 static size_t public_get(void *ctx, unsigned list, uint64_t *tokens, size_t n)
@@ -376,7 +397,6 @@ static void drainer_step(struct torturer *self)
 
 static void look(void)
 {
-	uint64_t home = 0;
 	int err;
 
 	for (unsigned i = 0; variant->changes && i < torture.nr_cpus; i++) {
@@ -387,9 +407,7 @@ static void look(void)
 	torture_pin(NULL);
 	err = drain(0, 2000000000);
 	CHECK_MSG(err == 0, "all stand still, a drain says %d", err);
-	for (uint64_t i = 0; i < oracle.nr; i++)
-		home += at_home[i];
-	CHECK_EQ(home + oracle_out(&oracle),
+	CHECK_EQ(nr_at_home() + oracle_out(&oracle),
 		 variant->zones * TOKENS *
 			 (variant->zones > 1 ? KINDS : LISTS));
 }
@@ -449,8 +467,11 @@ static bool create_public(void)
 	struct weir_cache_opts opts = WEIR_CACHE_OPTS_INIT;
 	int err;
 
-	opts.backend =
-		(struct weir_cache_backend){ public_get, public_put, NULL };
+	if (variant->store)
+		opts.capacity = TOKENS; /* not one more than there are */
+	else
+		opts.backend = (struct weir_cache_backend){ public_get,
+							    public_put, NULL };
 	opts.nr_lists = LISTS;
 	opts.flags = variant->flags;
 	opts.limit[0] = 60;
@@ -464,6 +485,11 @@ static bool create_public(void)
 	err = weir_cache_set_mode(public, NULL, variant->mode);
 	if (err == -EOPNOTSUPP)
 		CHECK_EQ(weir_cache_destroy(public), 0);
+	for (unsigned list = 0; err == 0 && variant->store && list < LISTS;
+	     list++)
+		for (uint64_t i = 0; i < TOKENS; i++)
+			weir_cache_put(public, list,
+				       number(0, list, i) ^ TOKEN_SALT);
 	return err == 0;
 }
 
@@ -512,7 +538,7 @@ static void run(double seconds)
 int main(int argc, char **argv)
 {
 	const unsigned nr = sizeof(variants) / sizeof(variants[0]);
-	const struct outside_options o = outside_init(argc, argv, 14, nr);
+	const struct outside_options o = outside_init(argc, argv, 18, nr);
 
 	for (variant = variants; variant < variants + nr; variant++)
 		if (o.only == NULL || strcmp(o.only, variant->name) == 0)
