@@ -8,10 +8,10 @@
 #define ROWS_MAX 256
 
 static const struct bench_row *const questions[] = {
-	bench_pair_rows,  bench_token_rows,	    bench_peer_rows,
-	bench_drain_rows, bench_drain_machine_rows, bench_disturb_rows,
-	bench_zone_rows,  bench_create_rows,	    bench_churn_rows,
-	bench_touch_rows, bench_limit_rows,
+	bench_pair_rows,    bench_token_rows, bench_peer_rows,
+	bench_store_rows,   bench_drain_rows, bench_drain_machine_rows,
+	bench_disturb_rows, bench_zone_rows,  bench_create_rows,
+	bench_churn_rows,   bench_touch_rows, bench_limit_rows,
 };
 
 int bench_weir_worker(int argc, char **argv)

@@ -25,6 +25,7 @@ extern const struct bench_peer bench_mapping;
 extern const struct bench_row bench_pair_rows[];
 extern const struct bench_row bench_token_rows[];
 extern const struct bench_row bench_peer_rows[];
+extern const struct bench_row bench_store_rows[];
 extern const struct bench_row bench_drain_rows[];
 extern const struct bench_row bench_drain_machine_rows[];
 extern const struct bench_row bench_disturb_rows[];
