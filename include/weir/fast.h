@@ -54,9 +54,9 @@ extern "C" {
 
 /* Names the layout of struct weir_i_lists, struct weir_pool, struct weir_cache
  * and the areas. */
-WEIR_API extern const char weir_fast_layout_2;
+WEIR_API extern const char weir_fast_layout_3;
 __attribute__((used)) static const char *const weir_fast_layout_ref =
-	&weir_fast_layout_2;
+	&weir_fast_layout_3;
 
 /* This thread's mark; until its first slow path a mark of no thread, which is
  * never in any busy. */
@@ -87,8 +87,12 @@ WEIR_API extern const ptrdiff_t weir_i_rseq_offset;
 struct weir_pool {
 	struct weir_i_lists lists; /* nr_cpus 0: checked, locked */
 	char *base;
-	uint64_t bytes;
-	uint32_t page_mask; /* bytes of a page - 1 */
+	uint64_t bytes;	     /* of all pages */
+	uint64_t page_mask;  /* bytes of a page - 1; if these are no power of
+			      * two, all ones */
+	uint64_t reciprocal; /* 2^64 / bytes of a page, rounded up */
+	uint32_t bulk_cpus;  /* lists.nr_cpus; 0: bulks of frees are calls, as
+			      * page_size is no power of two */
 	void *impl;
 };
 
@@ -136,6 +140,20 @@ WEIR_I_INLINE uint64_t weir_i_run_mask(const struct weir_pool *pool,
 		       : ((UINT64_C(1) + pool->page_mask) << (order & 31)) - 1;
 }
 
+/*
+ * Is an offset in a pool a multiple of page_size, of any size? Then, and only
+ * then, the low half of the product, which is the fraction of the quotient, is
+ * less than the reciprocal (Lemire, Kaser and Kurz: "Faster remainder by direct
+ * computation", 2019). It is so for offsets of pools whose bytes times
+ * page_size are at most 2^64; the result for others is of no use.
+ */
+WEIR_I_INLINE int weir_i_is_multiple(const struct weir_pool *pool,
+				     uint64_t offset)
+{
+	return __builtin_expect(offset * pool->reciprocal < pool->reciprocal,
+				1) != 0;
+}
+
 /* As weir_alloc(). */
 WEIR_I_INLINE void *weir_fast_alloc(struct weir_pool *pool, unsigned order,
 				    unsigned flags)
@@ -171,7 +189,9 @@ WEIR_I_INLINE void weir_fast_free(struct weir_pool *pool, void *page,
 	uint64_t last = order == 0 ? offset : offset + mask;
 	int pushed = 0;
 
-	if (__builtin_expect((offset & mask) == 0, 1))
+	/* The mask fails in pools of other sizes than powers of two. */
+	if (__builtin_expect((offset & mask) == 0, 1) ||
+	    (order == 0 && weir_i_is_multiple(pool, offset)))
 		WEIR_I_POOL_SWITCH(WEIR_I_LIST_OF(order), WEIR_I_CASE)
 	if (__builtin_expect(pushed > 0, 1))
 		return;
@@ -196,29 +216,30 @@ typedef uint64_t weir_i_pointer_pair
 #define WEIR_I_BULK_MAX 64 /* pages a bulk form converts at once */
 
 /* The bounds of the area of the CPU that this thread is on now: a guess, which
- * weir_i_push_bulk() compares with the area that it finds. */
-WEIR_I_INLINE struct weir_i_bounds
-weir_i_area_bounds(const struct weir_i_lists *l)
+ * weir_i_push_bulk() compares with the area that it finds. 0: that CPU is none
+ * of the first nr_cpus. */
+WEIR_I_INLINE int weir_i_area_bounds(const struct weir_i_lists *l,
+				     uint32_t nr_cpus,
+				     struct weir_i_bounds *bounds)
 {
-	struct weir_i_bounds bounds = { 0, 0 };
 	const uint32_t cpu = weir_i_cpu(l);
 	const char *area;
 
-	if (__builtin_expect(cpu >= l->nr_cpus, 0))
-		return bounds;
+	if (__builtin_expect(cpu >= nr_cpus, 0))
+		return 0;
 	area = l->areas + WEIR_I_TO(uint64_t, cpu) * WEIR_AREA_BYTES;
 	/* ARCH-A1 (partner DRAIN-R1): a bound that is not 0 is that of this
 	 * first. Without, it might be taken for that of another zone. */
-	bounds.bound = __atomic_load_n(
+	bounds->bound = __atomic_load_n(
 		WEIR_I_TO(const uint64_t *,
 			  WEIR_I_TO(const void *, area + WEIR_AREA_BOUND)),
 		__ATOMIC_ACQUIRE);
 	/* Relaxed: ordered by ARCH-A1. */
-	bounds.first = __atomic_load_n(
+	bounds->first = __atomic_load_n(
 		WEIR_I_TO(const uint64_t *,
 			  WEIR_I_TO(const void *, area + WEIR_AREA_FIRST)),
 		__ATOMIC_RELAXED);
-	return bounds;
+	return 1;
 }
 
 /*
@@ -299,31 +320,39 @@ WEIR_I_INLINE size_t weir_i_pop_tokens(const struct weir_pool *pool,
 	return got;
 }
 
+/* Pushes up to WEIR_I_BULK_MAX tokens to this CPU's list, as many as one
+ * sequence takes, if its bounds begin so; returns how many. */
+WEIR_I_INLINE size_t weir_i_push_tokens(const struct weir_pool *pool,
+					unsigned list, const uint64_t *tokens,
+					size_t n, uint64_t first)
+{
+#define WEIR_I_CASE(list)                                                      \
+	case list:                                                             \
+		return weir_i_push_bulk(&pool->lists, list, tokens,            \
+					WEIR_I_TO(unsigned, n), first);
+	WEIR_I_POOL_SWITCH(list, WEIR_I_CASE)
+#undef WEIR_I_CASE
+	return 0;
+}
+
 /* Pushes up to WEIR_I_BULK_MAX runs to this CPU's list, as many as one sequence
  * takes, and none if one of them cannot be in it; returns how many. */
 WEIR_I_INLINE size_t weir_i_push_pages(const struct weir_pool *pool,
 				       unsigned list, unsigned order,
 				       void *const *pages, size_t n)
 {
-	size_t done = 0;
-
 #ifdef WEIR_HAVE_SEQUENCES
-#define WEIR_I_CASE(list)                                                      \
-	case list:                                                             \
-		done = weir_i_push_bulk(&pool->lists, list, tokens,            \
-					WEIR_I_TO(unsigned, n), bounds.first); \
-		break;
 	uint64_t tokens[WEIR_I_BULK_MAX] __attribute__((aligned(16)));
-	const struct weir_i_bounds bounds = weir_i_area_bounds(&pool->lists);
+	struct weir_i_bounds bounds;
 
 	if (n <= WEIR_I_BULK_MAX &&
+	    weir_i_area_bounds(&pool->lists, pool->bulk_cpus, &bounds) &&
 	    weir_i_pages_to_tokens(pool, order, pages, n, tokens, bounds) == 0)
-		WEIR_I_POOL_SWITCH(list, WEIR_I_CASE)
-#undef WEIR_I_CASE
+		return weir_i_push_tokens(pool, list, tokens, n, bounds.first);
 #else
 	(void)pool, (void)list, (void)order, (void)pages, (void)n;
 #endif
-	return done;
+	return 0;
 }
 
 /* As weir_alloc_bulk(). */

@@ -181,8 +181,13 @@ enum weir_mode {
  */
 struct weir_pool_opts {
 	size_t size;	    /* of this struct: WEIR_POOL_OPTS_INIT sets it */
-	uint64_t capacity;  /* bytes, a multiple of page_size; no default */
-	uint64_t page_size; /* bytes, a power of two, 2^8 to 2^30; 4096 */
+	uint64_t capacity;  /* bytes; no default. A multiple of page_size, if
+			     * that is a power of two; else what is left behind
+			     * the last page is not used, and capacity times
+			     * page_size must be less than 2^64 */
+	uint64_t page_size; /* bytes, a multiple of 64, 2^6 to 2^30; 4096. With
+			     * one that is no power of two the pool has order 0
+			     * only: single pages */
 	enum weir_backing backing; /* WEIR_BACKING_ANON */
 	unsigned flags;		   /* WEIR_POOL_...; none */
 	int fd;	  /* of a memfd; used with WEIR_BACKING_MEMFD only */
@@ -193,7 +198,7 @@ struct weir_pool_opts {
 		   * of the CPU that touches it first). For a region it is only
 		   * shown in statistics. */
 	uint64_t fd_offset; /* bytes, a multiple of the kernel's page */
-	void *region;	    /* aligned to page_size and to the kernel's page;
+	void *region;	    /* aligned to `alignment` and to the kernel's page;
 			     * weir cannot see whether it is mapped, or
 			     * another pool's; stays locked after its pool */
 	const char *quiet_cpus;	  /* a cpulist; the CPUs the system isolates */
@@ -207,6 +212,11 @@ struct weir_pool_opts {
 	uint64_t wait_ns; /* of calls that say WEIR_WAIT_DEFAULT, or nothing;
 			   * 10 ms, which is WEIR_WAIT_DEFAULT here. 0: none */
 	const char *name; /* for messages, to 31 bytes; "pool" */
+	uint64_t alignment; /* bytes, a power of two that divides page_size; the
+			     * largest one. The address of every page is a
+			     * multiple of it: so of page_size, if that is a
+			     * power of two, and of 128, if it is 2176. A
+			     * smaller one is for regions aligned to no more */
 };
 
 #ifdef __cplusplus
@@ -282,8 +292,8 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
 WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
 
 /*
- * The memory of a pool, to be registered with a device: first byte, bytes,
- * bytes of a page. Each result may be NULL.
+ * The memory of a pool, to be registered with a device: first byte, bytes of
+ * all pages, bytes of a page. Each result may be NULL.
  * Returns 0, or -ESTALE in a forked child.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
@@ -291,10 +301,10 @@ WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
 			     size_t *bytes, size_t *page_size) WEIR_NONNULL(1);
 
 /*
- * The memory of a pool in parts of 1 GiB, the last one smaller, as io_uring
- * takes buffers (<sys/uio.h>, io_uring_register(2)). Stores the first `n` of
- * them in `iovecs`, which may be NULL if n is 0.
- * Returns how many parts there are, 1 to 65536, or -ESTALE in a forked child.
+ * The memory of a pool in parts of as many pages as 1 GiB has, the last one
+ * smaller, as io_uring takes buffers (<sys/uio.h>, io_uring_register(2)).
+ * Stores the first `n` of them in `iovecs`, which may be NULL if n is 0.
+ * Returns how many parts there are, 1 to 131072, or -ESTALE in a forked child.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 struct iovec;
@@ -319,7 +329,8 @@ WEIR_API void *weir_pool_page(const struct weir_pool *pool, uint64_t index)
 
 /*
  * The smallest order whose runs have that many bytes; of 0 bytes it is 0.
- * Returns it, -EINVAL if a run of WEIR_ORDER_MAX is smaller, or -ESTALE.
+ * Returns it, -EINVAL if a run of the pool's largest order is smaller, or
+ * -ESTALE.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes)
@@ -329,7 +340,10 @@ WEIR_API int weir_pool_order(const struct weir_pool *pool, size_t bytes)
  * Allocates a run of 2^order pages, aligned to its size in the pool; in memory,
  * too, as far as the pool's first byte is: a region's as the caller aligned it,
  * any other's to the largest run in it (above 1 GiB: where the address space
- * has such a place). `order`: 0 to WEIR_ORDER_MAX; `flags`: WEIR_NOWAIT,
+ * has such a place). A page whose size is no power of two begins at a multiple
+ * of that size in the pool, and is aligned in memory as the option `alignment`
+ * says. `order`: 0 to WEIR_ORDER_MAX, or 0 only if page_size is no power of
+ * two; `flags`: WEIR_NOWAIT,
  * WEIR_ZERO (without it the content is undefined), WEIR_THISNODE, WEIR_RECLAIM.
  * Returns the first page, or NULL with errno ENOMEM: there is none (after a
  * full drain that found none; orders above 0: no free run; or without a drain,
@@ -361,21 +375,22 @@ WEIR_API void *weir_alloc_wait(struct weir_pool *pool, unsigned order,
 /*
  * Frees a run: `page` and `order` as they were allocated. NULL is ignored.
  * Keeps errno. Errors are fatal when they are detected. In every pool, at once:
- * a pointer from elsewhere, or not aligned to its order; an order above
- * WEIR_ORDER_MAX. In a checked pool, at once: a double free and a wrong order;
- * and a write after the free, when the page is allocated again or the pool
- * destroyed, if it changes one of two lines: the first 64 bytes, and 64 that
- * differ from page to page. In other pools: a double free when the page reaches
- * its zone (by the flush of a full list or a drain), which may be after it was
- * allocated twice; a wrong order there only if one of the two is 9 or more, or
- * if a page of the run is free. A wrong order below 9 is otherwise NOT
- * detected: a larger one frees pages that are in use, a smaller one leaks the
- * rest of the run. The environment variable WEIR_CHECKED, set to something else
- * than 0, makes every pool of a process a checked one; set to 2, it also makes
- * checked pools detect a write to any of a page's first 64 KiB, which is
- * slower, and name the call that freed the page (neither where the program has
- * more rights than its user). Threads: yes. Signals: yes. Calls: none (gettid
- * once per thread). Interrupts: none. Never waits.
+ * a pointer from elsewhere, or one that is not the first byte of a page, or not
+ * aligned to its order; an order that the pool does not have. In a checked
+ * pool, at once: a double free and a wrong order; and a write after the free,
+ * when the page is allocated again or the pool destroyed, if it changes one of
+ * two lines: the first 64 bytes, and 64 that differ from page to page. In other
+ * pools: a double free when the page reaches its zone (by the flush of a full
+ * list or a drain), which may be after it was allocated twice; a wrong order
+ * there only if one of the two is 9 or more, or if a page of the run is free. A
+ * wrong order below 9 is otherwise NOT detected: a larger one frees pages that
+ * are in use, a smaller one leaks the rest of the run. The environment variable
+ * WEIR_CHECKED, set to something else than 0, makes every pool of a process a
+ * checked one; set to 2, it also makes checked pools detect a write to any of a
+ * page's first 64 KiB, which is slower, and name the call that freed the page
+ * (neither where the program has more rights than its user). Threads: yes.
+ * Signals: yes. Calls: none (gettid once per thread). Interrupts: none. Never
+ * waits.
  */
 WEIR_API void weir_free(struct weir_pool *pool, void *page, unsigned order)
 	WEIR_NONNULL(1);

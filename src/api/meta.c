@@ -5,11 +5,16 @@
 
 #include "zone/zone.h"
 
-#define PAGES_MAX (UINT64_C(1) << 38) /* 2^46 bytes in pages of 2^8 */
+#define PAGES_MAX (UINT64_C(1) << 40) /* 2^46 bytes in pages of 2^6 */
 
 static uint64_t nr_pages(const struct wi_live *live)
 {
 	return live->bytes / live->page_size;
+}
+
+bool wi_live_is_page_size(uint64_t bytes)
+{
+	return bytes >= 64 && bytes <= UINT64_C(1) << 30 && bytes % 64 == 0;
 }
 
 uint64_t wi_live_zone_pages(const struct wi_live *live, unsigned zone)
@@ -22,6 +27,8 @@ unsigned wi_live_zone_order(const struct wi_live *live, unsigned zone)
 {
 	unsigned order = wi_highest_bit(wi_live_zone_pages(live, zone));
 
+	if (!wi_is_pow2(live->page_size))
+		return 0;
 	if (zone > 0)
 		order = (unsigned)wi_min_u64(
 			order, wi_lowest_bit(zone * live->zone_pages));
@@ -68,8 +75,7 @@ bool wi_live_is_destroyed(const struct wi_live *live)
 
 static bool has_valid_counts(const struct wi_live *c)
 {
-	if (!wi_is_pow2(c->page_size) || c->page_size < 256 ||
-	    c->page_size > UINT64_C(1) << 30 || c->bytes == 0 ||
+	if (!wi_live_is_page_size(c->page_size) || c->bytes == 0 ||
 	    c->bytes % c->page_size != 0 || nr_pages(c) > PAGES_MAX)
 		return false;
 	if (c->nr_cpus == 0 || c->nr_cpus > WI_CPUS_MAX || c->nr_zones == 0 ||

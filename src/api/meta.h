@@ -59,11 +59,15 @@ struct wi_live_totals {
 /* Computes the layout from the counts of a descriptor. */
 struct wi_live_layout wi_live_lay_out(const struct wi_live *live);
 
+/* May a pool have pages of so many bytes? */
+bool wi_live_is_page_size(uint64_t bytes);
+
 /* Pages of one of its zones. */
 uint64_t wi_live_zone_pages(const struct wi_live *live, unsigned zone);
 
 /*
- * The largest order that a zone serves. The first begins at a multiple of any;
+ * The largest order that a zone serves: 0 where page_size is no power of two.
+ * Otherwise, the first begins at a multiple of any;
  * a later one serves runs only up to the alignment of its begin, so that they
  * are aligned in the pool and in memory.
  */

@@ -39,9 +39,9 @@ static bool find_in_lists(const struct wi_pool *pool,
 	uint64_t token[WI_POOL_LISTS];
 
 	for (unsigned list = 0; list < WI_POOL_LISTS; list++)
-		token[list] = first_of_run(pool, stat->zone, stat->index,
-					   wi_pool_order_of_kind(list))
-			      << pool->page_shift;
+		token[list] = wi_pool_offset_of(
+			pool, first_of_run(pool, stat->zone, stat->index,
+					   wi_pool_order_of_kind(list)));
 	if (!wi_percpu_view_find(&lists, stat->zone, token, &place))
 		return false;
 	stat->state = place.pending ? WEIR_PAGE_PENDING : WEIR_PAGE_CACHED;
@@ -58,7 +58,7 @@ static void fill_page(const struct wi_pool *pool, const void *p,
 	*stat = (struct weir_stat_page){
 		.state = WEIR_PAGE_OUT,
 		.cpu = -1,
-		.index = offset >> pool->page_shift,
+		.index = wi_pool_page_of(pool, offset),
 		.zone = wi_pool_zone_of(pool, offset),
 	};
 	memcpy(stat->pool, pool->name, sizeof(stat->pool));

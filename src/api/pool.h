@@ -33,10 +33,14 @@ struct wi_pool {
 	struct wi_cache cache;
 	/* Constant. */
 	char *base;
-	uint64_t bytes, page_size;
-	size_t huge_bytes; /* of huge pages reserved for it; 0: none */
-	unsigned page_shift, nr_zones;
-	uint64_t zone_pages; /* in each zone but the last */
+	uint64_t bytes;	       /* of all pages */
+	uint64_t mapped_bytes; /* that were asked for: less than a page more */
+	uint64_t page_size, nr_pages;
+	uint64_t reciprocal; /* of page_size, as in the handle */
+	size_t huge_bytes;   /* of huge pages reserved for it; 0: none */
+	unsigned order_max;  /* 0 where page_size is no power of two */
+	unsigned nr_zones;
+	uint64_t zone_pages, zone_bytes; /* of each zone but the last */
 	struct wi_zone *zone[WI_NODES_MAX];
 	struct weir_i_bounds bounds[WI_NODES_MAX]; /* the tokens of a zone */
 	uint8_t zone_order[WI_NODES_MAX];     /* the largest that it serves */
@@ -50,6 +54,7 @@ struct wi_pool {
 	struct weir_i_lists
 		checked_lists; /* the handle's, if it is unchecked */
 	uint32_t fill_bytes;   /* of a checked page that is free; 0: a region */
+	uint32_t line_mask;    /* the least power of two of them, less a line */
 	bool fill_lines;       /* only two lines of these */
 	bool shows_access;     /* to AddressSanitizer or valgrind */
 	bool short_checks;     /* lines, and nothing is shown */
@@ -93,14 +98,29 @@ static inline unsigned wi_pool_order_of_kind(unsigned kind)
 static inline unsigned wi_pool_zone_of(const struct wi_pool *pool,
 				       uint64_t offset)
 {
-	return pool->nr_zones == 1 ? 0
-				   : (unsigned)((offset >> pool->page_shift) /
-						pool->zone_pages);
+	return pool->nr_zones == 1 ? 0 : (unsigned)(offset / pool->zone_bytes);
 }
 
-static inline uint64_t wi_pool_nr_pages(const struct wi_pool *pool)
+/* Of the page that has this byte, which is one of pool->bytes: the whole part
+ * of the quotient, whose fraction weir_i_is_multiple() judges. */
+static inline uint64_t wi_pool_page_of(const struct wi_pool *pool,
+				       uint64_t offset)
 {
-	return pool->bytes >> pool->page_shift;
+	return wi_mul_high(offset, pool->reciprocal);
+}
+
+/* An offset of any value. */
+static inline bool wi_pool_is_page(const struct weir_pool *handle,
+				   uint64_t offset)
+{
+	return offset < handle->bytes && (!(offset & handle->page_mask) ||
+					  weir_i_is_multiple(handle, offset));
+}
+
+static inline uint64_t wi_pool_offset_of(const struct wi_pool *pool,
+					 uint64_t page)
+{
+	return page * pool->page_size;
 }
 
 static inline struct wi_live_totals *wi_pool_totals(const struct wi_pool *pool)
@@ -113,7 +133,7 @@ static inline uint64_t wi_pool_zone_pages(const struct wi_pool *pool,
 {
 	uint64_t first = zone * pool->zone_pages;
 
-	return wi_min_u64(pool->zone_pages, wi_pool_nr_pages(pool) - first);
+	return wi_min_u64(pool->zone_pages, pool->nr_pages - first);
 }
 
 /* Copies the caller's options over the defaults, and refuses what makes no
@@ -203,6 +223,10 @@ void wi_pool_say_whose(const void *page, char *to, size_t len);
 void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
 			     size_t n, unsigned flags,
 			     const struct wi_shortage *shortage);
+
+/* weir_last_error() says that the pool has no such order. Signal-safe and cheap
+ * (pool_shortage.c). */
+void wi_pool_report_order(const struct wi_pool *pool, unsigned order);
 
 /* Pages free in the zones; scans them. */
 uint64_t wi_pool_nr_free(const struct wi_pool *pool);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The addresses of a pool: pointers, page indices and offsets of its memory.
- * From the handle alone, which a fork wipes: in the child no pointer is one of
- * the parent's pool.
+ * From the handle, which a fork wipes: in the child no pointer is one of the
+ * parent's pool.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -10,7 +10,7 @@
 #include "api/pool.h"
 #include "os/report.h"
 
-#define IOVEC_BYTES (UINT64_C(1) << 30) /* as io_uring takes them */
+#define IOVEC_MAX (UINT64_C(1) << 30) /* bytes, as io_uring takes them */
 #define CHUNK 64
 
 int weir_pool_range(const struct weir_pool *handle, void **base, size_t *bytes,
@@ -33,17 +33,18 @@ int weir_pool_iovecs(const struct weir_pool *handle, struct iovec *iovecs,
 		     size_t n)
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
-	uint64_t nr;
+	uint64_t nr, each;
 
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
-	nr = wi_div_round_up(pool->bytes, IOVEC_BYTES);
+	each = IOVEC_MAX - IOVEC_MAX % pool->page_size;
+	nr = wi_div_round_up(pool->bytes, each);
 	for (uint64_t i = 0; i < nr && i < n; i++)
 		iovecs[i] = (struct iovec){
-			pool->base + i * IOVEC_BYTES,
-			wi_min_u64(IOVEC_BYTES, pool->bytes - i * IOVEC_BYTES),
+			pool->base + i * each,
+			wi_min_u64(each, pool->bytes - i * each),
 		};
-	return (int)nr; /* at most 2^46 bytes: 2^16 */
+	return (int)nr; /* at most 2^46 bytes, in parts of 2^29 or more */
 }
 
 int weir_pool_contains(const struct weir_pool *pool, const void *p)
@@ -55,31 +56,32 @@ uint64_t weir_pool_index(const struct weir_pool *pool, const void *p)
 {
 	const uint64_t offset = (uintptr_t)p - (uintptr_t)pool->base;
 
-	return offset < pool->bytes ? offset / ((uint64_t)pool->page_mask + 1)
+	return offset < pool->bytes ? wi_mul_high(offset, pool->reciprocal)
 				    : WEIR_INDEX_NONE;
 }
 
-void *weir_pool_page(const struct weir_pool *pool, uint64_t index)
+void *weir_pool_page(const struct weir_pool *handle, uint64_t index)
 {
-	const uint64_t page_size = (uint64_t)pool->page_mask + 1;
+	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return index < pool->bytes / page_size ? pool->base + index * page_size
-					       : NULL;
+	return pool != NULL && index < pool->nr_pages
+		       ? pool->base + wi_pool_offset_of(pool, index)
+		       : NULL;
 }
 
 int weir_pool_order(const struct weir_pool *handle, size_t bytes)
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
-	int order = 0;
+	unsigned order = 0;
 
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
-	while (order <= WEIR_ORDER_MAX && pool->page_size << order < bytes)
+	while (order <= pool->order_max && pool->page_size << order < bytes)
 		order++;
-	if (order <= WEIR_ORDER_MAX)
-		return order;
-	wi_report_order((unsigned)order, WEIR_ORDER_MAX);
+	if (order <= pool->order_max)
+		return (int)order;
+	wi_pool_report_order(pool, order);
 	return -EINVAL;
 }
 

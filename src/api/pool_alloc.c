@@ -30,20 +30,24 @@ WI_COLD void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 static const char *why_no_run(const struct wi_pool *pool, uint64_t offset,
 			      unsigned order)
 {
-	uint64_t run, within;
+	uint64_t run;
 	unsigned zone;
 
 	if (offset >= pool->bytes)
 		return "not a page of this pool";
 	if (order > WEIR_ORDER_MAX)
 		return "no such order";
+	if (!wi_pool_is_page(pool->handle, offset))
+		return "not the first byte of a page";
+	if (order == 0)
+		return NULL;
+	if (order > pool->order_max)
+		return "no such order in a pool whose page_size is no power of "
+		       "two";
 	run = pool->page_size << order;
 	zone = wi_pool_zone_of(pool, offset);
-	within = offset - (zone * pool->zone_pages << pool->page_shift);
-	if (within & (run - 1))
-		return within & (pool->page_size - 1)
-			       ? "not the first byte of a page"
-			       : "not the first page of a run of that order";
+	if ((offset - zone * pool->zone_bytes) & (run - 1))
+		return "not the first page of a run of that order";
 	if (run > pool->bytes - offset)
 		return "a run of that order would reach past the pool";
 	if (order > pool->zone_order[zone])
@@ -71,8 +75,8 @@ static int check_alloc_request(const struct wi_pool *pool, unsigned order,
 	wi_report_nothing();
 	if (pool == NULL)
 		return ESTALE;
-	if (order > WEIR_ORDER_MAX) {
-		wi_report_order(order, WEIR_ORDER_MAX);
+	if (order > pool->order_max) {
+		wi_pool_report_order(pool, order);
 		return EINVAL;
 	}
 	if (flags & ~ALL_FLAGS) {
@@ -295,8 +299,7 @@ __attribute__((noinline)) static void free_slow(struct weir_pool *handle,
 		return;
 	offset = (uint64_t)((char *)page - pool->base);
 	/* First what single pages of a checked pool need. */
-	if (wi_unlikely(order > 0 || offset >= pool->bytes ||
-			(offset & handle->page_mask)))
+	if (wi_unlikely(order > 0 || !wi_pool_is_page(handle, offset)))
 		must_be_run(pool, offset, order);
 	if (pool->checks != NULL)
 		wi_pool_free_checked(pool, offset, order, site);
@@ -323,13 +326,33 @@ void weir_free(struct weir_pool *pool, void *page, unsigned order)
 		free_other(pool, page, order, __builtin_return_address(0));
 		return;
 	}
-	if (wi_likely(!(offset & pool->page_mask) &&
+	if (wi_likely((!(offset & pool->page_mask) ||
+		       weir_i_is_multiple(pool, offset)) &&
 		      weir_i_push(&pool->lists, 0, offset, offset) > 0))
 		return;
 	/* Not `page`, which would need a register; nor a pointer's sum, as it
 	 * may be NULL. */
 	free_slow(pool, (void *)((uintptr_t)pool->base + offset), 0,
 		  __builtin_return_address(0));
+}
+
+/* Offsets of n pages of any size; false if one of them is none within the
+ * bounds. */
+static bool objects_to_tokens(const struct weir_pool *pool, void *const *pages,
+			      size_t n, uint64_t *tokens,
+			      struct weir_i_bounds bounds)
+{
+	bool wrong = false;
+
+	for (size_t i = 0; i < n; i++) {
+		const uint64_t at = (uintptr_t)pages[i] - (uintptr_t)pool->base;
+
+		/* The bounds begin at a page. */
+		wrong |= at - bounds.first >= bounds.bound;
+		wrong |= !weir_i_is_multiple(pool, at);
+		tokens[i] = at;
+	}
+	return !wrong;
 }
 
 /* Pages that are checked, or of which one is wrong, given back one by one. */
@@ -365,6 +388,32 @@ static void put_by_zone(struct wi_pool *pool, unsigned kind, uint64_t *tokens,
 	}
 }
 
+/* Offsets of n runs; false if one of them may be none within the bounds. */
+static bool runs_to_tokens(const struct weir_pool *pool, unsigned order,
+			   void *const *pages, size_t n, uint64_t *tokens,
+			   struct weir_i_bounds bounds)
+{
+	if (wi_unlikely(pool->page_mask == UINT64_MAX))
+		return order == 0 &&
+		       objects_to_tokens(pool, pages, n, tokens, bounds);
+	return weir_i_pages_to_tokens(pool, order, pages, n, tokens, bounds) ==
+	       0;
+}
+
+/* As weir_i_push_pages(), of pages of any size. */
+static size_t push_runs(const struct weir_pool *pool, unsigned order,
+			void *const *pages, size_t n)
+{
+	uint64_t tokens[WEIR_I_BULK_MAX] __attribute__((aligned(16)));
+	struct weir_i_bounds bounds;
+
+	if (!weir_i_area_bounds(&pool->lists, pool->lists.nr_cpus, &bounds) ||
+	    !runs_to_tokens(pool, order, pages, n, tokens, bounds))
+		return 0;
+	return weir_i_push_tokens(pool, weir_i_list_of_order(order), tokens, n,
+				  bounds.first);
+}
+
 /* What this CPU's list did not take. */
 __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 						     unsigned order,
@@ -373,21 +422,19 @@ __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 {
 	uint64_t tokens[CHUNK] __attribute__((aligned(16)));
 	struct wi_pool *impl = wi_pool_of(pool);
-	struct weir_i_bounds all = { 0, 0 };
+	struct weir_i_bounds all = { 0, pool->bytes };
+	/* Zones begin at multiples of 512 pages: up to there, what is aligned
+	 * in the pool is so in its zone, and within it. */
 	unsigned most = WEIR_ORDER_MAX;
 
 	if (impl == NULL)
 		return;
-	all.bound = impl->bytes;
-	/* Zones begin at multiples of 512 pages: up to there, what is aligned
-	 * in the pool is so in its zone, and within it. */
 	if (impl->nr_zones > 1)
 		most = 9;
 	for (size_t chunk; n > 0; pages += chunk, n -= chunk) {
 		chunk = wi_min_u64(n, CHUNK);
 		if (impl->checks == NULL && order <= most &&
-		    weir_i_pages_to_tokens(pool, order, pages, chunk, tokens,
-					   all) == 0)
+		    runs_to_tokens(pool, order, pages, chunk, tokens, all))
 			put_by_zone(impl, wi_pool_kind_of_order(order), tokens,
 				    chunk);
 		else
@@ -398,12 +445,9 @@ __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 void wi_pool_free_pages(struct weir_pool *pool, unsigned order,
 			void *const *pages, size_t n, const void *site)
 {
-	const unsigned list = weir_i_list_of_order(order);
-
 	while (n > 0) {
 		const size_t chunk = wi_min_u64(n, WEIR_I_BULK_MAX);
-		const size_t done =
-			weir_i_push_pages(pool, list, order, pages, chunk);
+		const size_t done = push_runs(pool, order, pages, chunk);
 
 		pages += done;
 		n -= done;

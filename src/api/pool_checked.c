@@ -86,7 +86,7 @@ WI_COLD static void forget_content(const struct wi_pool *pool, uint64_t offset,
 
 static char *page_at(const struct wi_pool *pool, uint64_t page)
 {
-	return pool->base + (page << pool->page_shift);
+	return pool->base + wi_pool_offset_of(pool, page);
 }
 
 void wi_pool_check_begin(struct wi_pool *pool)
@@ -94,6 +94,7 @@ void wi_pool_check_begin(struct wi_pool *pool)
 	if (pool->owns_pages) {
 		pool->fill_bytes =
 			(uint32_t)wi_min_u64(pool->page_size, FILL_MAX);
+		pool->line_mask = wi_ceil_pow2(pool->fill_bytes) - LINE;
 		pool->fill_lines = wi_os_env_level("WEIR_CHECKED") < 2;
 	}
 	pool->shows_access =
@@ -103,12 +104,15 @@ void wi_pool_check_begin(struct wi_pool *pool)
 
 /* --- what a free page holds -------------------------------------------- */
 
-/* Where the second line of a page is: never the first one again. */
+/* Where the second line of a page is: not the first one again, if it has
+ * more. */
 static inline size_t second_line(const struct wi_pool *pool, uint64_t page)
 {
 	const size_t last = pool->fill_bytes - LINE;
-	const size_t at = page * LINE & last;
+	size_t at = page * LINE & pool->line_mask;
 
+	if (at > last) /* then in the upper half of a power of two */
+		at -= pool->line_mask / 2 + LINE / 2;
 	return at != 0 ? at : last;
 }
 
@@ -225,7 +229,7 @@ static inline uint8_t mark_allocated(const struct wi_pool *pool, uint64_t page,
 void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order)
 {
-	const uint64_t first = offset >> pool->page_shift;
+	const uint64_t first = wi_pool_page_of(pool, offset);
 
 	if (pool->shows_access)
 		permit_access(pool, offset, order);
@@ -245,7 +249,7 @@ WI_COLD _Noreturn static void die_of_free(const struct wi_pool *pool,
 	char why[150], freed_by[120];
 
 	if (was == 0 || was == FREED) {
-		say_freed_by(pool, offset >> pool->page_shift, freed_by,
+		say_freed_by(pool, wi_pool_page_of(pool, offset), freed_by,
 			     sizeof(freed_by));
 		snprintf(why, sizeof(why), "it is free already%s", freed_by);
 		wi_pool_die(pool, offset, order, why);
@@ -267,13 +271,13 @@ static inline void mark_freed(const struct wi_pool *pool, uint64_t first,
 	uint8_t was = wi_xchg_full(&pool->checks[first], FREED);
 
 	if (wi_unlikely(was != order + 1))
-		die_of_free(pool, first << pool->page_shift, order, was);
+		die_of_free(pool, wi_pool_offset_of(pool, first), order, was);
 }
 
 static void check_in(const struct wi_pool *pool, uint64_t offset,
 		     unsigned order, const void *site)
 {
-	const uint64_t first = offset >> pool->page_shift;
+	const uint64_t first = wi_pool_page_of(pool, offset);
 
 	mark_freed(pool, first, order);
 	for (uint64_t i = 0; i >> order == 0; i++) {
@@ -311,7 +315,7 @@ void *wi_pool_alloc_checked(struct wi_pool *pool, unsigned order,
 	token = weir_i_pop(&pool->checked_lists, 0);
 	if (wi_unlikely(token >= WEIR_AGAIN))
 		return weir_alloc_wait(pool->handle, 0, 0, WEIR_WAIT_DEFAULT);
-	page = token >> pool->page_shift;
+	page = wi_pool_page_of(pool, token);
 	if (wi_likely(mark_allocated(pool, page, 1) == FREED))
 		lines_must_be_as_left(pool, page, "allocating");
 	return pool->base + token;
@@ -337,7 +341,7 @@ __attribute__((noinline)) static void free_checked_run(struct wi_pool *pool,
 void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order,
 			  const void *site)
 {
-	const uint64_t page = offset >> pool->page_shift;
+	const uint64_t page = wi_pool_page_of(pool, offset);
 
 	if (wi_unlikely(order != 0 || !pool->short_checks)) {
 		free_checked_run(pool, offset, order, site);
@@ -352,10 +356,11 @@ void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order,
 
 int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page)
 {
-	const unsigned zone = wi_pool_zone_of(pool, page << pool->page_shift);
+	const unsigned zone =
+		wi_pool_zone_of(pool, wi_pool_offset_of(pool, page));
 	const uint64_t zone_first = zone * pool->zone_pages;
 
-	for (unsigned order = 0; order <= WEIR_ORDER_MAX; order++) {
+	for (unsigned order = 0; order <= pool->order_max; order++) {
 		const uint64_t within = page - zone_first;
 		const uint64_t first = zone_first + (within >> order << order);
 
@@ -368,12 +373,12 @@ int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page)
 
 void wi_pool_check_all(const struct wi_pool *pool)
 {
-	for (uint64_t i = 0; i < wi_pool_nr_pages(pool); i++) {
+	for (uint64_t i = 0; i < pool->nr_pages; i++) {
 		/* Relaxed: no other thread uses the pool. */
 		if (wi_load_relaxed(&pool->checks[i]) != FREED)
 			continue;
 		if (pool->shows_access)
-			permit_access(pool, i << pool->page_shift, 0);
+			permit_access(pool, wi_pool_offset_of(pool, i), 0);
 		must_be_as_left(pool, i, "destroying");
 	}
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/trace.h"
 #include "os/report.h"
@@ -31,6 +32,17 @@ static uint64_t zone_unit(uint64_t share, uint64_t least)
 	while (unit < UINT64_C(1) << WEIR_ORDER_MAX && unit * 16 <= share)
 		unit *= 2;
 	return wi_max_u64(unit, least);
+}
+
+/* The fewest pages after which a page begins where one of the kernel's does:
+ * these are bound to a node as wholes. */
+static uint64_t least_unit(const struct wi_pool *pool)
+{
+	const uint64_t whole =
+		wi_max_u64(pool->huge_bytes, (uint64_t)sysconf(_SC_PAGESIZE));
+	const unsigned shift = wi_lowest_bit(pool->page_size);
+
+	return wi_max_u64(whole >> shift, 1);
 }
 
 /* The size of the huge pages reserved for the pool; 0: none. */
@@ -77,12 +89,16 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 	const struct wi_topology *topology = &pool->machine.topology;
 	uint64_t nr_pages = o->capacity / o->page_size, share;
 	unsigned zones = topology->nr_nodes;
-	uint64_t least; /* a huge page is bound as a whole */
+	uint64_t least;
 	int err;
 
-	pool->bytes = o->capacity;
+	pool->mapped_bytes = o->capacity;
+	pool->bytes = nr_pages * o->page_size;
+	pool->nr_pages = nr_pages;
 	pool->page_size = o->page_size;
-	pool->page_shift = wi_lowest_bit(o->page_size);
+	/* 2^64 / page_size, rounded up. */
+	pool->reciprocal = UINT64_MAX / o->page_size + 1;
+	pool->order_max = wi_is_pow2(o->page_size) ? WEIR_ORDER_MAX : 0;
 	strcpy(pool->name, o->name);
 	if (o->node < WEIR_NODE_ANY || o->node >= NODES_MAX)
 		REFUSE("node: %d is neither a node's number nor WEIR_NODE_ANY",
@@ -92,7 +108,7 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 	err = find_huge_pages(pool, o);
 	if (err != 0)
 		return err;
-	least = pool->huge_bytes / o->page_size;
+	least = least_unit(pool);
 	while (zones > 1 && nr_pages / zones < UINT64_C(8) * 512)
 		zones--;
 	share = wi_div_round_up(nr_pages, zones);
@@ -100,6 +116,7 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (zones > 1)
 		pool->zone_pages = wi_min_u64(
 			nr_pages, wi_round_up(share, zone_unit(share, least)));
+	pool->zone_bytes = pool->zone_pages * o->page_size;
 	pool->nr_zones = (unsigned)wi_div_round_up(nr_pages, pool->zone_pages);
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
 		pool->node[zone] = node_of_zone(pool, o, zone);
@@ -167,7 +184,12 @@ static void fill_handle(struct wi_pool *pool)
 		wi_pool_check_begin(pool);
 	pool->handle->base = pool->base;
 	pool->handle->bytes = pool->bytes;
-	pool->handle->page_mask = (uint32_t)(pool->page_size - 1);
+	pool->handle->page_mask = UINT64_MAX;
+	pool->handle->reciprocal = pool->reciprocal;
+	if (pool->order_max > 0) {
+		pool->handle->page_mask = pool->page_size - 1;
+		pool->handle->bulk_cpus = pool->handle->lists.nr_cpus;
+	}
 	pool->handle->impl = pool;
 }
 
@@ -177,7 +199,7 @@ static void unmake_pool(struct wi_pool *pool)
 	if (pool->handle != NULL)
 		wi_os_unmap_wiped(pool->handle, sizeof(*pool->handle));
 	if (pool->owns_pages)
-		wi_os_unmap(pool->base, pool->bytes);
+		wi_os_unmap(pool->base, pool->mapped_bytes);
 	if (pool->checks != NULL)
 		wi_os_unmap(pool->checks, pool->checks_bytes);
 	if (pool->meta != NULL)
@@ -197,8 +219,8 @@ static void init_zone(struct wi_pool *pool, unsigned zone)
 		pool->meta + l->zones + zone * l->zone_bytes, nr_pages);
 	pool->zone_order[zone] = (uint8_t)order;
 	pool->bounds[zone] = (struct weir_i_bounds){
-		.first = zone * pool->zone_pages << pool->page_shift,
-		.bound = nr_pages << pool->page_shift,
+		.first = zone * pool->zone_bytes,
+		.bound = wi_pool_offset_of(pool, nr_pages),
 	};
 	for (unsigned i = 0; i <= order; i++)
 		pool->nr_runs[i] += nr_pages >> i;
@@ -321,7 +343,7 @@ static void list_pages_out(const struct wi_pool *pool)
 			snprintf(line, sizeof(line),
 				 "pool \"%s\": page %p is out", pool->name,
 				 (void *)(pool->base +
-					  (at << pool->page_shift)));
+					  wi_pool_offset_of(pool, at)));
 			wi_os_say(line);
 		}
 }
@@ -342,7 +364,7 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	request.may_interrupt = true; /* as the unmapping will */
 	request.deadline_ns = wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns);
 	wi_cache_drain(&pool->cache, &request, &outcome, &(bool){ 0 });
-	out = (pool->bytes >> pool->page_shift) - wi_pool_nr_free(pool);
+	out = pool->nr_pages - wi_pool_nr_free(pool);
 	if (out > 0) {
 		wi_report("%" PRIu64 " pages are out, %" PRIu64 " of them "
 			  "pending on CPUs that are in use",

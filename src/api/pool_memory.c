@@ -46,6 +46,12 @@ static uint64_t floor_pow2(uint64_t n)
 	return UINT64_C(1) << wi_highest_bit(n);
 }
 
+/* The largest power of two that divides it. */
+static uint64_t lowest_pow2(uint64_t n)
+{
+	return UINT64_C(1) << wi_lowest_bit(n);
+}
+
 int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	struct wi_os_map map = {
@@ -54,7 +60,8 @@ int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		/* Runs are aligned in memory, up to the largest run of the
 		 * pool. */
 		.align = wi_min_u64(floor_pow2(o->capacity),
-				    o->page_size << WEIR_ORDER_MAX),
+				    lowest_pow2(o->page_size)
+					    << pool->order_max),
 	};
 	int err;
 
@@ -85,7 +92,7 @@ int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	}
 	err = wi_os_map((void **)&pool->base, &map);
 	if (err == -ENOMEM && map.align > GIB) { /* the largest pools */
-		map.align = wi_max_u64(GIB, o->page_size);
+		map.align = GIB;		 /* page_size is not more */
 		err = wi_os_map((void **)&pool->base, &map);
 	}
 	pool->owns_pages = err == 0;
@@ -98,7 +105,7 @@ int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 		wi_report("fd: the system refused to map %d (errno %d)", o->fd,
 			  -err);
 	else
-		wi_pool_report_memory(pool, pool->bytes,
+		wi_pool_report_memory(pool, pool->mapped_bytes,
 				      "bytes of address space");
 	return err;
 }
@@ -123,9 +130,9 @@ static void report_node(const struct wi_pool *pool, int node, int err)
 int wi_pool_bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
-		uint64_t first = zone * pool->zone_pages << pool->page_shift;
-		uint64_t bytes = wi_pool_zone_pages(pool, zone)
-				 << pool->page_shift;
+		uint64_t first = zone * pool->zone_bytes;
+		uint64_t bytes =
+			wi_pool_offset_of(pool, wi_pool_zone_pages(pool, zone));
 		int node = pool->node[zone], err;
 
 		if (node == WEIR_NODE_ANY || !pool->owns_pages)
@@ -185,7 +192,7 @@ static int lock_all(struct wi_pool *pool)
 	if (err == 0 && pool->checks != NULL)
 		err = wi_os_lock(pool->checks, pool->checks_bytes);
 	if (err == 0)
-		err = wi_os_lock(pool->base, pool->bytes);
+		err = wi_os_lock(pool->base, pool->mapped_bytes);
 	if (err == -EAGAIN) /* not "try again", as elsewhere in weir */
 		err = -ENOMEM;
 	if (err == -ENOMEM || err == -EPERM)
@@ -221,12 +228,12 @@ static void report_unbacked(const struct wi_pool *pool,
 	else if (wi_os_huge_limit(&limit, huge, false) == WI_OS_LIMITED)
 		wi_report("backing: hugetlb needs %" PRIu64 " bytes, the limit "
 			  "(max) of cgroup %s allows %" PRIu64,
-			  pool->bytes, limit.cgroup, limit.bytes);
+			  pool->mapped_bytes, limit.cgroup, limit.bytes);
 	else
 		wi_report("backing: hugetlb needs %" PRIu64 " bytes, which a "
 			  "limit keeps from being used (max of a cgroup that "
 			  "is not seen from here)",
-			  pool->bytes);
+			  pool->mapped_bytes);
 }
 
 /*
@@ -271,7 +278,7 @@ static int prefault_all(struct wi_pool *pool)
 
 	if (err == 0 && pool->checks != NULL)
 		err = wi_os_prefault(pool->checks, pool->checks_bytes);
-	return err != 0 ? err : wi_os_prefault(pool->base, pool->bytes);
+	return err != 0 ? err : wi_os_prefault(pool->base, pool->mapped_bytes);
 }
 
 int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
@@ -287,7 +294,7 @@ int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (o->flags & WEIR_POOL_PREFAULT)
 		err = prefault_all(pool);
 	else if (may_be_limited(pool))
-		err = wi_os_prefault(pool->base, pool->bytes);
+		err = wi_os_prefault(pool->base, pool->mapped_bytes);
 	if (err == 0)
 		return 0;
 	report_unbacked(pool, o, err);

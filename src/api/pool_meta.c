@@ -22,6 +22,8 @@ static void set_limits(const struct wi_pool *pool,
 
 		if (o->list_limit != 0)
 			limit = o->list_limit < 0 ? 0 : (unsigned)o->list_limit;
+		if (order > pool->order_max)
+			limit = 0;
 		live->limits[list] = (uint32_t)wi_min_u64(limit, WEIR_LIST_MAX);
 		live->weight[list] = 1u << order;
 	}
@@ -82,7 +84,7 @@ static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 
 static int map_checks(struct wi_pool *pool)
 {
-	const uint64_t nr_pages = wi_pool_nr_pages(pool);
+	const uint64_t nr_pages = pool->nr_pages;
 	const uint64_t after = (nr_pages + 7) & ~UINT64_C(7);
 	const bool remembers = wi_os_env_level("WEIR_CHECKED") >= 2;
 	const struct wi_os_map map = {
@@ -108,7 +110,7 @@ static int map_checks(struct wi_pool *pool)
 
 uint64_t wi_pool_whole_bytes(const struct wi_pool *pool)
 {
-	return pool->bytes + pool->meta_bytes + sizeof(*pool) +
+	return pool->mapped_bytes + pool->meta_bytes + sizeof(*pool) +
 	       sizeof(*pool->handle) + pool->checks_bytes;
 }
 

@@ -11,7 +11,7 @@
 #include "api/sized.h"
 #include "os/report.h"
 
-#define GIB (UINT64_C(1) << 30)
+#define CAPACITY_MAX (UINT64_C(1) << 46)
 #define DEFAULT_PAGE 4096
 #define DEFAULT_BATCH 64
 #define DEFAULT_WAIT_NS 10000000
@@ -34,10 +34,11 @@ static int check_backing(const struct weir_pool_opts *o)
 			REFUSE("region: NULL, but backing is "
 			       "WEIR_BACKING_REGION");
 		if ((uintptr_t)o->region %
-		    wi_max_u64(o->page_size, kernel_page))
-			REFUSE("region: %p is not aligned to page_size "
-			       "%" PRIu64 " and to the kernel's page",
-			       o->region, o->page_size);
+		    wi_max_u64(o->alignment, kernel_page))
+			REFUSE("region: %p is not aligned to %" PRIu64
+			       " (alignment, or else page_size) and to the "
+			       "kernel's page",
+			       o->region, o->alignment);
 		if ((uintptr_t)o->region > UINTPTR_MAX - o->capacity)
 			REFUSE("region: %p and capacity reach past the address "
 			       "space",
@@ -66,9 +67,44 @@ static int check_backing(const struct weir_pool_opts *o)
 	return 0;
 }
 
+/* page_size and alignment, which are set, and capacity. */
+static int check_sizes(const struct weir_pool_opts *o)
+{
+	if (!wi_live_is_page_size(o->page_size))
+		REFUSE("page_size: %" PRIu64 " is not a multiple of 64 from 64 "
+		       "to 2^30",
+		       o->page_size);
+	if (!wi_is_pow2(o->alignment) || o->page_size % o->alignment)
+		REFUSE("alignment: %" PRIu64 " is not a power of two that "
+		       "divides page_size %" PRIu64,
+		       o->alignment, o->page_size);
+	if (o->capacity == 0)
+		REFUSE("capacity: 0; it is the pool's size in bytes");
+	if (o->capacity > CAPACITY_MAX)
+		REFUSE("capacity: %" PRIu64 " is more than 2^46 bytes",
+		       o->capacity);
+	if (o->capacity < o->page_size)
+		REFUSE("capacity: %" PRIu64 " is less than page_size %" PRIu64,
+		       o->capacity, o->page_size);
+	if (wi_is_pow2(o->page_size)) {
+		if (o->capacity % o->page_size)
+			REFUSE("capacity: %" PRIu64 " is not a multiple of "
+			       "page_size %" PRIu64,
+			       o->capacity, o->page_size);
+	} else if (o->capacity > UINT64_MAX / o->page_size) {
+		/* weir_i_is_multiple() would err. */
+		REFUSE("capacity: %" PRIu64 " times page_size %" PRIu64
+		       ", which is no power of two, is 2^64 or more",
+		       o->capacity, o->page_size);
+	}
+	return 0;
+}
+
 int wi_pool_read_opts(struct weir_pool_opts *o,
 		      const struct weir_pool_opts *given)
 {
+	int err;
+
 	*o = (struct weir_pool_opts)WEIR_POOL_OPTS_INIT;
 	if (given == NULL)
 		REFUSE("opts: NULL; a pool needs a capacity");
@@ -76,6 +112,8 @@ int wi_pool_read_opts(struct weir_pool_opts *o,
 		return -EINVAL;
 	if (o->page_size == 0)
 		o->page_size = DEFAULT_PAGE;
+	if (o->alignment == 0)
+		o->alignment = o->page_size & -o->page_size;
 	if (o->batch == 0)
 		o->batch = DEFAULT_BATCH;
 	if (o->wait_ns == WEIR_WAIT_DEFAULT)
@@ -83,20 +121,9 @@ int wi_pool_read_opts(struct weir_pool_opts *o,
 	if (o->name == NULL)
 		o->name = "pool";
 
-	if (!wi_is_pow2(o->page_size) || o->page_size < 256 ||
-	    o->page_size > GIB)
-		REFUSE("page_size: %" PRIu64 " is not a power of two from 256 "
-		       "to 2^30",
-		       o->page_size);
-	if (o->capacity == 0)
-		REFUSE("capacity: 0; it is the pool's size in bytes");
-	if (o->capacity % o->page_size)
-		REFUSE("capacity: %" PRIu64 " is not a multiple of page_size "
-		       "%" PRIu64,
-		       o->capacity, o->page_size);
-	if (o->capacity > UINT64_C(1) << 46)
-		REFUSE("capacity: %" PRIu64 " is more than 2^46 bytes",
-		       o->capacity);
+	err = check_sizes(o);
+	if (err != 0)
+		return err;
 	if (o->flags & ~ALL_POOL_FLAGS)
 		REFUSE("flags: 0x%x has unknown bits", o->flags);
 	if (o->list_limit < -1 || o->list_limit > WEIR_LIST_MAX)

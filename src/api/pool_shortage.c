@@ -38,8 +38,7 @@ add_words(struct shortage *s, const char *format, ...)
 static void say_empty(struct shortage *s)
 {
 	const char *where = s->flags & WEIR_THISNODE ? " on this node" : "";
-	const uint64_t pages =
-		s->pool == NULL ? UINT64_MAX : wi_pool_nr_pages(s->pool);
+	const uint64_t pages = s->pool == NULL ? UINT64_MAX : s->pool->nr_pages;
 
 	if (s->n > pages >> s->order && s->n > 1)
 		add_words(s,
@@ -138,6 +137,24 @@ static void say_pool_shortage(char *to, size_t len, const uint64_t *arg)
 	say_why(&s);
 	say_figures(&s);
 	wi_pool_let_go(s.pool);
+}
+
+static void say_single_pages_only(char *to, size_t len, const uint64_t *arg)
+{
+	snprintf(to, len,
+		 "order: %u; with a page_size of %" PRIu64 ", no power of two, "
+		 "there is order 0 only",
+		 (unsigned)arg[0], arg[1]);
+}
+
+void wi_pool_report_order(const struct wi_pool *pool, unsigned order)
+{
+	if (pool->order_max > 0)
+		wi_report_order(order, pool->order_max);
+	else
+		wi_report_reason(say_single_pages_only,
+				 (const uint64_t[WI_REASON_ARGS]){
+					 order, pool->page_size });
 }
 
 void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,

@@ -5,35 +5,23 @@
 /* For errors that are detected late. */
 #define HINT "; WEIR_CHECKED=1 in the environment shows it when it happens"
 
-/* Pages of a zone into offsets in the pool, and back, two at a time. */
+/* Pages of a zone into offsets in the pool, and back. */
 static void pages_to_offsets(const struct wi_pool *pool, unsigned zone,
 			     uint64_t *tokens, size_t n)
 {
-	const uint64_t first = zone * pool->zone_pages;
-	const unsigned shift = pool->page_shift;
-	size_t i;
+	const uint64_t first = zone * pool->zone_bytes;
 
-	for (i = 0; i + 2 <= n; i += 2) {
-		weir_i_pair *pair = (weir_i_pair *)(tokens + i);
-
-		*pair = (*pair + first) << shift;
-	}
-	if (i < n)
-		tokens[i] = (tokens[i] + first) << shift;
+	for (size_t i = 0; i < n; i++)
+		tokens[i] = wi_pool_offset_of(pool, tokens[i]) + first;
 }
 
 static void offsets_to_pages(const struct wi_pool *pool, unsigned zone,
 			     const uint64_t *tokens, size_t n, uint64_t *pages)
 {
 	const uint64_t first = zone * pool->zone_pages;
-	const unsigned shift = pool->page_shift;
-	size_t i;
 
-	for (i = 0; i + 2 <= n; i += 2)
-		*(weir_i_pair *)(pages + i) =
-			(*(const weir_i_pair *)(tokens + i) >> shift) - first;
-	if (i < n)
-		pages[i] = (tokens[i] >> shift) - first;
+	for (size_t i = 0; i < n; i++)
+		pages[i] = wi_pool_page_of(pool, tokens[i]) - first;
 }
 
 /*

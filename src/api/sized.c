@@ -24,7 +24,7 @@
 				       sizeof(((struct name *)0)->field),      \
 		       #name " ends in padding")
 
-ENDS_WITH(weir_pool_opts, name);
+ENDS_WITH(weir_pool_opts, alignment);
 ENDS_WITH(weir_cache_opts, capacity);
 ENDS_WITH(weir_drain_opts, wait_ns);
 ENDS_WITH(weir_drain_result, taken_over);

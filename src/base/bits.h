@@ -58,9 +58,23 @@ static inline uint64_t wi_round_up(uint64_t x, uint64_t to)
 	return (x + to - 1) & ~(to - 1);
 }
 
+/* The high half of the product. */
+static inline uint64_t wi_mul_high(uint64_t a, uint64_t b)
+{
+	__extension__ typedef unsigned __int128 wide;
+
+	return (uint64_t)((wide)a * b >> 64);
+}
+
 static inline uint64_t wi_div_round_up(uint64_t x, uint64_t by)
 {
 	return x / by + (x % by != 0);
+}
+
+/* The least power of two that is x or more; x is 1 to 2^63. */
+static inline uint64_t wi_ceil_pow2(uint64_t x)
+{
+	return x == 1 ? 1 : UINT64_C(2) << wi_highest_bit(x - 1);
 }
 
 /* A mask of the n lowest bits, n from 0 to 64. */

@@ -89,8 +89,8 @@ static int plan_fd(struct plan *plan, const struct wi_os_map *map)
 	if (S_ISREG(file.st_mode)) {
 		uint64_t size = (uint64_t)file.st_size;
 
-		if (map->fd_offset > size ||
-		    plan->bytes > size - map->fd_offset)
+		/* The rest of its last page is there, too. */
+		if (map->fd_offset > size || map->bytes > size - map->fd_offset)
 			return -EINVAL;
 	}
 	plan->flags = MAP_SHARED | MAP_NORESERVE;

@@ -48,7 +48,7 @@ struct wi_os_map {
  * Maps readable and writable memory, without touching any of it. Anonymous
  * memory and files are not reserved (MAP_NORESERVE); hugetlb pages are, so
  * that too few of them fail here with -ENOMEM and not later with SIGBUS. A
- * regular file must reach to the end of the mapping, else -EINVAL.
+ * regular file must have all the bytes, else -EINVAL.
  */
 int wi_os_map(void **out, const struct wi_os_map *map);
 

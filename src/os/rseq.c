@@ -76,7 +76,7 @@ struct process {
 	uint32_t pid;	     /* where the kernel does not wipe */
 };
 
-const char weir_fast_layout_2 = 1;
+const char weir_fast_layout_3 = 1;
 __thread uint64_t weir_i_thread_burst
 	__attribute__((tls_model("initial-exec"))) = NO_THREAD;
 static __thread uint64_t thread_generation

@@ -46,6 +46,7 @@ for in_use in 1 777 10000 3G; do
 	done
 done
 adds_up --in-use 64M --page-size 2M --checked
+adds_up --in-use 5000 --page-size 2176 --checked
 adds_up --in-use 500 --list-limit 0
 
 # Bytes are pages, rounded up.
@@ -255,6 +256,7 @@ real() { # way polling spare in-use page-size
 real u '' 0 10000 4096
 real u '' 0 300 4096
 real u '' 0 20000 256
+real u '' 0 10000 2176
 real u '' 0 400 2097152
 json=$("$weir" size --in-use 1 --json)
 if [ "$(value .locked)" = true ]; then

@@ -88,8 +88,9 @@ for amount in x -1 5X 5KK 99999999999999999999 16777216T ''; do
 	expect 2 "K, M, G or T for bytes, not '$amount'" size --in-use="$amount"
 done
 expect 1 'more than a pool may have' size --in-use 64T --burst 1
-expect 2 'power of two from 256 to 1G' size --in-use 1 --page-size 3K
-expect 2 'power of two from 256 to 1G' size --in-use 1 --page-size 2G
+expect 2 'multiple of 64 from 64 to 1G' size --in-use 1 --page-size 100
+expect 2 'multiple of 64 from 64 to 1G' size --in-use 1 --page-size 2G
+expect 2 'no power of two' size --in-use 1 --page-size 2176 --orders 0,3
 expect 2 'the largest order is 18' size --in-use 1 --orders 19
 expect 2 'takes a list as 0-3,9' size --in-use 1 --orders ''
 expect 2 'number from 0 to 511' size --in-use 1 --list-limit 512

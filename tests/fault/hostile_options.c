@@ -282,7 +282,10 @@ static void sizes_of_others(void)
 static const uint64_t page_sizes[] = {
 	0,
 	1,
+	32,
+	64,
 	128,
+	192,
 	255,
 	256,
 	257,
@@ -325,9 +328,11 @@ static bool makes_sense(uint64_t page, uint64_t capacity)
 {
 	if (page == 0)
 		page = 4096;
-	return page >= 256 && page <= 1 << 30 && (page & (page - 1)) == 0 &&
-	       capacity > 0 && capacity % page == 0 &&
-	       capacity <= UINT64_C(1) << 46;
+	if (page < 64 || page > 1 << 30 || page % 64 != 0 || capacity < page ||
+	    capacity > UINT64_C(1) << 46)
+		return false;
+	return (page & (page - 1)) == 0 ? capacity % page == 0
+					: capacity <= UINT64_MAX / page;
 }
 
 /* A pool is counted as it ends: with very many pages that takes seconds. */

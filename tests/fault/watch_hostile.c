@@ -366,8 +366,8 @@ static void enormous(void)
 
 	memcpy(&live, model.bytes, sizeof(live));
 	live.bytes = UINT64_C(1) << 46;
-	live.page_size = 256;
-	live.zone_pages = UINT64_C(1) << 38;
+	live.page_size = 64;
+	live.zone_pages = UINT64_C(1) << 40;
 	live.nr_zones = 1;
 	live.layout = wi_live_lay_out(&live);
 	CHECK(fd >= 0);

@@ -372,7 +372,7 @@ static void pool_opts(struct bytes *b)
 	 * seconds. */
 	if (size < offsetof(struct weir_pool_opts, backing))
 		o.page_size = 4096;
-	if (o.capacity <= UINT64_C(1) << 46 && o.page_size >= 256 &&
+	if (o.capacity <= UINT64_C(1) << 46 && o.page_size >= 64 &&
 	    o.capacity / o.page_size > UINT64_C(1) << 30) {
 		free(copy);
 		return;

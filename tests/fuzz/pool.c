@@ -19,7 +19,7 @@
 
 #define PAGES_MAX 9216
 #define PAGE_MAX 4096
-#define SLOTS_MAX 8192
+#define SLOTS_MAX PAGES_MAX
 #define BULK_MAX 600
 #define MOVES_MAX 4 /* in truth; each may cost a turn of the scheduler */
 #define OPS_MAX 120
@@ -33,6 +33,7 @@ static struct {
 	uint64_t nr_pages, page_size, zone_pages, out;
 	bool locked, strict; /* strict: evidence always comes */
 	bool off;	     /* some CPU may be without lists */
+	bool single;	     /* page_size is no power of two */
 	unsigned nr_zones, nr_moves, nr_bursts;
 	struct weir_burst burst[4];
 	uint64_t tag; /* of this run's stamps */
@@ -69,6 +70,8 @@ static uint64_t count_runs(unsigned order, int zone, bool only_free)
 	const uint64_t n = UINT64_C(1) << order;
 	uint64_t count = 0;
 
+	if (m.single && order > 0)
+		return 0;
 	for (uint64_t first = 0; first < m.nr_pages; first += m.zone_pages) {
 		uint64_t end = first + m.zone_pages;
 
@@ -113,6 +116,7 @@ static void take(void *at, unsigned order, unsigned flags, int zone)
 
 	MUST((char *)at >= m.base && offset < m.nr_pages * m.page_size);
 	MUST(offset % m.page_size == 0 && page % n == 0);
+	MUST(weir_pool_index(m.pool, at) == page);
 	MUST(m.nr_pages - page >= n);
 	MUST(page / m.zone_pages == (page + n - 1) / m.zone_pages);
 	MUST(!(flags & WEIR_THISNODE) || page / m.zone_pages == (unsigned)zone);
@@ -293,8 +297,15 @@ static unsigned take_order(struct bytes *b)
 		0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 9, 3, 4
 	};
 	const unsigned n = take_u8(b) % 32;
+	const unsigned order =
+		n <= WEIR_ORDER_MAX ? n : likely[n - WEIR_ORDER_MAX - 1];
 
-	return n <= WEIR_ORDER_MAX ? n : likely[n - WEIR_ORDER_MAX - 1];
+	if (!m.single || order == 0)
+		return order;
+	errno = 0;
+	MUST(fast_alloc(order, 0) == NULL && errno == EINVAL);
+	MUST(weir_fast_alloc_bulk(m.pool, order, pages, 2, 0) == -EINVAL);
+	return 0;
 }
 
 /* NOWAIT, ZERO, THISNODE in the low bits. */
@@ -580,10 +591,17 @@ static struct weir_pool_opts take_opts(struct bytes *b)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	const uint8_t how = take_u8(b), more = take_u8(b);
+	uint8_t size;
 
 	m.nr_pages = take_size(b);
 	m.page_size = more & 0x80 ? PAGE_MAX : 256u << more % 4;
+	size = take_u8(b);
+	if (size & 0x80)
+		m.page_size = 64 * (1 + (size & 0x3f));
+	m.single = (m.page_size & (m.page_size - 1)) != 0;
 	opts.capacity = m.nr_pages * m.page_size;
+	if (m.single)
+		opts.capacity += size; /* some left behind the last one */
 	opts.page_size = m.page_size;
 	opts.backing = WEIR_BACKING_REGION;
 	opts.region = region;
@@ -706,7 +724,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (op < 5)
 			alloc_one(take_order(&b), take_flags(&b), op & 1);
 		else if (op < 8) /* as many as make a difference to a list */
-			alloc_row(op == 7, take_u8(&b));
+			alloc_row(op == 7 && !m.single, take_u8(&b));
 		else if (op < 12)
 			alloc_many(&b);
 		else if (op < 17)

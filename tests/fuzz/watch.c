@@ -56,7 +56,7 @@ static void make(struct bytes *b)
 		.version = WI_LIVE_VERSION,
 		.number = NUMBER,
 		.name = "fuzz",
-		.page_size = UINT64_C(256) << take_below(b, 5),
+		.page_size = UINT64_C(64) * (1 + take_below(b, 80)),
 		.pid = (uint32_t)getpid(),
 		.nr_cpus = 1 + take_below(b, 4),
 		.nr_zones = 1 + take_below(b, 3),

@@ -18,7 +18,7 @@
 
 struct interleave_machine interleave_machine;
 
-const char weir_fast_layout_2 = 1;
+const char weir_fast_layout_3 = 1;
 __thread uint64_t weir_i_thread_burst = UINT64_C(1) << WEIR_MARK_BURST_BIT;
 
 void wi_panic(const char *what)

@@ -33,7 +33,8 @@ static char region[8192] __attribute__((aligned(4096)));
 
 WRONG(size, o->size = 8)
 WRONG(capacity, o->capacity = 0)
-WRONG(page_size, o->page_size = 128)
+WRONG(page_size, o->page_size = 32)
+WRONG(alignment, o->alignment = 8192)
 WRONG(backing, o->backing = (enum weir_backing)99)
 WRONG(flags, o->flags = 0x100)
 WRONG(fd, o->backing = WEIR_BACKING_MEMFD; o->fd = -1)
@@ -60,7 +61,7 @@ static const char *huge_capacity(struct weir_pool_opts *o)
 
 static const char *odd_page(struct weir_pool_opts *o)
 {
-	o->page_size = 3 * 4096;
+	o->page_size = 3 * 4096 + 32;
 	return "page_size";
 }
 
@@ -118,15 +119,15 @@ static const char *absent_node(struct weir_pool_opts *o)
 static void refused(void)
 {
 	static const char *(*const wrong[])(struct weir_pool_opts *) = {
-		wrong_size,	  wrong_capacity,     wrong_page_size,
-		wrong_backing,	  wrong_flags,	      wrong_fd,
-		wrong_node,	  wrong_fd_offset,    wrong_region,
-		wrong_quiet_cpus, wrong_polling_cpus, wrong_list_limit,
-		wrong_batch,	  wrong_name,	      odd_capacity,
-		huge_capacity,	  odd_page,	      large_page,
-		negative_limit,	  odd_region,	      stray_region,
-		far_cpu,	  far_polling_cpu,    short_file,
-		absent_node,
+		wrong_size,	  wrong_capacity,   wrong_page_size,
+		wrong_alignment,  wrong_backing,    wrong_flags,
+		wrong_fd,	  wrong_node,	    wrong_fd_offset,
+		wrong_region,	  wrong_quiet_cpus, wrong_polling_cpus,
+		wrong_list_limit, wrong_batch,	    wrong_name,
+		odd_capacity,	  huge_capacity,    odd_page,
+		large_page,	  negative_limit,   odd_region,
+		stray_region,	  far_cpu,	    far_polling_cpu,
+		short_file,	  absent_node,
 	};
 
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -216,7 +217,7 @@ static void later_version(void)
 
 static void page_sizes(void)
 {
-	for (unsigned shift = 8; shift <= 30; shift++) {
+	for (unsigned shift = 6; shift <= 30; shift++) {
 		struct weir_pool_opts opts = good();
 
 		opts.page_size = UINT64_C(1) << shift;

@@ -121,6 +121,29 @@ static void wrong_arguments(const struct weir_watch *watch)
 	CHECK_EQ(weir_watch_read_cpu(watch, 0, UINT32_MAX, &cpu), -EINVAL);
 }
 
+/* One whose page_size is no power of two. */
+static void objects(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+	struct weir_watch *watch;
+	struct weir_pool *pool;
+	void *pages[100];
+
+	opts.capacity = 16 << 20;
+	opts.page_size = 2176;
+	opts.name = "objects";
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	watch = watch_one(getpid(), "objects");
+	CHECK_EQ(info_of(watch).page_size, 2176);
+	CHECK_EQ(info_of(watch).bytes, (16 << 20) / 2176 * 2176);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, pages, 100, 0), 0);
+	same(pool, watch);
+	weir_free_bulk(pool, 0, pages, 100);
+	same(pool, watch);
+	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
+	weir_watch_close(watch);
+}
+
 /* Its own process is watched like any other. */
 static void round_trip(unsigned nr_pages, unsigned flags)
 {
@@ -438,6 +461,7 @@ int main(void)
 	round_trip(PAGES, 0);
 	round_trip(PAGES, WEIR_POOL_NO_RSEQ);
 	round_trip(PAGES, WEIR_POOL_CHECKED);
+	objects();
 	if (may_lock(FEW_PAGES))
 		round_trip(FEW_PAGES, WEIR_POOL_LOCK);
 	else

@@ -11,6 +11,7 @@
 
 #include <weir/weir.h>
 
+#include "api/meta.h"  /* wi_live_is_page_size() */
 #include "base/bits.h" /* wi_is_pow2(), wi_div_round_up() */
 #include "common/json.h"
 #include "common/table.h"
@@ -81,10 +82,9 @@ static void read_page_size(struct argp_state *state, const char *arg,
 			   struct size_question *q)
 {
 	q->page_size = read_amount(state, "page-size", arg).number;
-	if (!wi_is_pow2(q->page_size) || q->page_size < 256 ||
-	    q->page_size > 1 << 30)
+	if (!wi_live_is_page_size(q->page_size))
 		argp_error(state,
-			   "--page-size takes a power of two from 256 to 1G, "
+			   "--page-size takes a multiple of 64 from 64 to 1G, "
 			   "not '%s'",
 			   arg);
 }
@@ -177,6 +177,12 @@ static void conclude(struct argp_state *state, struct options *o)
 	if (o->wait && o->no_drains)
 		argp_error(state, "--wait and --no-drains: an allocation that "
 				  "waits drains");
+	if (!wi_is_pow2(q->page_size) &&
+	    wi_cpuset_next(&q->orders, 1) < WI_CPUS_MAX)
+		argp_error(state,
+			   "--orders: pages of %" PRIu64 " bytes, no "
+			   "power of two, have order 0 only",
+			   q->page_size);
 	q->need = o->wait	 ? SIZE_WAIT
 		  : o->no_drains ? SIZE_UNDRAINED
 				 : SIZE_NOWAIT;

@@ -143,12 +143,11 @@ static void read_memory(const struct wi_pool *pool, struct size_answer *a)
 	a->bits = 0;
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
 		a->bits += wi_zone_bytes(wi_zone_nr_pages(pool->zone[zone]));
-	a->metadata =
-		in_kernel_pages(pool->bytes) - pool->bytes +
-		in_kernel_pages(pool->meta_bytes) +
-		in_kernel_pages(pool->checks ? wi_pool_nr_pages(pool) : 0) +
-		in_kernel_pages(sizeof(*pool)) +
-		in_kernel_pages(sizeof(*pool->handle));
+	a->metadata = in_kernel_pages(pool->bytes) - pool->bytes +
+		      in_kernel_pages(pool->meta_bytes) +
+		      in_kernel_pages(pool->checks ? pool->nr_pages : 0) +
+		      in_kernel_pages(sizeof(*pool)) +
+		      in_kernel_pages(sizeof(*pool->handle));
 }
 
 /* Makes a pool of a->pages and asks it. */
