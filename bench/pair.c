@@ -16,6 +16,7 @@
 #define CAPACITY (UINT64_C(64) << 20)
 #define PAIRS 400000 /* a round: about a millisecond */
 #define SMALL_BULK 4
+#define OBJECT 2176 /* as a packet of 2 KiB with its head room */
 
 /* ---- weir, inlined ---------------------------------------------------- */
 
@@ -166,7 +167,7 @@ BENCH_BULKS_OF(weir_pages_small, SMALL_BULK, void *, small_pages_get,
 
 /* ---- the rows ---------------------------------------------------------- */
 
-enum { ORDINARY, POLLING, QUIET, CHECKED, NODES, NR_CONTEXTS, BURST };
+enum { ORDINARY, POLLING, QUIET, CHECKED, NODES, OBJECTS, NR_CONTEXTS, BURST };
 
 static unsigned nr_zones(const struct weir_pool *pool)
 {
@@ -204,6 +205,8 @@ static void *make_pool(const struct bench_where *where, uintptr_t what)
 	opts.polling_cpus = what == POLLING ? where->cpus : "";
 	if (what == CHECKED)
 		opts.flags |= WEIR_POOL_CHECKED;
+	if (what == OBJECTS)
+		opts.page_size = OBJECT;
 	opts.name = "bench";
 	if (create_pool(&pool, &opts, what) != 0)
 		return NULL;
@@ -273,6 +276,11 @@ const struct bench_row bench_pair_rows[] = {
 	    "batch 16"),
 	ROW("single, checked", weir_called_single_places, CHECKED, "single"),
 	ROW("batch 16, checked", weir_called_batch_places, CHECKED, "batch 16"),
+	ROW("single, 2176 bytes", weir_inlined_single_places, OBJECTS,
+	    "single"),
+	ROW("batch 16, 2176 bytes", weir_inlined_batch_places, OBJECTS,
+	    "batch 16"),
+	ROW("bulk 32, 2176 bytes", weir_fast_bulk_places, OBJECTS, "batch 16"),
 	ROW("single, order 3", weir_eight_single_places, ORDINARY, "single"),
 	ROW("batch 16, order 3", weir_eight_batch_places, ORDINARY, "batch 16"),
 	ROW("single, 2 MiB", weir_huge_single_places, ORDINARY, "single"),

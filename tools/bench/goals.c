@@ -32,6 +32,8 @@ static const struct goal {
 	  "floor", "single, per-CPU spinlock", "x", 1.15 },
 	{ "pair_checked", "pair, checked, to library calls", "pair",
 	  "single, checked", "weir", "single, library calls", "x", 3 },
+	{ "pair_objects", "pair, 2176 bytes, to 4096", "pair",
+	  "single, 2176 bytes", "weir", "single", "x", 1.1 },
 	{ "pair_tokens_dpdk", "pair, tokens, to DPDK", "pair",
 	  "single, tokens, inlined", "DPDK", "single", "x", 0.7 },
 	{ "bulk_tokens_dpdk", "bulk 32, tokens, to DPDK", "pair",
