@@ -27,10 +27,11 @@ struct weir_cache;
  * weir: get by a thread whose list is empty, with no lock of weir's held; put
  * by a thread whose list is full, or that received more tokens than it needed,
  * with no lock held, and by a thread that drains, with the drain mutex held: it
- * must not drain, nor make an allocation that may wait. Several threads may
- * call them at once. If signal handlers use the cache, they are called in
- * signal handlers too; a back end that takes a mutex makes a cache that signal
- * handlers must not use.
+ * must not drain, nor make an allocation that may wait. For requests
+ * (weir/request.h) both are called with the mutex of requests held. Several
+ * threads may call them at once. If signal handlers use the cache, they are
+ * called in signal handlers too; a back end that takes a mutex makes a cache
+ * that signal handlers must not use.
  */
 struct weir_cache_backend {
 	/* Stores up to n tokens; returns how many, 0 when there are none. */
@@ -93,7 +94,8 @@ WEIR_API int weir_cache_create(struct weir_cache **cache,
  * Gives the tokens in the lists to the back end and unmaps the cache, with a
  * store of its own also the tokens in that; no thread may be using it, except a
  * put of the back end, which may put tokens: they go to the back end too. NULL
- * is ignored. Returns 0; -EBUSY when evidence of a
+ * is ignored. Returns 0; -EBUSY while requests wait (weir/request.h: then
+ * nothing was given back either), when evidence of a
  * CPU is missing (a thread was still using it, or a burst was left open;
  * without membarrier also a polling CPU without a further operation), or put
  * gave tokens back to the cache until wait_ns were over; -ETIMEDOUT and
@@ -206,6 +208,10 @@ struct weir_cache_stat {
 	/* Tokens of each list in the store of the cache's own, but for those
 	 * that calls are moving; 0 with a back end. */
 	uint64_t stored[WEIR_CACHE_LISTS_MAX];
+	/* Requests (weir/request.h): they wait now; completed and cancelled
+	 * since creation; passes through all that wait */
+	uint64_t requests_waiting, requests_completed, requests_cancelled,
+		requests_passes;
 };
 
 struct weir_cache_stat_list {

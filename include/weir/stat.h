@@ -45,6 +45,10 @@ struct weir_stat {
 	uint64_t failed_lost;	 /* taken by other threads until the deadline:
 				  * EAGAIN */
 	unsigned nr_zones, nr_cpus;
+	/* Requests (weir/request.h): they wait now; completed and cancelled
+	 * since creation; passes through all that wait */
+	uint64_t requests_waiting, requests_completed, requests_cancelled,
+		requests_passes;
 };
 
 struct weir_stat_zone {

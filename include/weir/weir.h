@@ -282,10 +282,12 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
 
 /*
  * Unmaps a pool; no thread may be using it. NULL is ignored. `flags`:
- * WEIR_DESTROY_...
- * Returns 0; -EBUSY while pages are allocated, unless forced (weir_last_error()
- * says how many; WEIR_DESTROY_LIST prints the first of them on standard error);
- * -EINVAL for unknown flags; -ESTALE in a forked child.
+ * WEIR_DESTROY_... Ends its maintenance thread.
+ * Returns 0; -EBUSY while requests wait (weir/request.h), or while pages are
+ * allocated, unless forced (weir_last_error() says how many; WEIR_DESTROY_LIST
+ * prints the first of them on standard error);
+ * -EINVAL for unknown flags; -EDEADLK in a callback of a request; -ESTALE in a
+ * forked child.
  * Threads: once. Signals: no. Calls: those of weir_drain(), munmap, close.
  * Interrupts: yes, unmapping reaches every CPU that runs the process.
  */
@@ -365,8 +367,9 @@ WEIR_API void *weir_alloc(struct weir_pool *pool, unsigned order,
  * wait_ns of 0, unless another thread drains, and fails with EAGAIN if pages
  * are pending or another drains; it does not sleep.
  * Threads: yes. Signals: with WEIR_NOWAIT. Calls: with a wait_ns of 0
- * membarrier (ordinary CPUs), futex to wake others, once a thread gettid; else
- * as weir_alloc(). Interrupts: as weir_alloc(); quiet and polling CPUs: none.
+ * membarrier (ordinary CPUs), futex to wake others, write to eventfds of
+ * requests, once a thread gettid; else as weir_alloc(). Interrupts: as
+ * weir_alloc(); quiet and polling CPUs: none.
  */
 WEIR_API void *weir_alloc_wait(struct weir_pool *pool, unsigned order,
 			       unsigned flags, uint64_t wait_ns) WEIR_MUST_USE
@@ -525,7 +528,8 @@ WEIR_API void weir_drain_result_init(struct weir_drain_result *result,
  * drains); -EDEADLK from inside a drain; -ESTALE.
  * Threads: yes. Signals: no.
  * Calls: futex, membarrier (ordinary CPUs), nanosleep, to ask for a thread
- * tgkill with signal 0 and a read of /proc/self/task, gettid once per thread.
+ * tgkill with signal 0 and a read of /proc/self/task, write to eventfds of
+ * requests, gettid once per thread.
  * Interrupts: at most one on each ordinary CPU on which a thread of this
  * process runs and makes no progress (two where an earlier one failed and the
  * mode changes; with want_pages in a pool of several zones one per zone); quiet
@@ -536,12 +540,16 @@ WEIR_API int weir_drain(struct weir_pool *pool,
 			struct weir_drain_result *result) WEIR_NONNULL(1);
 
 /*
- * Housekeeping, called by a thread of the program's: collects pending sets,
- * drains CPUs that made no operation since the last call, and keeps
- * `reserve_pages` free in the zones if draining can. `result` may be NULL.
+ * Housekeeping, called by a thread of the program's, or by the one that
+ * weir_maintain_start() makes: collects pending sets, drains CPUs that made no
+ * operation since the last call, and keeps `reserve_pages` free in the zones if
+ * draining can. While requests wait (weir/request.h) it completes what can be
+ * met, and drains all CPUs if that is not enough; a request for which enough
+ * stays free all the time is completed when it returns 0. `result` may be NULL.
  * Returns 0 when nothing is pending any more, whether or not the reserve was
- * reached; -EAGAIN when pages are pending, even if it was reached. The rest as
- * weir_drain().
+ * reached; -EAGAIN when pages are pending, even if it was reached, or when a
+ * request waits and pages came back to a zone in each of 16 looks; -EDEADLK
+ * also in a callback of a request. The rest as weir_drain().
  */
 WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 			   struct weir_drain_result *result) WEIR_NONNULL(1);

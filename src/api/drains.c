@@ -61,6 +61,13 @@ int wi_public_pending(const struct weir_drain_result *result)
 	return -EAGAIN;
 }
 
+static uint64_t deadline_of(const struct wi_cache *cache, uint64_t wait_ns)
+{
+	return wi_after_ns(wi_os_now_ns(), wait_ns == WEIR_WAIT_DEFAULT
+						   ? cache->wait_ns
+						   : wait_ns);
+}
+
 static int drain_with_deadline(struct wi_cache *cache,
 			       struct wi_drain_request *request,
 			       uint64_t wait_ns,
@@ -72,9 +79,7 @@ static int drain_with_deadline(struct wi_cache *cache,
 	int err;
 
 	request->nr_zones = wi_percpu_nr_zones(&cache->drain);
-	if (wait_ns == WEIR_WAIT_DEFAULT)
-		wait_ns = cache->wait_ns;
-	request->deadline_ns = wi_after_ns(start, wait_ns);
+	request->deadline_ns = deadline_of(cache, wait_ns);
 	err = wi_cache_drain(cache, request, &outcome, &taken_over);
 	store_result(result, &outcome, wi_os_now_ns() - start, taken_over);
 	if (err == -EAGAIN)
@@ -116,7 +121,10 @@ int wi_public_drain(struct wi_cache *cache, const struct weir_drain_opts *opts,
 		request.cpus = cpus.word;
 	}
 	request.want_pages = o.want_pages;
-	return drain_with_deadline(cache, &request, o.wait_ns, result);
+	err = drain_with_deadline(cache, &request, o.wait_ns, result);
+	if (err != -EDEADLK)
+		wi_requests_pass(cache, deadline_of(cache, o.wait_ns));
+	return err;
 }
 
 /* Lets limits follow demand; CPUs whose limits change are drained. */
@@ -125,28 +133,52 @@ static int adapt_limits(struct wi_cache *cache, uint64_t wait_ns,
 {
 	struct wi_drain_outcome outcome = { 0 };
 	const uint64_t start = wi_os_now_ns();
-	int err;
+	const int err =
+		wi_cache_adapt(cache, deadline_of(cache, wait_ns), &outcome);
 
-	if (wait_ns == WEIR_WAIT_DEFAULT)
-		wait_ns = cache->wait_ns;
-	err = wi_cache_adapt(cache, wi_after_ns(start, wait_ns), &outcome);
 	store_result(result, &outcome, wi_os_now_ns() - start, false);
 	return err;
 }
 
-int wi_public_drain_idle(struct wi_cache *cache, uint64_t wait_ns,
-			 struct weir_drain_result *result)
+static void say_not_quiet(char *to, size_t len, const uint64_t *arg)
+{
+	(void)arg;
+	snprintf(to, len,
+		 "requests wait, and something came back in each look "
+		 "at what is free");
+}
+
+/* Passes before it drains: then it may be enough to drain idle CPUs. */
+int wi_public_maintain(struct wi_cache *cache, uint64_t wait_ns,
+		       struct weir_drain_result *result)
 {
 	struct wi_drain_request request = { .idle_only = true };
 	struct weir_drain_result adapted = WEIR_DRAIN_RESULT_INIT;
-	struct weir_drain_result idle = WEIR_DRAIN_RESULT_INIT;
-	int err = 0;
+	struct weir_drain_result drained = WEIR_DRAIN_RESULT_INIT;
+	int err, err_pass = 0;
 
+	if (wi_requests_in_callback(cache)) {
+		wi_report("this is a callback of a request");
+		return -EDEADLK;
+	}
+	err = wi_requests_pass(cache, deadline_of(cache, wait_ns));
+	if (err != 0)
+		return err;
 	if (cache->adapts)
 		err = adapt_limits(cache, wait_ns, &adapted);
-	if (err == 0 || err == -EAGAIN) /* the next one collects it, too */
-		err = drain_with_deadline(cache, &request, wait_ns, &idle);
-	return wi_public_add(result, &adapted, &idle) != 0 ? -EINVAL : err;
+	if (err != 0 && err != -EAGAIN) /* the next drain collects that */
+		return err;
+	request.idle_only = !wi_requests_any_waiting(cache);
+	err = drain_with_deadline(cache, &request, wait_ns, &drained);
+	if (!request.idle_only)
+		err_pass =
+			wi_requests_serve(cache, deadline_of(cache, wait_ns));
+	if (err_pass == -EAGAIN && err == 0)
+		wi_report_reason(say_not_quiet,
+				 (const uint64_t[WI_REASON_ARGS]){ 0 });
+	if (wi_public_add(result, &adapted, &drained) != 0)
+		return -EINVAL;
+	return err != 0 ? err : err_pass;
 }
 
 int wi_public_add(struct weir_drain_result *sum,

@@ -18,10 +18,11 @@ void wi_public_report_pending(const struct wi_drain_outcome *outcome);
 /* The same of a result; -EAGAIN. */
 int wi_public_pending(const struct weir_drain_result *result);
 
-/* Drains CPUs without an operation since the last call, and collects pending
- * sets. */
-int wi_public_drain_idle(struct wi_cache *cache, uint64_t wait_ns,
-			 struct weir_drain_result *result);
+/* Completes the requests that can be met, drains CPUs without an operation
+ * since the last call (all, while a request waits), and collects pending sets.
+ */
+int wi_public_maintain(struct wi_cache *cache, uint64_t wait_ns,
+		       struct weir_drain_result *result);
 
 /* Stores the sum of two results in *sum, if that is not NULL; -EINVAL for a
  * size of *sum that this library does not know. */

@@ -21,7 +21,7 @@
 #include "os/topology.h"
 
 #define WI_LIVE_MAGIC UINT64_C(0x6c6f6f7072696577) /* "weirpool" */
-#define WI_LIVE_VERSION 5 /* of the layout of all this memory */
+#define WI_LIVE_VERSION 6 /* of the layout of all this memory */
 #define WI_LIVE_HEAD 4096
 
 /* In bytes from the beginning. */

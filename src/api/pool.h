@@ -68,6 +68,8 @@ struct wi_pool {
 	struct wi_view view;
 	bool owns_pages;    /* mapped here, not a region of the caller's */
 	bool private_pages; /* and not of a file that others may write */
+	struct wi_os_worker *maintainer; /* NULL: none (maintain.c) */
+	uint64_t maintain_reserve;
 	struct wi_machine machine;
 };
 
@@ -195,6 +197,11 @@ void wi_pool_free_checked(struct wi_pool *pool, uint64_t offset, unsigned order,
 void wi_pool_free_pages(struct weir_pool *pool, unsigned order,
 			void *const *pages, size_t n, const void *site);
 
+/* Turns offsets into pointers, in place; fills with zeros if flags say so, and
+ * notes as allocated in a checked pool (pool_alloc.c). */
+void wi_pool_hand_out(const struct wi_pool *pool, unsigned order, void **pages,
+		      size_t n, unsigned flags);
+
 /* Gives a run back by the slow path (pool_alloc.c). */
 void wi_pool_put_run(struct wi_pool *pool, uint64_t offset, unsigned order);
 
@@ -227,6 +234,9 @@ void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
 /* weir_last_error() says that the pool has no such order. Signal-safe and cheap
  * (pool_shortage.c). */
 void wi_pool_report_order(const struct wi_pool *pool, unsigned order);
+
+/* Ends the maintenance thread, if there is one (maintain.c). */
+void wi_pool_stop_maintaining(struct wi_pool *pool);
 
 /* Pages free in the zones; scans them. */
 uint64_t wi_pool_nr_free(const struct wi_pool *pool);

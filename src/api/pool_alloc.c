@@ -86,10 +86,8 @@ static int check_alloc_request(const struct wi_pool *pool, unsigned order,
 	return 0;
 }
 
-/* Turns offsets into pointers, in place; fills with zeros and notes as
- * allocated if asked. */
-static void hand_out_pages(const struct wi_pool *pool, unsigned order,
-			   void **pages, size_t n, unsigned flags)
+void wi_pool_hand_out(const struct wi_pool *pool, unsigned order, void **pages,
+		      size_t n, unsigned flags)
 {
 	if (pool->checks != NULL)
 		for (size_t i = 0; i < n; i++)
@@ -153,7 +151,7 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 		give_back(pool, kind, tokens, got);
 		return 0;
 	}
-	hand_out_pages(pool, order, pages, got, flags);
+	wi_pool_hand_out(pool, order, pages, got, flags);
 	return got;
 }
 

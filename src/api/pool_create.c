@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/requests.h"
 #include "base/trace.h"
 #include "os/report.h"
 
@@ -354,12 +355,17 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	struct wi_drain_request request = { 0 };
 	struct wi_drain_outcome outcome = { 0 };
 	uint64_t out;
+	int err;
 
 	wi_report_nothing();
 	if (pool == NULL)
 		return -ESTALE;
 	if (flags & ~(WEIR_DESTROY_FORCE | WEIR_DESTROY_LIST))
 		REFUSE("flags: 0x%x has unknown bits", flags);
+	err = wi_public_may_end(&pool->cache);
+	if (err != 0)
+		return err;
+	wi_pool_stop_maintaining(pool);
 	request.nr_zones = pool->nr_zones;
 	request.may_interrupt = true; /* as the unmapping will */
 	request.deadline_ns = wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns);

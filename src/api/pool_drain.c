@@ -36,8 +36,8 @@ int weir_maintain_wait(struct weir_pool *handle, uint64_t reserve_pages,
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
-	err = wi_public_drain_idle(&pool->cache, wait_ns, &idle);
-	if (err == -EINVAL || err == -EDEADLK)
+	err = wi_public_maintain(&pool->cache, wait_ns, &idle);
+	if (err == -EDEADLK)
 		return err;
 	free = wi_pool_nr_free(pool);
 	if (free < reserve_pages) {
@@ -48,7 +48,8 @@ int weir_maintain_wait(struct weir_pool *handle, uint64_t reserve_pages,
 		 * pending. */
 		if (err_rest == 0 && rest.cpus_pending != 0)
 			err_rest = wi_public_pending(&rest);
-		if (err_rest != 0 || err == -EAGAIN)
+		if (err_rest != 0 ||
+		    (err == -EAGAIN && !wi_requests_any_waiting(&pool->cache)))
 			err = err_rest;
 	}
 	return wi_public_add(result, &idle, &rest) != 0 ? -EINVAL : err;

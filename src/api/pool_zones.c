@@ -109,9 +109,23 @@ static unsigned zones_zone_of(void *ctx, uint64_t token)
 	return wi_pool_zone_of(ctx, token);
 }
 
+static uint64_t zones_nr_free(void *ctx)
+{
+	return wi_pool_nr_free(ctx);
+}
+
+static void zones_hand_over(void *ctx, unsigned kind, uint64_t *tokens,
+			    size_t n)
+{
+	wi_pool_hand_out(ctx, wi_pool_order_of_kind(kind),
+			 (void **)(void *)tokens, n, 0);
+}
+
 const struct wi_backend wi_pool_backend = {
 	.get = zones_get,
 	.put = zones_put,
 	.generation = zones_generation,
 	.zone_of = zones_zone_of,
+	.nr_free = zones_nr_free,
+	.hand_over = zones_hand_over,
 };

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <weir/cache.h>
+#include <weir/request.h>
 #include <weir/watch.h>
 
 #include "base/bits.h"
@@ -28,13 +28,15 @@ ENDS_WITH(weir_pool_opts, alignment);
 ENDS_WITH(weir_cache_opts, capacity);
 ENDS_WITH(weir_drain_opts, wait_ns);
 ENDS_WITH(weir_drain_result, taken_over);
-ENDS_WITH(weir_stat, nr_cpus);
+ENDS_WITH(weir_stat, requests_passes);
 ENDS_WITH(weir_stat_zone, free_runs);
 ENDS_WITH(weir_stat_cpu, list);
 ENDS_WITH(weir_stat_page, pool);
 ENDS_WITH(weir_watch_info, page_size);
-ENDS_WITH(weir_cache_stat, stored);
+ENDS_WITH(weir_cache_stat, requests_passes);
 ENDS_WITH(weir_cache_stat_cpu, list);
+ENDS_WITH(weir_request, internal);
+ENDS_WITH(weir_maintain_opts, reserve_pages);
 
 static const struct {
 	size_t bytes;
@@ -57,6 +59,9 @@ static const struct {
 				  "CACHE_STAT" },
 	[WI_SIZED_CACHE_STAT_CPU] = { sizeof(struct weir_cache_stat_cpu),
 				      "CACHE_STAT_CPU" },
+	[WI_SIZED_REQUEST] = { sizeof(struct weir_request), "REQUEST" },
+	[WI_SIZED_MAINTAIN_OPTS] = { sizeof(struct weir_maintain_opts),
+				     "MAINTAIN_OPTS" },
 };
 
 /* --- copies ------------------------------------------------------------- */
@@ -213,4 +218,18 @@ void weir_cache_stat_init(struct weir_cache_stat *stat, size_t size)
 void weir_cache_stat_cpu_init(struct weir_cache_stat_cpu *stat, size_t size)
 {
 	init_sized(stat, size);
+}
+
+void weir_request_init(struct weir_request *request, size_t size)
+{
+	const int fd = -1;
+
+	init_sized(request, size);
+	set_default(request, size, offsetof(struct weir_request, fd), &fd,
+		    sizeof(fd));
+}
+
+void weir_maintain_opts_init(struct weir_maintain_opts *opts, size_t size)
+{
+	init_sized(opts, size);
 }

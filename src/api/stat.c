@@ -210,6 +210,10 @@ static void fill_stat(const struct wi_view *view, struct weir_stat *stat)
 		.failed_lost = read_total(&failures[WI_FAIL_LOST]),
 		.nr_zones = live->nr_zones,
 		.nr_cpus = live->nr_cpus,
+		.requests_waiting = read_total(&totals->cache.waiting),
+		.requests_completed = read_total(&totals->cache.completed),
+		.requests_cancelled = read_total(&totals->cache.cancelled),
+		.requests_passes = read_total(&totals->cache.passes),
 	};
 	for (unsigned zone = 0; zone < stat->nr_zones; zone++) {
 		struct wi_zone_view its = zone_of(view, zone);

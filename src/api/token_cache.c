@@ -6,6 +6,7 @@
 
 #include "base/trace.h"
 #include "api/drains.h"
+#include "api/requests.h"
 #include "api/sized.h"
 #include "api/token_cache.h"
 #include "os/report.h"
@@ -215,6 +216,9 @@ static int destroy_cache(struct wi_token_cache *impl)
 	if (impl == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
+	err = wi_public_may_end(&impl->cache);
+	if (err != 0)
+		return err;
 	request.deadline_ns = wi_after_ns(wi_os_now_ns(), impl->cache.wait_ns);
 	err = drain_to_the_last(&impl->cache, &request);
 	if (err != 0)
@@ -468,8 +472,8 @@ int weir_cache_maintain_wait(struct weir_cache *cache, uint64_t wait_ns,
 	if (result != NULL &&
 	    wi_sized_check(WI_SIZED_DRAIN_RESULT, result) != 0)
 		return -EINVAL;
-	return wi_public_drain_idle(&wi_token_cache_of(cache)->cache, wait_ns,
-				    result);
+	return wi_public_maintain(&wi_token_cache_of(cache)->cache, wait_ns,
+				  result);
 }
 
 uint64_t weir_cache_flush(struct weir_cache *cache)

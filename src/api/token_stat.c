@@ -19,10 +19,15 @@ static struct wi_percpu_stat read_cpu(const struct wi_percpu_view *view,
 	return its;
 }
 
+static uint64_t load_total(const uint64_t *word)
+{
+	return wi_load_relaxed(word); /* see the top */
+}
+
 static uint64_t read_failures(const struct wi_token_cache *impl,
 			      enum wi_failure why)
 {
-	return wi_load_relaxed(&impl->totals.failures[why]); /* see the top */
+	return load_total(&impl->totals.failures[why]);
 }
 
 static void add_all_cpus(const struct wi_drain *drain,
@@ -67,6 +72,10 @@ static void fill_cache_stat(const struct wi_token_cache *impl,
 		.failed_lost = read_failures(impl, WI_FAIL_LOST),
 		.nr_lists = wi_percpu_nr_lists(drain),
 		.nr_cpus = wi_percpu_nr_cpus(drain),
+		.requests_waiting = load_total(&impl->totals.waiting),
+		.requests_completed = load_total(&impl->totals.completed),
+		.requests_cancelled = load_total(&impl->totals.cancelled),
+		.requests_passes = load_total(&impl->totals.passes),
 	};
 	add_all_cpus(drain, stat);
 	for (unsigned list = 0; impl->stores != NULL && list < stat->nr_lists;

@@ -53,6 +53,7 @@ size_t wi_cache_get(struct wi_cache *cache, const struct wi_get *get,
 int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 {
 	const struct wi_percpu_config *percpu = &config->percpu;
+	int err;
 
 	wi_assert(percpu->nr_zones == 1 ||
 		  (config->backend.zone_of != NULL && percpu->bounds != NULL));
@@ -68,10 +69,17 @@ int wi_cache_init(struct wi_cache *cache, const struct wi_cache_config *config)
 		for (unsigned i = 0; i < WI_NR_WAITERS; i++)
 			cache->waiters[list][i].token = WEIR_AGAIN;
 	}
-	return wi_percpu_init(&cache->drain, percpu);
+	err = wi_requests_init(&cache->requests);
+	if (err != 0)
+		return err;
+	err = wi_percpu_init(&cache->drain, percpu);
+	if (err != 0)
+		wi_requests_fini(&cache->requests);
+	return err;
 }
 
 void wi_cache_fini(struct wi_cache *cache)
 {
 	wi_percpu_fini(&cache->drain);
+	wi_requests_fini(&cache->requests);
 }

@@ -25,6 +25,7 @@
  *   - the back end's generation, a count of everything that came back to it,
  *     is the same before and after the last search;
  *   - a full drain took place between these two reads and left nothing pending;
+ *   - no claim of a request was under way between them (request.h, Q2);
  *   - every token that it found was handed to a get in shortage: its own first,
  *     then waiters in the order of their turns.
  * Otherwise, after a bounded number of rounds or at the deadline, EAGAIN.
@@ -36,6 +37,7 @@
 #ifndef WI_CACHE_CACHE_H
 #define WI_CACHE_CACHE_H
 
+#include "cache/request.h"
 #include "percpu/list.h"
 
 #define WI_BATCH_MAX 64 /* of the first of several refills */
@@ -56,6 +58,12 @@ struct wi_backend {
 	uint64_t (*generation)(void *ctx);
 	/* The zone of a token; NULL: there is one. */
 	unsigned (*zone_of)(void *ctx, uint64_t token);
+	/* How many pages it has at most, summed up from counts that change
+	 * meanwhile; NULL: it does not know. */
+	uint64_t (*nr_free)(void *ctx);
+	/* Makes of the tokens of a request, in place, what its caller gets;
+	 * NULL: they are that. */
+	void (*hand_over)(void *ctx, unsigned kind, uint64_t *tokens, size_t n);
 	void *ctx;
 };
 
@@ -77,6 +85,7 @@ struct wi_cache {
 
 	uint64_t turns;
 	struct wi_waiter waiters[WEIR_NR_LISTS][WI_NR_WAITERS];
+	struct wi_requests requests;
 };
 
 /* Why a get failed. */
@@ -88,9 +97,13 @@ enum wi_failure {
 	WI_NR_FAILURES
 };
 
-/* Since creation; any thread, relaxed, read by anyone. */
+/* Since creation, unless it says otherwise; relaxed, read by anyone. Any thread
+ * counts failures. */
 struct wi_cache_totals {
 	uint64_t failures[WI_NR_FAILURES];
+	/* Requests that wait now, and the rest since creation; the holder of
+	 * their mutex writes. */
+	uint64_t waiting, completed, cancelled, passes;
 };
 
 struct wi_cache_config {

@@ -51,6 +51,11 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error);
 size_t wi_cache_fail(const struct wi_need *need, enum wi_failure why,
 		     int *error);
 
+/* Gives back what is too little, tokens of any zones. Returns how much this
+ * adds to the generation. */
+uint64_t wi_cache_give_part_back(struct wi_cache *cache, unsigned kind,
+				 const uint64_t *tokens, size_t n);
+
 /* Collects the pending sets of this CPU that have evidence by now. */
 void wi_cache_collect_here(struct wi_cache *cache);
 

@@ -243,30 +243,45 @@ static int drain_in_need(struct wi_need *need, bool last_word,
 	return err;
 }
 
+uint64_t wi_cache_give_part_back(struct wi_cache *cache, unsigned kind,
+				 const uint64_t *tokens, size_t n)
+{
+	uint64_t nr_puts = 0;
+
+	for (size_t same; n > 0; tokens += same, n -= same, nr_puts++) {
+		unsigned zone;
+
+		same = wi_cache_same_zone(cache, tokens,
+					  wi_min_u64(n, WI_BATCH_MAX), &zone);
+		wi_cache_give_back(cache, zone, kind, tokens, same);
+	}
+	return nr_puts;
+}
+
 /*
  * Returns what an all-or-none get has so far. Otherwise two of them could each
- * hold part of what the other needs, and both fail. Returns how much this adds
- * to the generation.
+ * hold part of what the other needs, and both fail.
  */
 static uint64_t give_part_back(struct wi_need *need)
 {
-	const uint64_t *tokens = need->get->tokens;
-	uint64_t nr_puts = 0;
+	uint64_t nr_puts;
 
 	need->part = need->got;
 	if (need->get->flags & WI_GET_SOME)
 		return 0;
-	for (size_t i = 0, n; i < need->got; i += n, nr_puts++) {
-		unsigned zone;
-
-		n = wi_cache_same_zone(need->cache, tokens + i,
-				       wi_min_u64(need->got - i, WI_BATCH_MAX),
-				       &zone);
-		wi_cache_give_back(need->cache, zone, need->get->kind,
-				   tokens + i, n);
-	}
+	nr_puts = wi_cache_give_part_back(need->cache, need->get->kind,
+					  need->get->tokens, need->got);
 	need->got = 0;
 	return nr_puts;
+}
+
+/* Did a round that began with these counts, and whose search found too little,
+ * miss nothing? */
+static bool missed_nothing(const struct wi_cache *cache, uint64_t generation,
+			   uint64_t holders)
+{
+	return cache->backend.generation(cache->backend.ctx) == generation &&
+	       wi_requests_held_nothing(cache, holders);
 }
 
 /*
@@ -274,7 +289,7 @@ static uint64_t give_part_back(struct wi_need *need)
  * of other CPUs. Each round: the zones again, a drain of the local zone for
  * what is missing, then (everything) a full drain.
  */
-size_t wi_cache_get_in_need(struct wi_need need, int *error)
+static size_t drain_until_enough(struct wi_need need, int *error)
 {
 	struct wi_cache *cache = need.cache;
 	const struct wi_get *get = need.get;
@@ -286,6 +301,7 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error)
 
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
 		uint64_t before = cache->backend.generation(cache->backend.ctx);
+		const uint64_t holders = wi_requests_holders(cache);
 		int err;
 
 		for (unsigned last_word = 0; last_word <= 1; last_word++) {
@@ -308,7 +324,7 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error)
 			return need.got;
 		before += give_part_back(&need);
 		if (outcome.nr_pending == 0 &&
-		    cache->backend.generation(cache->backend.ctx) == before)
+		    missed_nothing(cache, before, holders))
 			return wi_cache_fail(&need, WI_FAIL_EMPTY, error);
 		if (wi_os_now_ns() >= deadline)
 			break;
@@ -316,6 +332,15 @@ size_t wi_cache_get_in_need(struct wi_need need, int *error)
 	return wi_cache_fail(
 		&need, outcome.nr_pending != 0 ? WI_FAIL_PENDING : WI_FAIL_LOST,
 		error);
+}
+
+/* What it drained and does not need may be enough for a request. */
+size_t wi_cache_get_in_need(struct wi_need need, int *error)
+{
+	const size_t got = drain_until_enough(need, error);
+
+	wi_requests_pass_events(need.cache);
+	return got;
 }
 
 /* Collects pending sets of this CPU, which is between operations now. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the small files of sysfs, procfs and cgroups. By plain system calls:
- * the C library's open() and read() are cancellation points, and no call of
- * weir is one.
+ * Reading the small files of sysfs, procfs and cgroups, and writing eventfds.
+ * By plain system calls: the C library's open(), read() and write() are
+ * cancellation points, and no call of weir is one.
  */
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -154,4 +154,13 @@ int wi_os_read_file(const char *path, char *buf, size_t len)
 	(void)syscall(SYS_close, fd);
 	errno = saved;
 	return result;
+}
+
+void wi_os_event_add(int fd)
+{
+	const uint64_t one = 1;
+	const int saved = errno;
+
+	(void)syscall(SYS_write, fd, &one, sizeof(one));
+	errno = saved;
 }

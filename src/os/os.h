@@ -316,6 +316,26 @@ void wi_os_name_code(const void *address, char *to, size_t len);
 int wi_os_cancel_put_off(void);
 void wi_os_cancel_allow(int before);
 
+/* ---- a thread of the library's own (worker.c) -------------------------- */
+
+struct wi_os_worker;
+
+struct wi_os_work {
+	void (*step)(void *ctx); /* called again and again, until it is ended */
+	void *ctx;
+	uint64_t interval_ns; /* from the end of a call to the next */
+	const uint64_t *cpus; /* CPU n is bit n % 64 of word n / 64 */
+	size_t nr_words;
+	const char *name; /* to 15 bytes */
+};
+
+/* Starts a thread with that name, on these CPUs, that blocks all signals. */
+int wi_os_worker_start(struct wi_os_worker **out,
+		       const struct wi_os_work *work);
+
+/* Waits until step() has returned and the thread has ended. Not from step(). */
+void wi_os_worker_stop(struct wi_os_worker *worker);
+
 /* ---- a mutex that inherits priority (mutex.c) ------------------------- */
 
 struct wi_os_mutex {
@@ -350,6 +370,10 @@ char *wi_os_thread_text(size_t len);
 unsigned wi_os_env_level(const char *name);
 
 /* ---- files (file.c) --------------------------------------------------- */
+
+/* Adds 1 to the count of an eventfd(2). A failure is not reported: a count at
+ * its end wakes its reader anyway. */
+void wi_os_event_add(int fd);
 
 /*
  * Reads a small file whole, NUL-terminated and without the trailing newline.

@@ -189,13 +189,19 @@ const char *weir_strerror(int error)
 			  "says which" },
 		{ EBUSY, "pages of the pool are still allocated, or a CPU's "
 			 "lists in use; free them and let their threads end, "
-			 "or destroy the pool with WEIR_DESTROY_FORCE" },
+			 "or destroy the pool with WEIR_DESTROY_FORCE; or "
+			 "requests wait: cancel them; or what was started is "
+			 "under way already" },
 		{ ESTALE, "the pool belongs to the process that created it; a "
 			  "forked child must create its own" },
 		{ ETIMEDOUT, "other drains ran until the deadline; try again, "
 			     "or wait longer (wait_ns)" },
-		{ EDEADLK, "this thread is draining already; a back end must "
-			   "not drain" },
+		{ EDEADLK, "this thread is draining already, or in a callback "
+			   "of a request, or called by a pass; a back end must "
+			   "not drain, nor submit" },
+		{ EALREADY, "the request was completed" },
+		{ ENODEV, "every CPU that this thread may use is quiet or "
+			  "polling" },
 		{ EOPNOTSUPP, "the kernel, the C library or the machine does "
 			      "not support that; see `weir doctor`" },
 		{ EPERM, "not permitted; locking memory needs RLIMIT_MEMLOCK "

@@ -66,7 +66,8 @@ struct weir_drain_result {
 struct weir_stat {
 	size_t size;
 	uint64_t pages, free;
-	SINCE(uint64_t counts[22]; unsigned nr_zones; unsigned nr_cpus;)
+	SINCE(uint64_t counts[22]; unsigned nr_zones; unsigned nr_cpus;
+	      uint64_t requests[4];)
 	LATER
 };
 

@@ -223,6 +223,32 @@ int wi_os_current_cpu(void)
 	return (int)sched_cpu();
 }
 
+/* The count of an eventfd is how often each was written. */
+void wi_os_event_add(int fd)
+{
+	interleave_point(0, "write the eventfd");
+	if (interleave_machine.event != NULL)
+		interleave_machine.event(fd);
+}
+
+int wi_os_worker_start(struct wi_os_worker **out, const struct wi_os_work *work)
+{
+	(void)out, (void)work;
+	return -EAGAIN;
+}
+
+void wi_os_worker_stop(struct wi_os_worker *worker)
+{
+	(void)worker;
+}
+
+int wi_os_affinity(uint64_t *words, size_t nr_words)
+{
+	memset(words, 0, nr_words * sizeof(*words));
+	words[0] = 1;
+	return 0;
+}
+
 /* --- the mutex ---------------------------------------------------------- */
 
 struct mutex {
@@ -246,10 +272,12 @@ void wi_os_mutex_fini(struct wi_os_mutex *m)
 	EXPECT(inside(m)->owner == 0);
 }
 
+/* The drain mutex, which is made last, has hooks. */
 static void got(struct mutex *mutex)
 {
 	mutex->owner = sched_tid();
-	if (interleave_machine.locked_mutex != NULL)
+	if (mutex == inside(interleave_machine.mutex) &&
+	    interleave_machine.locked_mutex != NULL)
 		interleave_machine.locked_mutex();
 }
 
@@ -282,7 +310,8 @@ void wi_os_mutex_unlock(struct wi_os_mutex *m)
 {
 	interleave_point((uintptr_t)m, "unlock");
 	EXPECT(inside(m)->owner == sched_tid());
-	if (interleave_machine.unlocking_mutex != NULL)
+	if (m == interleave_machine.mutex &&
+	    interleave_machine.unlocking_mutex != NULL)
 		interleave_machine.unlocking_mutex();
 	inside(m)->owner = 0;
 }

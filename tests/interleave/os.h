@@ -16,6 +16,7 @@ struct interleave_machine {
 	void *mutex;			/* the last one made */
 	void (*locked_mutex)(void);	/* called as it was locked, */
 	void (*unlocking_mutex)(void);	/* and as it is about to be unlocked */
+	void (*event)(int fd);		/* an eventfd was written */
 };
 
 extern struct interleave_machine interleave_machine;

@@ -71,6 +71,10 @@ json_t *sample_json_stat(const struct weir_stat *stat)
 	set(o, "failed_empty", stat->failed_empty);
 	set(o, "failed_pending", stat->failed_pending);
 	set(o, "failed_lost", stat->failed_lost);
+	set(o, "requests_waiting", stat->requests_waiting);
+	set(o, "requests_completed", stat->requests_completed);
+	set(o, "requests_cancelled", stat->requests_cancelled);
+	set(o, "requests_passes", stat->requests_passes);
 	return o;
 }
 

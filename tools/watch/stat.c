@@ -37,6 +37,17 @@ static void print_peak(const struct weir_stat *stat)
 	       stat->peak);
 }
 
+/* Only where the program makes any. */
+static void print_requests(const struct weir_stat *stat)
+{
+	if (stat->requests_passes == 0)
+		return;
+	printf("requests: %" PRIu64 " wait, %" PRIu64 " completed, %" PRIu64
+	       " cancelled, %" PRIu64 " passes\n",
+	       stat->requests_waiting, stat->requests_completed,
+	       stat->requests_cancelled, stat->requests_passes);
+}
+
 /* Above the first line, the sums, and above those that follow. */
 static void print_head(bool is_sum)
 {
@@ -148,8 +159,10 @@ static int run(const struct watched_request *asked, struct watched *pool)
 			status = watched_tell_gone(pool);
 			break;
 		}
-		if (!asked->json && line == 0)
+		if (!asked->json && line == 0) {
 			print_peak(&now->stat);
+			print_requests(&now->stat);
+		}
 		if (!asked->json && (line == 0 || line % LINES_A_HEAD == 1))
 			print_head(line == 0);
 		status = print(asked, pool,
