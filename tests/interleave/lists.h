@@ -10,6 +10,10 @@
  *   b e   begin a burst, end the last one             t   tick
  *   q o y x   CPU 0 becomes quiet, ordinary, polling, off
  *   1 2 3     that is the limit of its first list from now on
+ *   R K   submit a request for `asks`, with an eventfd or a callback
+ *   c     cancel it                                   i   is it done?
+ *   M     maintain, and see whether requests were forgotten
+ *   A     get a run of two without waiting (pools)
  *   n     let another thread go on
  *   z     wait until the other threads are done
  *   r     start over until they are
@@ -37,6 +41,9 @@ struct list_row {
 	bool membarrier_fails;
 	bool asleep;	  /* CPU 0 was not online */
 	bool never_empty; /* ENOMEM is wrong whenever it comes */
+	uint8_t asks;	  /* tokens of a request */
+	bool waits;	  /* one waits from the beginning on */
+	uint8_t keeps;	  /* then: tokens that stay out */
 };
 
 void play_set_up(const void *row);

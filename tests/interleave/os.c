@@ -308,6 +308,9 @@ bool wi_os_mutex_trylock(struct wi_os_mutex *m)
 
 void wi_os_mutex_unlock(struct wi_os_mutex *m)
 {
+	if (m != interleave_machine.mutex &&
+	    interleave_machine.unlocking_other != NULL)
+		interleave_machine.unlocking_other();
 	interleave_point((uintptr_t)m, "unlock");
 	EXPECT(inside(m)->owner == sched_tid());
 	if (m == interleave_machine.mutex &&

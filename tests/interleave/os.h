@@ -17,6 +17,8 @@ struct interleave_machine {
 	void (*locked_mutex)(void);	/* called as it was locked, */
 	void (*unlocking_mutex)(void);	/* and as it is about to be unlocked */
 	void (*event)(int fd);		/* an eventfd was written */
+	/* Called as a mutex that is not the last one made is unlocked. */
+	void (*unlocking_other)(void);
 };
 
 extern struct interleave_machine interleave_machine;

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <weir/cache.h>
 #include <weir/fast.h>
+#include <weir/request.h>
 #include <weir/stat.h>
 
 #include "cache/cache.h"
@@ -53,6 +53,20 @@ static struct {
 	unsigned nr_drains, nr_puts;
 	uint64_t locked_at, begun_before;
 	uint64_t last_put[SCHED_THREADS_MAX]; /* by the call under way */
+
+	/* A request of each thread; the last one's waits from the beginning. */
+	struct asked {
+		struct weir_request request;
+		union {
+			void *page[TOKENS_MAX];
+			uint64_t token[TOKENS_MAX];
+		} to;
+		bool waits, told;
+	} asked[SCHED_THREADS_MAX];
+	/* For "no request is forgotten". */
+	bool in_call[SCHED_THREADS_MAX];
+	bool maintaining, alone, alone_at_unlock;
+	bool stays[TOKENS_MAX]; /* nobody had it since maintain began */
 } w;
 
 /* --- where tokens are --------------------------------------------------- */
@@ -77,6 +91,7 @@ static void move(uint64_t token, unsigned from, unsigned to)
 static void hold(unsigned t, uint64_t token)
 {
 	move(token, IN, HELD + t);
+	w.stays[index_of(token)] = false;
 	w.held[t].token[w.held[t].n++] = token;
 }
 
@@ -305,6 +320,157 @@ static void end_burst(unsigned t)
 		weir_burst_end(w.pool, burst);
 }
 
+static void get_pair(unsigned t)
+{
+	char *page = weir_alloc(w.pool, 1, WEIR_NOWAIT);
+
+	if (page == NULL)
+		return;
+	hold(t, token_of(page));
+	hold(t, token_of(page + PAGE));
+}
+
+/* --- requests ----------------------------------------------------------- */
+
+/* It is its thread's again, which may do with the struct as it likes. */
+static void take_asked(unsigned t)
+{
+	struct asked *asked = &w.asked[t];
+
+	EXPECT(asked->waits);
+	for (unsigned i = 0; i < w.row->asks; i++)
+		hold(t, w.row->door == POOL ? token_of(asked->to.page[i])
+					    : asked->to.token[i]);
+	asked->waits = false;
+	memset(&asked->request, 0xee, sizeof(asked->request));
+}
+
+static void on_event(int fd)
+{
+	EXPECT(fd >= 0 && fd < SCHED_THREADS_MAX && !w.asked[fd].told);
+	w.asked[fd].told = true;
+	if (w.asked[fd].waits)
+		take_asked((unsigned)fd);
+}
+
+static void on_callback(struct weir_request *request, void *context)
+{
+	const unsigned t = (unsigned)(uintptr_t)context;
+
+	EXPECT(request == &w.asked[t].request && !w.asked[t].told);
+	w.asked[t].told = true;
+	take_asked(t);
+}
+
+static void submit(unsigned t, bool calls_back)
+{
+	struct asked *asked = &w.asked[t];
+	int ret;
+
+	*asked = (struct asked){ .request = WEIR_REQUEST_INIT, .waits = true };
+	asked->request.n = w.row->asks;
+	asked->request.pages = asked->to.page;
+	asked->request.tokens = asked->to.token;
+	if (calls_back) {
+		asked->request.done = on_callback;
+		asked->request.context = (void *)(uintptr_t)t;
+	} else {
+		asked->request.fd = (int)t;
+	}
+	ret = w.row->door == POOL
+		      ? weir_request_submit(w.pool, &asked->request)
+		      : weir_cache_request_submit(w.cache, &asked->request);
+	EXPECT(ret == 0 || ret == 1);
+	if (ret == 1) {
+		EXPECT(!asked->told);
+		asked->told = true;
+		take_asked(t);
+	}
+}
+
+static void cancel(unsigned t)
+{
+	struct asked *asked = &w.asked[t];
+	int ret;
+
+	if (!asked->waits)
+		return;
+	ret = w.row->door == POOL
+		      ? weir_request_cancel(w.pool, &asked->request)
+		      : weir_cache_request_cancel(w.cache, &asked->request);
+	EXPECT(ret == 0 || ret == -EALREADY);
+	if (ret == 0) {
+		EXPECT(!asked->told);
+		asked->waits = false;
+		memset(&asked->request, 0xee, sizeof(asked->request));
+	}
+}
+
+/* As a loop that does not wait for the eventfd. */
+static void look_at_asked(unsigned t)
+{
+	/* The event may come between the two. */
+	if (w.asked[t].waits && weir_request_is_done(&w.asked[t].request) &&
+	    w.asked[t].waits)
+		take_asked(t);
+}
+
+static bool is_alone(void)
+{
+	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
+		if (w.in_call[t] && t != sched_self())
+			return false;
+	return true;
+}
+
+static void on_unlock_of_requests(void)
+{
+	if (w.maintaining && sched_self() < SCHED_THREADS_MAX &&
+	    w.in_call[sched_self()])
+		w.alone_at_unlock = is_alone();
+}
+
+static bool is_in_queue(const struct asked *asked)
+{
+	const struct wi_request *request = w.lists->requests.first;
+
+	while (request != NULL && request->callers != &asked->request)
+		request = request->next;
+	return request != NULL;
+}
+
+/* All that waited before, if for all of it enough stayed where it was: in lists
+ * and zones, and in the hands of no other call. (Lists of one token: no call
+ * moves tokens from zones to lists.) */
+static void maintain_and_see(void)
+{
+	unsigned wanted = 0, stayed = 0;
+	bool waited[SCHED_THREADS_MAX];
+	int err;
+
+	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++) {
+		waited[t] = w.asked[t].waits && is_in_queue(&w.asked[t]);
+		wanted += waited[t] ? w.row->asks : 0;
+	}
+	for (unsigned i = 0; i < w.nr_tokens; i++)
+		w.stays[i] = w.place[i] < HELD;
+	w.alone = is_alone();
+	w.maintaining = true;
+	err = w.row->door == POOL ? weir_maintain(w.pool, 0, NULL)
+				  : weir_cache_maintain(w.cache, NULL);
+	w.maintaining = false;
+	EXPECT(err == 0 || err == -EAGAIN || err == -ETIMEDOUT);
+	for (unsigned i = 0; i < w.nr_tokens; i++)
+		stayed += w.stays[i];
+	if (err != 0 || stayed < wanted || !w.alone || !w.alone_at_unlock)
+		return;
+	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
+		if (waited[t] && is_in_queue(&w.asked[t]))
+			sched_fail("a request of thread %u was forgotten, %u "
+				   "tokens stayed free",
+				   t, stayed);
+}
+
 /* Gets without waiting, puts, bursts and ticks wait for nobody. */
 static void call_without_waiting(unsigned t, char letter)
 {
@@ -313,6 +479,10 @@ static void call_without_waiting(unsigned t, char letter)
 		get(t, WEIR_NOWAIT);
 	else if (letter == 'B')
 		get_some(t);
+	else if (letter == 'A')
+		get_pair(t);
+	else if (letter == 'i')
+		look_at_asked(t);
 	else if (letter == 'p' && w.held[t].n > 0)
 		put(t, 1);
 	else if (letter == 'U' && w.held[t].n > 0)
@@ -332,6 +502,7 @@ static void play(unsigned t, const char *script)
 {
 	for (const char *at = script; *at != '\0'; at++) {
 		interleave_point(0, "between calls");
+		w.in_call[t] = strchr("nzr", *at) == NULL;
 		switch (*at) {
 		case 'G':
 			get(t, 0);
@@ -347,6 +518,18 @@ static void play(unsigned t, const char *script)
 			break;
 		case 'm':
 			check_waited(maintain());
+			break;
+		case 'M':
+			maintain_and_see();
+			break;
+		case 'R':
+			submit(t, false);
+			break;
+		case 'K':
+			submit(t, true);
+			break;
+		case 'c':
+			cancel(t);
 			break;
 		case 'q':
 		case 'o':
@@ -373,6 +556,7 @@ static void play(unsigned t, const char *script)
 		default:
 			call_without_waiting(t, *at);
 		}
+		w.in_call[t] = false;
 	}
 }
 
@@ -486,6 +670,20 @@ static void fill(unsigned cpu, unsigned n)
 	sched_sit_on(0);
 }
 
+/* A request that cannot be met, as a thread has all tokens, most of which are
+ * given back then, the lowest first. */
+static void let_one_wait(void)
+{
+	const unsigned nobody = SCHED_THREADS_MAX - 1;
+
+	while (w.held[nobody].n < w.nr_tokens)
+		get(nobody, 0);
+	submit(nobody, false);
+	EXPECT(w.asked[nobody].waits);
+	while (w.held[nobody].n > w.row->keeps)
+		put(nobody, 1);
+}
+
 static void add_thread(const char *words)
 {
 	struct sched_thread_spec spec = {
@@ -524,8 +722,12 @@ void play_set_up(const void *row)
 		EXPECT(set_mode("0", 'x') == 0);
 	if (w.row->modes[1] == 'x')
 		EXPECT(set_mode("1", 'x') == 0);
+	if (w.row->waits)
+		let_one_wait();
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
 		fill(cpu, w.row->fill[cpu]);
+	interleave_machine.event = on_event;
+	interleave_machine.unlocking_other = on_unlock_of_requests;
 	skip_what_does_not_matter();
 	interleave_machine.membarrier_fails = w.row->membarrier_fails;
 	interleave_machine.locked_mutex = on_lock;
@@ -609,11 +811,26 @@ static void check_pool(unsigned held)
 	EXPECT(wi_zone_is_valid(wi_pool_of(w.pool)->zone[0]));
 }
 
+/* Who still waits gives up; the others were told once. */
+static void end_requests(void)
+{
+	interleave_machine.event = NULL;
+	interleave_machine.unlocking_other = NULL;
+	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++) {
+		cancel(t);
+		EXPECT(!w.asked[t].waits);
+	}
+	EXPECT(w.lists->requests.first == NULL);
+	EXPECT(w.lists->requests.nr_waiting == 0);
+	EXPECT(w.lists->requests.nr_events == 0);
+}
+
 void play_look(const void *row)
 {
 	unsigned held = 0;
 
 	(void)row;
+	end_requests();
 	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
 		held += w.held[t].n;
 	drain_all();

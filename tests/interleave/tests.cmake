@@ -26,7 +26,7 @@ if(WEIR_SANITIZE)
   set(interleave_bound --bound 1)
 endif()
 foreach(group IN ITEMS ordinary quiet burst polling locked modes need freeze
-    pool zone store)
+    requests pool zone store)
   add_test(NAME interleave_${group}
     COMMAND interleave --group ${group} ${interleave_bound})
   set_tests_properties(interleave_${group} PROPERTIES
