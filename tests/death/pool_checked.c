@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <weir/fast.h>
+#include <weir/request.h>
 
 #include "death.h"
 
@@ -52,6 +53,20 @@ static void allocate_all(void)
 {
 	for (unsigned i = 0; i < PAGES; i++)
 		CHECK(weir_alloc(pool, 0, 0) != NULL);
+}
+
+/* All pages, handed over to a request. */
+static void written_before_a_request(void)
+{
+	struct weir_request request = WEIR_REQUEST_INIT;
+	static void *pages[PAGES];
+
+	write_after_free(63);
+	request.n = PAGES;
+	request.pages = pages;
+	request.fd = 0;
+	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
+	CHECK_EQ(weir_request_submit(pool, &request), 1);
 }
 
 static void written_at_its_begin(void)
@@ -182,6 +197,11 @@ static const struct {
 } cases[] = {
 	{ "written at its begin",
 	  written_at_its_begin,
+	  NULL,
+	  { "allocating 0x", "written after it was freed",
+	    "byte 63 is 0x41" } },
+	{ "written before a request gets it",
+	  written_before_a_request,
 	  NULL,
 	  { "allocating 0x", "written after it was freed",
 	    "byte 63 is 0x41" } },
