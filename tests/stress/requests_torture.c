@@ -23,12 +23,12 @@
 #include "helpers.h"
 #include "oracle.h"
 
-#define PAGES 600
+#define PAGES 256
 #define LOOPS 3
 #define OTHERS 2
 #define ASKED_MAX 16 /* requests of a loop at once */
 #define N_MAX 40     /* pages of a request */
-#define HELD_MAX 200
+#define HELD_MAX 100
 
 static const struct variant {
 	const char *name;
@@ -223,7 +223,7 @@ static void *run_loop(void *arg)
 
 		if (loop->nr < ASKED_MAX && r % 4 != 0)
 			ask(loop);
-		else if (loop->nr > 0 && r % 64 == 0)
+		else if (loop->nr > 0 && r % 16 == 0)
 			cancel_one(loop);
 		else if (loop->nr == ASKED_MAX)
 			sleep_in_poll(loop);
@@ -249,7 +249,7 @@ static void *run_other(void *arg)
 	while (!is_stopping()) {
 		const uint64_t r = check_random(&self->random);
 
-		if (r % 2 == 0 && nr < HELD_MAX) {
+		if (r % 8 < 5 && nr < HELD_MAX) {
 			held[nr] = weir_fast_alloc(
 				pool, 0, r % 64 == 0 ? 0 : WEIR_NOWAIT);
 			if (held[nr] != NULL)
