@@ -1,77 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* Plays the rows of lists.h, and knows where every token is. */
-#include "interleave/lists.h"
+#include "interleave/play.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <weir/fast.h>
-#include <weir/request.h>
 #include <weir/stat.h>
 
-#include "cache/cache.h"
 #include "interleave/os.h"
 #include "api/pool.h"
 #include "api/stat.h"
 
-#define TOKENS_MAX 16
-#define BURSTS_MAX 4
-#define PAGE 4096
 #define PAGES 512
 #define REGION ((char *)0x40000000) /* never touched */
 #define WAIT_NS 8000		    /* one leap of the clock is longer */
-#define EVENTS_MAX 64
 
-/* Where a token is: with the back end, with weir, with a thread. */
-enum { BACK, IN, HELD };
-
-static struct {
-	const struct list_row *row;
-	struct weir_cache *cache;
-	struct weir_pool *pool;
-	struct wi_cache *lists; /* within either */
-	unsigned nr_tokens;
-	uint64_t first; /* token 0's number in the pool */
-
-	uint8_t place[TOKENS_MAX]; /* BACK, IN, HELD + thread */
-	uint64_t back[TOKENS_MAX];
-	unsigned nr_back;
-
-	struct {
-		uint64_t token[TOKENS_MAX];
-		unsigned n;
-		struct weir_burst burst[BURSTS_MAX];
-		unsigned nr_bursts;
-	} held[SCHED_THREADS_MAX];
-
-	/* For P2: full drains that left nothing, and puts to the back end
-	 * by calls that returned; in steps. */
-	struct span {
-		uint64_t begin, end;
-	} drains[EVENTS_MAX], puts[EVENTS_MAX];
-	unsigned nr_drains, nr_puts;
-	uint64_t locked_at, begun_before;
-	uint64_t last_put[SCHED_THREADS_MAX]; /* by the call under way */
-
-	/* A request of each thread; the last one's waits from the beginning. */
-	struct asked {
-		struct weir_request request;
-		union {
-			void *page[TOKENS_MAX];
-			uint64_t token[TOKENS_MAX];
-		} to;
-		bool waits, told;
-	} asked[SCHED_THREADS_MAX];
-	/* For "no request is forgotten". */
-	bool in_call[SCHED_THREADS_MAX];
-	bool maintaining, alone, alone_at_unlock;
-	bool stays[TOKENS_MAX]; /* nobody had it since maintain began */
-} w;
+struct play w;
 
 /* --- where tokens are --------------------------------------------------- */
 
-static unsigned index_of(uint64_t token)
+unsigned play_index_of(uint64_t token)
 {
 	EXPECT(token >= w.first && token - w.first < w.nr_tokens);
 	return (unsigned)(token - w.first);
@@ -79,19 +28,19 @@ static unsigned index_of(uint64_t token)
 
 static void move(uint64_t token, unsigned from, unsigned to)
 {
-	uint8_t *place = &w.place[index_of(token)];
+	uint8_t *place = &w.place[play_index_of(token)];
 
 	if (*place != from)
 		sched_fail("token %u goes from %u to %u, but is at %u",
-			   index_of(token), from, to, *place);
+			   play_index_of(token), from, to, *place);
 	*place = (uint8_t)to;
 }
 
 /* A token was given to a thread. */
-static void hold(unsigned t, uint64_t token)
+void play_hold(unsigned t, uint64_t token)
 {
 	move(token, IN, HELD + t);
-	w.stays[index_of(token)] = false;
+	w.stays[play_index_of(token)] = false;
 	w.held[t].token[w.held[t].n++] = token;
 }
 
@@ -180,7 +129,7 @@ static void *page_of(uint64_t token)
 	return REGION + token * PAGE;
 }
 
-static uint64_t token_of(const void *page)
+uint64_t play_token_of(const void *page)
 {
 	return (uint64_t)((const char *)page - REGION) / PAGE;
 }
@@ -193,18 +142,18 @@ static bool get_one(unsigned flags, uint64_t *token)
 	} else {
 		void *page = weir_fast_alloc(w.pool, 0, flags);
 
-		*token = token_of(page);
+		*token = play_token_of(page);
 		return page != NULL;
 	}
 }
 
-static void get(unsigned t, unsigned flags)
+void play_get(unsigned t, unsigned flags)
 {
 	const uint64_t begin = sched_steps();
 	uint64_t token;
 
 	if (get_one(flags, &token))
-		hold(t, token);
+		play_hold(t, token);
 	else if (errno == ENOMEM)
 		check_empty(begin);
 	else
@@ -223,13 +172,13 @@ static void get_some(unsigned t)
 
 		got = weir_alloc_upto(w.pool, 0, pages, 3, WEIR_NOWAIT);
 		for (size_t i = 0; i < got; i++)
-			tokens[i] = token_of(pages[i]);
+			tokens[i] = play_token_of(pages[i]);
 	}
 	for (size_t i = 0; i < got; i++)
-		hold(t, tokens[i]);
+		play_hold(t, tokens[i]);
 }
 
-static void put(unsigned t, unsigned n)
+void play_put(unsigned t, unsigned n)
 {
 	uint64_t tokens[TOKENS_MAX];
 	void *pages[TOKENS_MAX];
@@ -326,149 +275,8 @@ static void get_pair(unsigned t)
 
 	if (page == NULL)
 		return;
-	hold(t, token_of(page));
-	hold(t, token_of(page + PAGE));
-}
-
-/* --- requests ----------------------------------------------------------- */
-
-/* It is its thread's again, which may do with the struct as it likes. */
-static void take_asked(unsigned t)
-{
-	struct asked *asked = &w.asked[t];
-
-	EXPECT(asked->waits);
-	for (unsigned i = 0; i < w.row->asks; i++)
-		hold(t, w.row->door == POOL ? token_of(asked->to.page[i])
-					    : asked->to.token[i]);
-	asked->waits = false;
-	memset(&asked->request, 0xee, sizeof(asked->request));
-}
-
-static void on_event(int fd)
-{
-	EXPECT(fd >= 0 && fd < SCHED_THREADS_MAX && !w.asked[fd].told);
-	w.asked[fd].told = true;
-	if (w.asked[fd].waits)
-		take_asked((unsigned)fd);
-}
-
-static void on_callback(struct weir_request *request, void *context)
-{
-	const unsigned t = (unsigned)(uintptr_t)context;
-
-	EXPECT(request == &w.asked[t].request && !w.asked[t].told);
-	w.asked[t].told = true;
-	take_asked(t);
-}
-
-static void submit(unsigned t, bool calls_back)
-{
-	struct asked *asked = &w.asked[t];
-	int ret;
-
-	*asked = (struct asked){ .request = WEIR_REQUEST_INIT, .waits = true };
-	asked->request.n = w.row->asks;
-	asked->request.pages = asked->to.page;
-	asked->request.tokens = asked->to.token;
-	if (calls_back) {
-		asked->request.done = on_callback;
-		asked->request.context = (void *)(uintptr_t)t;
-	} else {
-		asked->request.fd = (int)t;
-	}
-	ret = w.row->door == POOL
-		      ? weir_request_submit(w.pool, &asked->request)
-		      : weir_cache_request_submit(w.cache, &asked->request);
-	EXPECT(ret == 0 || ret == 1);
-	if (ret == 1) {
-		EXPECT(!asked->told);
-		asked->told = true;
-		take_asked(t);
-	}
-}
-
-static void cancel(unsigned t)
-{
-	struct asked *asked = &w.asked[t];
-	int ret;
-
-	if (!asked->waits)
-		return;
-	ret = w.row->door == POOL
-		      ? weir_request_cancel(w.pool, &asked->request)
-		      : weir_cache_request_cancel(w.cache, &asked->request);
-	EXPECT(ret == 0 || ret == -EALREADY);
-	if (ret == 0) {
-		EXPECT(!asked->told);
-		asked->waits = false;
-		memset(&asked->request, 0xee, sizeof(asked->request));
-	}
-}
-
-/* As a loop that does not wait for the eventfd. */
-static void look_at_asked(unsigned t)
-{
-	/* The event may come between the two. */
-	if (w.asked[t].waits && weir_request_is_done(&w.asked[t].request) &&
-	    w.asked[t].waits)
-		take_asked(t);
-}
-
-static bool is_alone(void)
-{
-	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
-		if (w.in_call[t] && t != sched_self())
-			return false;
-	return true;
-}
-
-static void on_unlock_of_requests(void)
-{
-	if (w.maintaining && sched_self() < SCHED_THREADS_MAX &&
-	    w.in_call[sched_self()])
-		w.alone_at_unlock = is_alone();
-}
-
-static bool is_in_queue(const struct asked *asked)
-{
-	const struct wi_request *request = w.lists->requests.first;
-
-	while (request != NULL && request->callers != &asked->request)
-		request = request->next;
-	return request != NULL;
-}
-
-/* All that waited before, if for all of it enough stayed where it was: in lists
- * and zones, and in the hands of no other call. (Lists of one token: no call
- * moves tokens from zones to lists.) */
-static void maintain_and_see(void)
-{
-	unsigned wanted = 0, stayed = 0;
-	bool waited[SCHED_THREADS_MAX];
-	int err;
-
-	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++) {
-		waited[t] = w.asked[t].waits && is_in_queue(&w.asked[t]);
-		wanted += waited[t] ? w.row->asks : 0;
-	}
-	for (unsigned i = 0; i < w.nr_tokens; i++)
-		w.stays[i] = w.place[i] < HELD;
-	w.alone = is_alone();
-	w.maintaining = true;
-	err = w.row->door == POOL ? weir_maintain(w.pool, 0, NULL)
-				  : weir_cache_maintain(w.cache, NULL);
-	w.maintaining = false;
-	EXPECT(err == 0 || err == -EAGAIN || err == -ETIMEDOUT);
-	for (unsigned i = 0; i < w.nr_tokens; i++)
-		stayed += w.stays[i];
-	if (err != 0 || stayed < wanted || !w.alone || !w.alone_at_unlock)
-		return;
-	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
-		if (waited[t] && is_in_queue(&w.asked[t]))
-			sched_fail("a request of thread %u was forgotten, %u "
-				   "tokens stayed free",
-				   t, stayed);
+	play_hold(t, play_token_of(page));
+	play_hold(t, play_token_of(page + PAGE));
 }
 
 /* Gets without waiting, puts, bursts and ticks wait for nobody. */
@@ -476,17 +284,17 @@ static void call_without_waiting(unsigned t, char letter)
 {
 	sched_forbid_waiting(true);
 	if (letter == 'g')
-		get(t, WEIR_NOWAIT);
+		play_get(t, WEIR_NOWAIT);
 	else if (letter == 'B')
 		get_some(t);
 	else if (letter == 'A')
 		get_pair(t);
 	else if (letter == 'i')
-		look_at_asked(t);
+		asks_look(t);
 	else if (letter == 'p' && w.held[t].n > 0)
-		put(t, 1);
+		play_put(t, 1);
 	else if (letter == 'U' && w.held[t].n > 0)
-		put(t, w.held[t].n);
+		play_put(t, w.held[t].n);
 	else if (letter == 'b')
 		begin_burst(t);
 	else if (letter == 'e')
@@ -505,7 +313,7 @@ static void play(unsigned t, const char *script)
 		w.in_call[t] = strchr("nzr", *at) == NULL;
 		switch (*at) {
 		case 'G':
-			get(t, 0);
+			play_get(t, 0);
 			break;
 		case 'd':
 			check_waited(drain(0, WEIR_WAIT_DEFAULT));
@@ -520,16 +328,16 @@ static void play(unsigned t, const char *script)
 			check_waited(maintain());
 			break;
 		case 'M':
-			maintain_and_see();
+			asks_maintain();
 			break;
 		case 'R':
-			submit(t, false);
+			asks_submit(t, false);
 			break;
 		case 'K':
-			submit(t, true);
+			asks_submit(t, true);
 			break;
 		case 'c':
-			cancel(t);
+			asks_cancel(t);
 			break;
 		case 'q':
 		case 'o':
@@ -661,27 +469,13 @@ static void fill(unsigned cpu, unsigned n)
 			uint64_t token = 0;
 
 			EXPECT(back_end_get(NULL, 0, &token, 1) == 1);
-			hold(nobody, token);
+			play_hold(nobody, token);
 		} else {
-			get(nobody, 0);
+			play_get(nobody, 0);
 		}
 	while (w.held[nobody].n > 0)
-		put(nobody, 1);
+		play_put(nobody, 1);
 	sched_sit_on(0);
-}
-
-/* A request that cannot be met, as a thread has all tokens, most of which are
- * given back then, the lowest first. */
-static void let_one_wait(void)
-{
-	const unsigned nobody = SCHED_THREADS_MAX - 1;
-
-	while (w.held[nobody].n < w.nr_tokens)
-		get(nobody, 0);
-	submit(nobody, false);
-	EXPECT(w.asked[nobody].waits);
-	while (w.held[nobody].n > w.row->keeps)
-		put(nobody, 1);
 }
 
 static void add_thread(const char *words)
@@ -723,11 +517,10 @@ void play_set_up(const void *row)
 	if (w.row->modes[1] == 'x')
 		EXPECT(set_mode("1", 'x') == 0);
 	if (w.row->waits)
-		let_one_wait();
+		asks_let_one_wait();
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
 		fill(cpu, w.row->fill[cpu]);
-	interleave_machine.event = on_event;
-	interleave_machine.unlocking_other = on_unlock_of_requests;
+	asks_listen();
 	skip_what_does_not_matter();
 	interleave_machine.membarrier_fails = w.row->membarrier_fails;
 	interleave_machine.locked_mutex = on_lock;
@@ -811,26 +604,12 @@ static void check_pool(unsigned held)
 	EXPECT(wi_zone_is_valid(wi_pool_of(w.pool)->zone[0]));
 }
 
-/* Who still waits gives up; the others were told once. */
-static void end_requests(void)
-{
-	interleave_machine.event = NULL;
-	interleave_machine.unlocking_other = NULL;
-	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++) {
-		cancel(t);
-		EXPECT(!w.asked[t].waits);
-	}
-	EXPECT(w.lists->requests.first == NULL);
-	EXPECT(w.lists->requests.nr_waiting == 0);
-	EXPECT(w.lists->requests.nr_events == 0);
-}
-
 void play_look(const void *row)
 {
 	unsigned held = 0;
 
 	(void)row;
-	end_requests();
+	asks_end();
 	for (unsigned t = 0; t < SCHED_THREADS_MAX; t++)
 		held += w.held[t].n;
 	drain_all();
