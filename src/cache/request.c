@@ -4,7 +4,6 @@
 
 #include <errno.h>
 
-#include "base/trace.h"
 #include "cache/internal.h"
 #include "os/rseq.h"
 
@@ -236,7 +235,6 @@ static void tell_callers(struct wi_pass *pass)
 
 		next = its.next;
 		hand_over(pass->cache, request);
-		WI_TRACE(request_done, &pass->cache->drain, its.kind, its.n);
 		if (its.done != NULL)
 			its.done(its.callers, its.context);
 		else

@@ -48,6 +48,7 @@ static void slow_free_bulk(struct weir_pool *pool, unsigned order,
 #undef weir_free
 #undef weir_alloc_bulk
 #undef weir_free_bulk
+#include <weir/request.h>
 
 #include "api/pool.h"
 #include "seccomp.h"
@@ -305,6 +306,47 @@ static void move_about(void)
 	check_lists();
 }
 
+/* --- requests ------------------------------------------------------------ */
+
+/* One takes more than a zone has. The other wants a block more than there is,
+ * and gives back those of both zones. */
+static void ask_both(void)
+{
+	static void *pages[9000];
+	struct weir_request request = WEIR_REQUEST_INIT, blocks = request;
+	struct weir_stat stat = WEIR_STAT_INIT;
+	unsigned of_zone[2] = { 0, 0 };
+	void *one, *other;
+
+	pin(cpu[1]);
+	request.n = 9000;
+	request.pages = pages;
+	request.fd = 0;
+	CHECK_EQ(weir_request_submit(pool, &request), 1);
+	for (unsigned i = 0; i < 9000; i++)
+		of_zone[zone_of(pages[i])]++;
+	CHECK_EQ(of_zone[1], 8192); /* that of this CPU first */
+	CHECK_EQ(of_zone[0], 9000 - 8192);
+	weir_free_bulk(pool, 0, pages, 9000);
+	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
+	CHECK((one = weir_alloc(pool, 5, 0)) != NULL);
+	pin(cpu[0]);
+	CHECK((other = weir_alloc(pool, 5, 0)) != NULL);
+	CHECK(zone_of(one) != zone_of(other));
+	blocks.order = 9;
+	blocks.n = 31;
+	blocks.pages = pages;
+	blocks.fd = 0;
+	CHECK_EQ(weir_request_submit(pool, &blocks), 0);
+	CHECK_EQ(weir_stat_read(pool, &stat), 0);
+	CHECK_EQ(stat.out, 64);
+	weir_free(pool, one, 5);
+	CHECK_EQ(weir_request_cancel(pool, &blocks), 0);
+	CHECK_EQ(weir_request_submit(pool, &blocks), 1);
+	weir_free_bulk(pool, 9, pages, 31);
+	weir_free(pool, other, 5);
+}
+
 /* --- in every mode ------------------------------------------------------- */
 
 static void two_nodes(void *unused)
@@ -333,6 +375,7 @@ static void two_nodes(void *unused)
 			  weir_last_error());
 		CHECK_EQ(weir_stat_read(pool, &stat), 0);
 		CHECK_EQ(stat.nr_zones, 2);
+		ask_both();
 		for (unsigned k = 0; k < (flags[i] == 0 ? 3 : 1); k++) {
 			int err = weir_set_mode(pool, NULL, modes[k]);
 
