@@ -12,9 +12,10 @@
 #include "seccomp.h"
 
 #define PAGES 4096
+#define TOKENS 1000
 
 static struct weir_pool *pool;
-static struct weir_cache *cache;
+static struct weir_cache *cache, *storing; /* without a back end */
 static void *pages[PAGES];
 
 struct row {
@@ -94,9 +95,15 @@ static void make(const struct row *row)
 	cache_opts.backend.context = &next;
 	cache_opts.flags = row->flags & WEIR_POOL_NO_RSEQ;
 	CHECK_EQ(weir_cache_create(&cache, &cache_opts), 0);
+	cache_opts.backend = (struct weir_cache_backend){ NULL, NULL, NULL };
+	cache_opts.capacity = TOKENS;
+	CHECK_EQ(weir_cache_create(&storing, &cache_opts), 0);
+	for (uint64_t token = 0; token < TOKENS; token++)
+		weir_cache_put(storing, 0, token);
 	err = weir_set_mode(pool, NULL, row->mode);
 	CHECK(err == 0 || err == -EOPNOTSUPP);
 	(void)weir_cache_set_mode(cache, NULL, row->mode);
+	(void)weir_cache_set_mode(storing, NULL, row->mode);
 	let_requests_wait();
 }
 
@@ -223,6 +230,22 @@ static int with_tokens(void)
 	return 0;
 }
 
+/* More than a list holds. */
+static int with_store(void)
+{
+	static uint64_t token[TOKENS];
+
+	for (unsigned i = 0; i < 30; i++) {
+		TRY(weir_cache_get_bulk(storing, 0, token, TOKENS / 2,
+					WEIR_NOWAIT) == 0);
+		weir_cache_put_bulk(storing, 0, token, TOKENS / 2);
+	}
+	TRY(weir_cache_get_upto(storing, 0, token, TOKENS, 0) == TOKENS);
+	for (unsigned i = 0; i < TOKENS; i++)
+		weir_cache_put(storing, 0, token[i]);
+	return 0;
+}
+
 static int everything(unsigned zero)
 {
 	int line = singles(zero);
@@ -235,6 +258,8 @@ static int everything(unsigned zero)
 		line = look();
 	if (line == 0)
 		line = with_tokens();
+	if (line == 0)
+		line = with_store();
 	return line;
 }
 

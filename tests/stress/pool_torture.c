@@ -18,9 +18,10 @@
  * has no more in its hands than it may hold. Of 61 pages five threads never
  * want more than 60; single ones are always there, though the zone may be
  * empty and the lists have all that is left in longer runs. */
-#define COMMON 2000, 3001, 5, 900, false
-#define NEVER_ALL 2000, 61, 5, 12, true
-#define HURRIED 20, 3001, 5, 900, false
+#define COMMON 2000, 3001, 5, 900, false, 512
+#define NEVER_ALL 2000, 61, 5, 12, true, 512
+#define HURRIED 20, 3001, 5, 900, false, 512
+#define OBJECTS 2000, 3001, 5, 900, false, 272
 static const struct variant variants[] = {
 	{ "ordinary", WEIR_MODE_ORDINARY, 0, KEEP_MODES, 200, COMMON },
 	{ "quiet", WEIR_MODE_QUIET, 0, KEEP_MODES, 200, COMMON },
@@ -34,6 +35,9 @@ static const struct variant variants[] = {
 	  CHANGE_MODES, 200, COMMON },
 	{ "locked", WEIR_MODE_ORDINARY, WEIR_POOL_NO_RSEQ, SWITCH_OFF, 200,
 	  COMMON },
+	{ "2176 bytes", WEIR_MODE_ORDINARY, 0, CHANGE_MODES, 200, OBJECTS },
+	{ "2176 bytes, checked", WEIR_MODE_QUIET, WEIR_POOL_CHECKED, KEEP_MODES,
+	  200, OBJECTS },
 	{ "never all, ordinary", WEIR_MODE_ORDINARY, 0, KEEP_MODES, 1,
 	  NEVER_ALL },
 	{ "never all, quiet", WEIR_MODE_QUIET, 0, KEEP_MODES, 1, NEVER_ALL },
@@ -292,7 +296,8 @@ static bool create(void)
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	int err;
 
-	opts.capacity = variant->pages * UINT64_C(4096);
+	opts.page_size = variant->words * UINT64_C(8);
+	opts.capacity = variant->pages * opts.page_size;
 	opts.flags = variant->flags;
 	opts.quiet_cpus = "";
 	opts.list_limit = variant->list_limit;

@@ -30,6 +30,7 @@ struct variant {
 	unsigned nr;	  /* workers */
 	unsigned share;	  /* pages a worker holds at most */
 	bool spares;	  /* all together never want every page */
+	unsigned words;	  /* of 8 bytes in a page */
 };
 
 static const struct variant *variant;
@@ -51,8 +52,6 @@ struct worker {
 
 /* --- owning ------------------------------------------------------------ */
 
-#define WORDS_A_PAGE 512
-
 /* What the owner leaves in a page: nobody else knows this word. */
 static uint64_t word_of(const struct torturer *self, uint64_t stamp)
 {
@@ -70,15 +69,15 @@ static void take(struct torturer *self, void *page, unsigned order,
 {
 	uint64_t *word = page;
 	const uint64_t n = UINT64_C(1) << order;
-	const uint64_t first = (uint64_t)(word - base) / WORDS_A_PAGE;
+	const uint64_t first = (uint64_t)(word - base) / variant->words;
 
-	CHECK_EQ((uint64_t)(word - base) % WORDS_A_PAGE, 0);
+	CHECK_EQ((uint64_t)(word - base) % variant->words, 0);
 	CHECK_EQ(first % n, 0);
 	oracle_take(&oracle, first, n, self->id);
 	for (uint64_t i = 0; i < n; i += step_of(order)) {
-		CHECK_MSG(!zero || word[i * WORDS_A_PAGE] == 0,
+		CHECK_MSG(!zero || word[i * variant->words] == 0,
 			  "page %" PRIu64 " is not zeroed", first + i);
-		word[i * WORDS_A_PAGE] = word_of(self, stamp);
+		word[i * variant->words] = word_of(self, stamp);
 	}
 }
 
@@ -86,13 +85,13 @@ static void give(struct torturer *self, uint64_t *word, unsigned order,
 		 uint64_t stamp)
 {
 	const uint64_t n = UINT64_C(1) << order;
-	const uint64_t first = (uint64_t)(word - base) / WORDS_A_PAGE;
+	const uint64_t first = (uint64_t)(word - base) / variant->words;
 
 	self->checked += n;
 	for (uint64_t i = 0; i < n; i += step_of(order))
-		CHECK_MSG(word[i * WORDS_A_PAGE] == word_of(self, stamp),
+		CHECK_MSG(word[i * variant->words] == word_of(self, stamp),
 			  "page %" PRIu64 " of %u has a word of %u", first + i,
-			  self->id, (unsigned)(word[i * WORDS_A_PAGE] >> 56));
+			  self->id, (unsigned)(word[i * variant->words] >> 56));
 	oracle_give(&oracle, first, n, self->id);
 }
 
@@ -172,6 +171,8 @@ static void free_one(struct torturer *self, void *page, unsigned order,
 
 static unsigned some_order(uint64_t r)
 {
+	if (variant->words & (variant->words - 1))
+		return 0; /* there are no others */
 	if (variant->spares)
 		return r % 2 ? 0 : (unsigned)(r >> 8) % 4;
 	if (r % 16 < 10)
