@@ -144,7 +144,7 @@ WEIR_API void weir_maintain_opts_init(struct weir_maintain_opts *opts,
  * `opts` may be NULL. weir_pool_destroy() ends it, also when it then returns
  * -EBUSY because pages are allocated. A forked child does not have it.
  * Returns 0; -EBUSY: there is one; -ENODEV: there is no such CPU; -EINVAL;
- * -EAGAIN or -ENOMEM: the system refused a thread; -ESTALE.
+ * -EAGAIN, -ENOMEM or -EPERM: the system refused a thread; -ESTALE.
  * Threads: one at a time, of this and of weir_maintain_stop(). Signals: no.
  * Calls: clone, mmap, sched_getaffinity. Interrupts: none.
  */

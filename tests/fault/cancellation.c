@@ -5,8 +5,8 @@
  * the drain mutex, so that all later drains time out and destroying the pool
  * aborts, or a place among those who wait for a page.
  */
-#include <weir/cache.h>
 #include <weir/fast.h>
+#include <weir/request.h>
 #include <weir/watch.h>
 
 #include "base/atomic.h"
@@ -63,6 +63,35 @@ static void create_both(void)
 	CHECK_EQ(weir_cache_create(&cache, &cache_opts), 0);
 }
 
+static void on_done(struct weir_request *request, void *context)
+{
+	(void)request;
+	++*(unsigned *)context;
+	pthread_testcancel();
+}
+
+/* Of a pool that has nothing but what is freed here. */
+static void ask(void *page)
+{
+	struct weir_request request = WEIR_REQUEST_INIT;
+	unsigned nr_done = 0;
+	void *got;
+
+	request.n = 1;
+	request.pages = &got;
+	request.done = on_done;
+	request.context = &nr_done;
+	CHECK_EQ(weir_request_submit(pool, &request), 0);
+	CHECK_EQ(weir_request_cancel(pool, &request), 0);
+	CHECK_EQ(weir_request_submit(pool, &request), 0);
+	weir_free(pool, page, 0);
+	CHECK_EQ(weir_maintain(pool, 0, NULL), 0);
+	CHECK_EQ(nr_done, 1);
+	weir_free(pool, got, 0);
+	CHECK_EQ(weir_maintain_start(pool, NULL), 0);
+	CHECK_EQ(weir_maintain_stop(pool), 0);
+}
+
 static void call_everything(void)
 {
 	struct weir_pool_opts wrong = WEIR_POOL_OPTS_INIT;
@@ -78,8 +107,9 @@ static void call_everything(void)
 	CHECK_EQ(n, PAGES);
 	CHECK(weir_alloc(pool, 0, 0) == NULL); /* drains, and waits */
 	CHECK(weir_last_error() != NULL);
+	ask(pages[1]);
 	weir_burst_begin(pool, &burst);
-	weir_free_bulk(pool, 0, pages + 1, n - 1);
+	weir_free_bulk(pool, 0, pages + 2, n - 2);
 	weir_burst_end(pool, &burst);
 	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
 	CHECK_EQ(weir_maintain(pool, 10, NULL), 0);
