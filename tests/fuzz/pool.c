@@ -152,6 +152,18 @@ static void *give(unsigned i)
 	return stamp_of(s.page);
 }
 
+static unsigned take_any_order(struct bytes *b)
+{
+	static const uint8_t likely[] = {
+		0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 9, 3, 4
+	};
+	const unsigned n = take_u8(b) % 32;
+
+	return n <= WEIR_ORDER_MAX ? n : likely[n - WEIR_ORDER_MAX - 1];
+}
+
+#include "pool_requests.h"
+
 /* --- statistics -------------------------------------------------------- */
 
 /*
@@ -178,6 +190,7 @@ static struct weir_stat check_stat(void)
 	struct weir_stat stat = WEIR_STAT_INIT;
 	uint64_t cached = 0, pending = 0, in_zones = 0;
 
+	collect_asked();
 	MUST(weir_stat_read(m.pool, &stat) == 0);
 	MUST(stat.pages == m.nr_pages && stat.out == m.out);
 	MUST(stat.free + stat.cached + stat.pending + stat.out == stat.pages);
@@ -233,6 +246,7 @@ static void check_failure(int error, unsigned order, unsigned flags, size_t n,
 {
 	const int where = flags & WEIR_THISNODE ? zone : -1;
 
+	collect_asked();
 	MUST(error == ENOMEM || error == EAGAIN);
 	if (flags & WEIR_NOWAIT) {
 		/* What never was there is not EAGAIN. */
@@ -291,14 +305,10 @@ static void fast_free(void *page, unsigned order)
 	}
 }
 
+/* One that the pool has; it is seen to refuse others. */
 static unsigned take_order(struct bytes *b)
 {
-	static const uint8_t likely[] = {
-		0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 9, 3, 4
-	};
-	const unsigned n = take_u8(b) % 32;
-	const unsigned order =
-		n <= WEIR_ORDER_MAX ? n : likely[n - WEIR_ORDER_MAX - 1];
+	const unsigned order = take_any_order(b);
 
 	if (!m.single || order == 0)
 		return order;
@@ -438,7 +448,9 @@ static void drain(struct bytes *b)
 	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	const struct weir_stat before = check_stat();
 	const uint8_t how = take_u8(b);
+	const uint64_t handed_over = asked_pages;
 	struct weir_stat after;
+	uint64_t gained;
 	bool right = true;
 	int err;
 
@@ -456,25 +468,25 @@ static void drain(struct bytes *b)
 			 how & 16 ? NULL : &result);
 	MUST(err != -EINVAL || weir_last_error()[0] != '\0');
 	after = check_stat();
+	gained = after.free + (asked_pages - handed_over) - before.free;
 	if (how & 8 && !right) {
 		MUST(err == -EINVAL);
 		MUST(after.free == before.free);
 		return;
 	}
 	MUST(err == 0 || (err == -EAGAIN && !m.strict));
-	MUST(after.free >= before.free);
+	check_asked(false);
 	if (!(how & 16)) {
-		MUST(result.pages == after.free - before.free);
+		MUST(result.pages == gained);
 		MUST((how & 8 && how & 1) || result.pending == after.pending);
 		MUST(!result.taken_over);
 	}
-	MUST(after.drained_pages - before.drained_pages ==
-	     after.free - before.free);
+	MUST(after.drained_pages - before.drained_pages == gained);
 	if (err == 0 && (!(how & 8) || opts.want_pages == 0) &&
 	    (!(how & 8) || opts.cpus == NULL))
 		check_all_in_zones();
 	if (err == 0 && how & 8 && opts.want_pages != 0 && opts.cpus == NULL)
-		MUST(after.free - before.free >= opts.want_pages ||
+		MUST(gained >= opts.want_pages ||
 		     after.cached + after.pending == 0);
 }
 
@@ -482,14 +494,17 @@ static void maintain(struct bytes *b)
 {
 	const uint64_t reserve = take_u16(b) % (2 * PAGES_MAX);
 	const struct weir_stat before = check_stat();
+	const uint64_t handed_over = asked_pages;
 	struct weir_drain_result result = WEIR_DRAIN_RESULT_INIT;
 	int err = weir_maintain(m.pool, reserve, &result);
 	const struct weir_stat after = check_stat();
 
 	MUST(err == 0 || (err == -EAGAIN && !m.strict));
-	MUST(result.pages == after.free - before.free);
-	MUST(err != 0 || after.free >= reserve ||
+	MUST(result.pages ==
+	     after.free + (asked_pages - handed_over) - before.free);
+	MUST(err != 0 || after.free >= reserve || asked_pages > handed_over ||
 	     after.cached + after.pending == 0);
+	check_asked(err == 0);
 }
 
 static void set_mode(struct bytes *b)
@@ -538,11 +553,11 @@ static void end_early(struct bytes *b)
 {
 	const unsigned flags = take_u8(b) % 8 == 7 ? 0x80 : 0;
 
-	if (m.out == 0 && flags == 0)
+	if (m.out == 0 && flags == 0 && !any_asked())
 		return;
 	MUST(weir_pool_destroy(m.pool, flags) == (flags ? -EINVAL : -EBUSY));
 	MUST(weir_last_error()[0] != '\0');
-	if (flags == 0 && !fuzz_machine.membarrier_fails)
+	if (flags == 0 && !any_asked() && !fuzz_machine.membarrier_fails)
 		check_all_in_zones();
 }
 
@@ -640,7 +655,7 @@ static void begin(struct bytes *b)
 
 	fuzz_machine_reset();
 	m.nr_slots = m.nr_moves = m.nr_bursts = 0;
-	m.out = 0;
+	m.out = asked_pages = 0;
 	m.tag += UINT64_C(1) << 32;
 	opts = take_opts(b);
 	memset(m.used, 0, m.nr_pages);
@@ -675,6 +690,7 @@ static void settle(void)
 
 static void finish(void)
 {
+	end_asked();
 	settle();
 	while (m.nr_slots > 0) {
 		const unsigned order = m.slot[m.nr_slots - 1].order;
@@ -709,6 +725,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	MUST(region != MAP_FAILED);
 	memfd = memfd_create("pages", MFD_CLOEXEC);
+	asked_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	MUST(memfd >= 0 && ftruncate(memfd, PAGES_MAX * PAGE_MAX) == 0);
 	return 0;
 }
@@ -748,7 +765,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else if (op == 30)
 			errors(&b);
 		else
-			check_stat();
+			ask(&b);
+		collect_asked();
 	}
 	finish();
 	return 0;
