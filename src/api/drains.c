@@ -148,37 +148,42 @@ static void say_not_quiet(char *to, size_t len, const uint64_t *arg)
 		 "at what is free");
 }
 
-/* Passes before it drains: then it may be enough to drain idle CPUs. */
-int wi_public_maintain(struct wi_cache *cache, uint64_t wait_ns,
-		       struct weir_drain_result *result)
+/* Complete while a request waits, else of idle CPUs. */
+static int drain_and_serve(struct wi_cache *cache, uint64_t wait_ns,
+			   struct weir_drain_result *result)
 {
 	struct wi_drain_request request = { .idle_only = true };
-	struct weir_drain_result adapted = WEIR_DRAIN_RESULT_INIT;
-	struct weir_drain_result drained = WEIR_DRAIN_RESULT_INIT;
 	int err, err_pass = 0;
 
-	if (wi_requests_in_callback(cache)) {
-		wi_report("this is a callback of a request");
-		return -EDEADLK;
-	}
-	err = wi_requests_pass(cache, deadline_of(cache, wait_ns));
-	if (err != 0)
-		return err;
-	if (cache->adapts)
-		err = adapt_limits(cache, wait_ns, &adapted);
-	if (err != 0 && err != -EAGAIN) /* the next drain collects that */
-		return err;
 	request.idle_only = !wi_requests_any_waiting(cache);
-	err = drain_with_deadline(cache, &request, wait_ns, &drained);
+	err = drain_with_deadline(cache, &request, wait_ns, result);
 	if (!request.idle_only)
 		err_pass =
 			wi_requests_serve(cache, deadline_of(cache, wait_ns));
 	if (err_pass == -EAGAIN && err == 0)
 		wi_report_reason(say_not_quiet,
 				 (const uint64_t[WI_REASON_ARGS]){ 0 });
-	if (wi_public_add(result, &adapted, &drained) != 0)
-		return -EINVAL;
 	return err != 0 ? err : err_pass;
+}
+
+/* Passes before it drains: then it may be enough to drain idle CPUs. */
+int wi_public_maintain(struct wi_cache *cache, uint64_t wait_ns,
+		       struct weir_drain_result *result)
+{
+	struct weir_drain_result adapted = WEIR_DRAIN_RESULT_INIT;
+	struct weir_drain_result drained = WEIR_DRAIN_RESULT_INIT;
+	int err;
+
+	if (wi_requests_in_callback(cache)) {
+		wi_report("this is a callback of a request");
+		return -EDEADLK;
+	}
+	err = wi_requests_pass(cache, deadline_of(cache, wait_ns));
+	if (err == 0 && cache->adapts)
+		err = adapt_limits(cache, wait_ns, &adapted);
+	if (err == 0 || err == -EAGAIN) /* the drain collects that, too */
+		err = drain_and_serve(cache, wait_ns, &drained);
+	return wi_public_add(result, &adapted, &drained) != 0 ? -EINVAL : err;
 }
 
 int wi_public_add(struct weir_drain_result *sum,

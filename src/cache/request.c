@@ -253,21 +253,21 @@ static uint64_t backend_generation(const struct wi_cache *cache)
 static void unlock_and_tell(struct wi_pass *pass)
 {
 	struct wi_requests *requests = &pass->cache->requests;
+	const bool calls = pass->taken != NULL && !pass->events_only;
 	struct wi_pass **link;
 
 	pass->again = false;
-	if (pass->taken == NULL) {
-		wi_os_mutex_unlock(&requests->mutex);
-		return;
-	}
 	pass->next = requests->calling;
-	requests->calling = pass;
+	if (calls) /* relaxed, as below: for wi_requests_in_callback() */
+		wi_store_relaxed(&requests->calling, pass);
 	wi_os_mutex_unlock(&requests->mutex);
 	tell_callers(pass);
+	if (!calls)
+		return; /* an allocation that must not wait comes here */
 	wi_os_mutex_lock(&requests->mutex, UINT64_MAX);
 	for (link = &requests->calling; *link != pass; link = &(*link)->next)
 		;
-	*link = pass->next;
+	wi_store_relaxed(link, pass->next);
 	wi_os_mutex_unlock(&requests->mutex);
 }
 
@@ -340,9 +340,13 @@ static int lock_and_pass(struct wi_cache *cache, uint64_t deadline_ns,
 
 bool wi_requests_in_callback(struct wi_cache *cache)
 {
-	int cancel = wi_os_cancel_put_off();
-	bool is_in = true; /* or in the back end, called by a pass */
+	bool is_in = false;
+	int cancel;
 
+	/* Relaxed: this thread itself would have stored its pass. */
+	if (wi_load_relaxed(&cache->requests.calling) == NULL)
+		return false;
+	cancel = wi_os_cancel_put_off();
 	wi_rseq_thread_init();
 	if (wi_os_mutex_lock(&cache->requests.mutex, UINT64_MAX) == 0) {
 		is_in = pass_around(cache) != NULL;

@@ -96,8 +96,7 @@ bool wi_request_is_done(const struct wi_request *request);
 /* Does any request wait? */
 bool wi_requests_any_waiting(const struct wi_cache *cache);
 
-/* Is this thread in a callback of a request of this cache, or in the back end
- * that a pass called? */
+/* Is this thread in a callback of a request of this cache? */
 bool wi_requests_in_callback(struct wi_cache *cache);
 
 /* One pass. 0; -ETIMEDOUT or -EDEADLK: it did not get the mutex. */

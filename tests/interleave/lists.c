@@ -232,7 +232,7 @@ const struct scenario list_scenarios[] = {
 	    .waits = true, .thread = { "0 Gi", "1 M" }),
 	ROW("request-freeze", "requests", 2, .door = POOL, .modes = "xx",
 	    .tokens = 3, .asks = 2, .waits = true,
-	    .thread = { "0 gpBU", "1f M", "0 gp" }),
+	    .thread = { "0 gpBU", "1f M", "0 gpG" }),
 	ROW("request-cache", "requests", 2, .modes = "qo", .limit = 1,
 	    .tokens = 2, .fill = { 1, 1 }, .asks = 2, .waits = true,
 	    .thread = { "0 gp", "1 M" }),
