@@ -2,9 +2,10 @@
 /*
  * load SECONDS NAME...: a program to be watched. It makes a pool of each name;
  * a thread a CPU allocates from the first and frees, another drains it, and the
- * last CPU is quiet. "ready" is printed once all of them were seen to. SIGTERM:
- * it destroys its pools, prints "destroyed" and waits. It ends after so many
- * seconds at the latest, by SIGALRM.
+ * last CPU is quiet; a request for all pages waits in vain. "ready" is printed
+ * once all of them were seen to. SIGTERM: it destroys its pools, prints
+ * "destroyed" and waits. It ends after so many seconds at the latest, by
+ * SIGALRM.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include <weir/fast.h>
+#include <weir/request.h>
 #include <weir/stat.h>
 
 #define CPUS_MAX 4 /* that are loaded */
@@ -125,6 +127,19 @@ static void keep(int whether)
 			fail("weir_alloc");
 }
 
+static void let_request_wait(int whether)
+{
+	static struct weir_request request = WEIR_REQUEST_INIT;
+	static void *all[(64 << 20) / 4096];
+
+	request.n = sizeof(all) / sizeof(all[0]);
+	request.pages = all;
+	request.fd = STDOUT_FILENO;
+	if ((whether ? weir_request_submit(pools[0], &request)
+		     : weir_request_cancel(pools[0], &request)) != 0)
+		fail("a request");
+}
+
 static void make_pool(const char *name, const char *quiet)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
@@ -159,6 +174,7 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		make_pool(argv[i], quiet);
 	keep(1);
+	let_request_wait(1);
 	for (unsigned i = 0; i <= nr; i++)
 		if (pthread_create(&thread[i], NULL, i < nr ? work : drain,
 				   i < nr ? &cpus[i] : NULL) != 0)
@@ -173,6 +189,7 @@ int main(int argc, char **argv)
 	__atomic_store_n(&ended, 1, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i <= nr; i++)
 		pthread_join(thread[i], NULL);
+	let_request_wait(0);
 	keep(0);
 	for (unsigned i = 0; i < nr_pools; i++)
 		if (weir_pool_destroy(pools[i], 0) != 0)

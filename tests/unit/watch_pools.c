@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <weir/request.h>
 #include <weir/watch.h>
 
 #include "base/atomic.h"
@@ -144,6 +145,28 @@ static void objects(void)
 	weir_watch_close(watch);
 }
 
+/* For all pages, one of which is out. */
+static void with_a_request(struct weir_pool *pool, unsigned nr_pages,
+			   const struct weir_watch *watch)
+{
+	static void *pages[PAGES];
+	struct weir_request request = WEIR_REQUEST_INIT;
+	struct weir_stat stat = WEIR_STAT_INIT;
+	void *page = weir_alloc(pool, 0, 0);
+
+	request.n = nr_pages;
+	request.pages = pages;
+	request.fd = 0;
+	CHECK_EQ(weir_request_submit(pool, &request), 0);
+	same(pool, watch);
+	CHECK_EQ(weir_watch_read(watch, &stat), 0);
+	CHECK_EQ(stat.requests_waiting, 1);
+	CHECK_EQ(weir_request_cancel(pool, &request), 0);
+	CHECK_EQ(weir_watch_read(watch, &stat), 0);
+	CHECK_EQ(stat.requests_cancelled, 1);
+	weir_free(pool, page, 0);
+}
+
 /* Its own process is watched like any other. */
 static void round_trip(unsigned nr_pages, unsigned flags)
 {
@@ -175,6 +198,7 @@ static void round_trip(unsigned nr_pages, unsigned flags)
 		weir_free_bulk(pool, order, pages + n / 2, n - n / 2);
 	}
 	CHECK(weir_alloc(pool, 18, 0) == NULL);
+	with_a_request(pool, nr_pages, watch);
 	CHECK_EQ(weir_drain(pool, NULL, NULL), 0);
 	same(pool, watch);
 	CHECK_EQ(weir_set_mode(pool, NULL, WEIR_MODE_OFF), 0);
