@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weir/request.h>
 #include <weir/stat.h>
 
 #include "check.h"
@@ -46,7 +47,7 @@ enum action {
 	DRAIN,	    /* weir_drain() of the owner's CPU */
 	DRAIN_ALL,  /* of every CPU */
 	IN_NEED,    /* weir_alloc() with nothing left but the owner's list */
-	OTHERS,	    /* creations, statistics, maintenance, modes, doctor */
+	OTHERS,	    /* creations, statistics, maintenance, requests, modes */
 	MEMBARRIER, /* control: just that */
 	HOP,	    /* control: this thread moves there and back */
 };
@@ -248,6 +249,27 @@ static void change_mode(struct test *test)
 	EXPECT(test, err == 0, "the mode changes back with %d", err);
 }
 
+/* While a request waits, which cannot be met, as a page is out: drains all
+ * CPUs. */
+static void maintain_for_request(struct test *test)
+{
+	static void *pages[PAGES];
+	struct weir_request request = WEIR_REQUEST_INIT;
+	struct weir_drain_result done = WEIR_DRAIN_RESULT_INIT;
+	void *page = weir_alloc(test->pool, 0, WEIR_NOWAIT);
+
+	if (page == NULL)
+		return;
+	request.n = PAGES;
+	request.pages = pages;
+	request.fd = STDIN_FILENO;
+	CHECK_EQ(weir_request_submit(test->pool, &request), 0);
+	weir_maintain(test->pool, 0, &done);
+	judge_evidence(test, &done);
+	CHECK_EQ(weir_request_cancel(test->pool, &request), 0);
+	weir_free(test->pool, page, 0);
+}
+
 static void others(struct test *test)
 {
 	struct weir_stat stat = WEIR_STAT_INIT;
@@ -262,6 +284,8 @@ static void others(struct test *test)
 	/* More than there is: drains what it can. */
 	weir_maintain(test->pool, nr % 3 ? 0 : PAGES, &done);
 	judge_evidence(test, &done);
+	if (nr % 3 == 0)
+		maintain_for_request(test);
 	if (nr % 8 == 0)
 		create_another(test);
 	if (nr % 16 == 1)
