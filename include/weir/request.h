@@ -75,14 +75,14 @@ WEIR_API void weir_request_init(struct weir_request *request, size_t size)
  * come from any node, that of the calling CPU first. Older requests are served
  * first, but one that cannot be met is passed over, so a large one may wait for
  * ever beside small ones. Allocations do not queue behind requests. It takes
- * what the zones have, not what lists have: try an allocation before. Returns
- * 1: completed, nothing else will come; 0: it waits; -ENOMEM: the pool never
- * had so many runs; -EBUSY: it waits already; -EINVAL (weir_last_error() says
- * why); -EDEADLK: from a back end that a pass called; -ESTALE in a forked
- * child.
+ * what the zones have, not what lists have: try an allocation before.
  * It may complete other requests, and so call their callbacks. In a callback of
  * the same pool it always returns 0, and the request may be completed when that
  * callback has returned.
+ * Returns 1: completed, nothing else will come; 0: it waits; -ENOMEM: the pool
+ * never had so many runs; -EBUSY: it waits already; -EINVAL (weir_last_error()
+ * says why); -EDEADLK: from a back end that a pass called; -ESTALE in a forked
+ * child.
  * Threads: yes, a struct each. Signals: no. Calls: futex, write for eventfds of
  * other requests. Interrupts: none. Waits for other submissions and passes,
  * which do not wait, but not for drains.
@@ -107,8 +107,8 @@ WEIR_API int weir_request_cancel(struct weir_pool *pool,
  * 1: the request was completed, and is the caller's again; 0: it was not, or
  * its struct is still in use. A loop whose eventfd has a count looks by this
  * which of its requests it is about. The eventfd may be written after this
- * returns 1, so close it when as many were read as were completed. Threads:
- * yes. Signals: yes. Calls: none. Interrupts: none.
+ * returns 1, so close it when as many were read as were completed.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 WEIR_API int weir_request_is_done(const struct weir_request *request)
 	WEIR_NONNULL(1);

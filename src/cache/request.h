@@ -9,8 +9,8 @@
  * Requests wait in a queue, the oldest first. A pass goes through it once and
  * claims from the back end what each of them wants. Passes are made by
  * submissions, drains and maintenance, and for requests with an eventfd by gets
- * that have drained. Drained tokens go to gets in shortage first. Frees and
- *gets without waiting do nothing for requests.
+ * that have drained. Drained tokens go to gets in shortage first. Frees, and
+ * gets without waiting, do nothing for requests.
  *
  * Rules (models/cache-requests; docs/design.md has the reasons)
  *   Q1  A request keeps nothing between passes: what a claim lacks of n goes
