@@ -159,6 +159,13 @@ WEIR_API int weir_maintain_start(struct weir_pool *pool,
  */
 WEIR_API int weir_maintain_stop(struct weir_pool *pool) WEIR_NONNULL(1);
 
+/* The same of a token cache: weir_cache_maintain(), weir_cache_destroy(). It
+ * has no reserve: reserve_pages other than 0 is -EINVAL. */
+WEIR_API int weir_cache_maintain_start(struct weir_cache *cache,
+				       const struct weir_maintain_opts *opts)
+	WEIR_NONNULL(1);
+WEIR_API int weir_cache_maintain_stop(struct weir_cache *cache) WEIR_NONNULL(1);
+
 #ifdef __cplusplus
 }
 #endif

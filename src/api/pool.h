@@ -22,6 +22,7 @@
 
 #include "cache/cache.h"
 #include "api/machine.h"
+#include "api/maintain.h"
 #include "api/stat.h"
 #include "zone/zone.h"
 
@@ -68,8 +69,7 @@ struct wi_pool {
 	struct wi_view view;
 	bool owns_pages;    /* mapped here, not a region of the caller's */
 	bool private_pages; /* and not of a file that others may write */
-	struct wi_os_worker *maintainer; /* NULL: none (maintain.c) */
-	uint64_t maintain_reserve;
+	struct wi_maintainer maintainer;
 	struct wi_machine machine;
 };
 
@@ -234,9 +234,6 @@ void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
 /* weir_last_error() says that the pool has no such order. Signal-safe and cheap
  * (pool_shortage.c). */
 void wi_pool_report_order(const struct wi_pool *pool, unsigned order);
-
-/* Ends the maintenance thread, if there is one (maintain.c). */
-void wi_pool_stop_maintaining(struct wi_pool *pool);
 
 /* Pages free in the zones; scans them. */
 uint64_t wi_pool_nr_free(const struct wi_pool *pool);

@@ -365,7 +365,7 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	err = wi_public_may_end(&pool->cache);
 	if (err != 0)
 		return err;
-	wi_pool_stop_maintaining(pool);
+	wi_public_stop_maintaining(&pool->maintainer);
 	request.nr_zones = pool->nr_zones;
 	request.may_interrupt = true; /* as the unmapping will */
 	request.deadline_ns = wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns);

@@ -219,6 +219,7 @@ static int destroy_cache(struct wi_token_cache *impl)
 	err = wi_public_may_end(&impl->cache);
 	if (err != 0)
 		return err;
+	wi_public_stop_maintaining(&impl->maintainer);
 	request.deadline_ns = wi_after_ns(wi_os_now_ns(), impl->cache.wait_ns);
 	err = drain_to_the_last(&impl->cache, &request);
 	if (err != 0)

@@ -6,6 +6,7 @@
 #include <weir/fast.h>
 
 #include "api/machine.h"
+#include "api/maintain.h"
 #include "api/token_store.h"
 #include "cache/cache.h"
 
@@ -20,6 +21,7 @@ struct wi_token_cache {
 	struct weir_cache *handle;
 	char *meta; /* units, areas */
 	size_t meta_bytes;
+	struct wi_maintainer maintainer;
 	struct wi_machine machine;
 };
 

@@ -254,6 +254,38 @@ static void by_a_get_that_drains(void)
 	destroy();
 }
 
+/* --- by the maintenance thread ------------------------------------------- */
+
+/* Nobody else calls the back end meanwhile, which has no lock. */
+static void by_the_thread(void)
+{
+	const int fd = eventfd(0, EFD_CLOEXEC);
+	struct weir_maintain_opts opts = WEIR_MAINTAIN_OPTS_INIT;
+	struct weir_request request = WEIR_REQUEST_INIT;
+	uint64_t got[1], n;
+
+	create(1);
+	take_all(1);
+	request.n = 1;
+	request.tokens = got;
+	request.fd = fd;
+	CHECK_EQ(weir_cache_request_submit(cache, &request), 0);
+	give_one_back();
+	opts.reserve_pages = 1;
+	CHECK_EQ(weir_cache_maintain_start(cache, &opts), -EINVAL);
+	opts.reserve_pages = 0;
+	opts.interval_ns = 100000;
+	CHECK_EQ(weir_cache_maintain_start(cache, &opts), 0);
+	CHECK_EQ(weir_cache_maintain_start(cache, &opts), -EBUSY);
+	CHECK_EQ(read(fd, &n, sizeof(n)), 8);
+	CHECK_EQ(weir_request_is_done(&request), 1);
+	CHECK_EQ(weir_cache_maintain_stop(cache), 0);
+	CHECK_EQ(weir_cache_maintain_start(cache, NULL), 0);
+	weir_cache_put(cache, 0, got[0]);
+	close(fd);
+	destroy();
+}
+
 int main(void)
 {
 	two_cpus(&here, &there);
@@ -263,5 +295,6 @@ int main(void)
 	no_false_empty();
 	refuses_the_back_end();
 	by_a_get_that_drains();
+	by_the_thread();
 	return 0;
 }
