@@ -24,6 +24,7 @@ static void create(unsigned flags)
 	opts.capacity = PAGES * 4096;
 	opts.quiet_cpus = "";
 	opts.flags = flags;
+	opts.wait_ns = 30000000000u; /* on a busy machine */
 	CHECK_MSG(weir_pool_create(&pool, &opts) == 0, "%s", weir_last_error());
 }
 
