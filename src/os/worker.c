@@ -60,19 +60,31 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
-/* The calling thread's mask is inherited. */
+/* musl has no such function. Nor has it sequences, so that no CPU is set aside:
+ * all those of the caller are meant, whose affinity is inherited. */
+static int set_cpus(pthread_attr_t *attr, const struct wi_os_work *work)
+{
+#ifdef __GLIBC__
+	return pthread_attr_setaffinity_np(
+		attr, work->nr_words * sizeof(*work->cpus),
+		(const cpu_set_t *)(const void *)work->cpus);
+#else
+	(void)attr, (void)work;
+	return 0;
+#endif
+}
+
+/* The calling thread's signal mask is inherited. */
 static int create_thread(struct wi_os_worker *worker,
 			 const struct wi_os_work *work)
 {
-	const size_t bytes = work->nr_words * sizeof(*work->cpus);
 	sigset_t all, before;
 	pthread_attr_t attr;
 	int error = pthread_attr_init(&attr);
 
 	if (error != 0)
 		return -error;
-	error = pthread_attr_setaffinity_np(
-		&attr, bytes, (const cpu_set_t *)(const void *)work->cpus);
+	error = set_cpus(&attr, work);
 	if (error == 0) {
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &before);
