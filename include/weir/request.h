@@ -35,7 +35,8 @@ struct weir_request {
 	size_t n;	  /* runs or tokens, 1 or more: all or none */
 	void **pages;	  /* of a pool: where n of them are stored */
 	uint64_t *tokens; /* of a token cache: where n of them are stored */
-	/* Called when the request is completed, or NULL; may free `request`. */
+	/* Called when the request is completed, or NULL; may free `request`,
+	 * and must return (no longjmp, no exception). */
 	void (*done)(struct weir_request *request, void *context);
 	void *context;
 	unsigned order; /* of a pool's runs; 0 */
