@@ -109,8 +109,11 @@ void wi_percpu_view_read(const struct wi_percpu_view *view, unsigned zone,
 unsigned wi_percpu_view_limit(const struct wi_percpu_view *view, unsigned zone,
 			      unsigned cpu, unsigned list)
 {
-	/* Relaxed: for statistics. */
-	return wi_load_relaxed(&view_unit(view, zone, cpu)->limit[list]);
+	/* Relaxed: for statistics; of another process it may be anything. */
+	const unsigned limit =
+		wi_load_relaxed(&view_unit(view, zone, cpu)->limit[list]);
+
+	return limit < WEIR_LIST_MAX ? limit : WEIR_LIST_MAX;
 }
 
 static bool is_in_list(const struct wi_area *area, unsigned set, unsigned list,

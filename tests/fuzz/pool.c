@@ -616,7 +616,7 @@ static struct weir_pool_opts take_opts(struct bytes *b)
 	m.single = (m.page_size & (m.page_size - 1)) != 0;
 	opts.capacity = m.nr_pages * m.page_size;
 	if (m.single)
-		opts.capacity += size; /* some left behind the last one */
+		opts.capacity += size % m.page_size; /* left behind the last */
 	opts.page_size = m.page_size;
 	opts.backing = WEIR_BACKING_REGION;
 	opts.region = region;
