@@ -212,6 +212,7 @@ struct weir_cache_stat {
 	 * since creation; passes through all that wait */
 	uint64_t requests_waiting, requests_completed, requests_cancelled,
 		requests_passes;
+	uint64_t stalls, stall_ns; /* as those of struct weir_stat */
 };
 
 struct weir_cache_stat_list {

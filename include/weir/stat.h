@@ -49,6 +49,12 @@ struct weir_stat {
 	 * since creation; passes through all that wait */
 	uint64_t requests_waiting, requests_completed, requests_cancelled,
 		requests_passes;
+	/* Allocations that found too little in lists and zones and drained, and
+	 * the nanoseconds that these took in all */
+	uint64_t stalls, stall_ns;
+	/* weir_maintain() that found fewer pages free than the low watermark,
+	 * and asked the program for pages (weir_set_watermarks()) */
+	uint64_t below_low, shrinks;
 };
 
 struct weir_stat_zone {

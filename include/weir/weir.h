@@ -543,13 +543,14 @@ WEIR_API int weir_drain(struct weir_pool *pool,
  * Housekeeping, called by a thread of the program's, or by the one that
  * weir_maintain_start() makes: collects pending sets, drains CPUs that made no
  * operation since the last call, and keeps `reserve_pages` free in the zones if
- * draining can. While requests wait (weir/request.h) it completes what can be
- * met, and drains all CPUs if that is not enough; a request for which enough
- * stays free all the time is completed when it returns 0. `result` may be NULL.
- * Returns 0 when nothing is pending any more, whether or not the reserve was
- * reached; -EAGAIN when pages are pending, even if it was reached, or when a
- * request waits and pages came back to a zone in each of 16 looks; -EDEADLK
- * also in a callback of a request. The rest as weir_drain().
+ * draining can, and the watermarks (below). While requests wait
+ * (weir/request.h) it completes what can be met, and drains all CPUs if that is
+ * not enough; a request for which enough stays free all the time is completed
+ * when it returns 0. `result` may be NULL. Returns 0 when nothing is pending
+ * any more, whether or not the reserve was reached; -EAGAIN when pages are
+ * pending, even if it was reached, or when a request waits and pages came back
+ * to a zone in each of 16 looks; -EDEADLK also in a callback of a request. The
+ * rest as weir_drain().
  */
 WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 			   struct weir_drain_result *result) WEIR_NONNULL(1);
@@ -558,6 +559,42 @@ WEIR_API int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 WEIR_API int weir_maintain_wait(struct weir_pool *pool, uint64_t reserve_pages,
 				uint64_t wait_ns,
 				struct weir_drain_result *result)
+	WEIR_NONNULL(1);
+
+/*
+ * Watermarks; begin with WEIR_WATERMARKS_INIT. weir_maintain() that finds fewer
+ * than `low` pages free in the zones drains CPUs until `high` are, and if that
+ * is not enough calls `shrink` once, with how many pages are missing: the
+ * program frees what it can spare, as caches do. It is called in the thread
+ * that maintains, unless that is on a quiet or polling CPU, by one thread at a
+ * time, without a lock that allocations and frees could want. In it
+ * weir_set_watermarks(), weir_maintain_stop() and weir_pool_destroy() of this
+ * pool fail with EDEADLK. It returns (it must not leave by longjmp() or an
+ * exception).
+ */
+struct weir_watermarks {
+	size_t size;
+	uint64_t low, high; /* pages; 1 <= low <= high <= those of the pool */
+	void (*shrink)(struct weir_pool *pool, uint64_t wanted, void *context);
+	void *context;
+};
+
+#define WEIR_WATERMARKS_INIT WEIR_SIZED(weir_watermarks)
+
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_watermarks_init(struct weir_watermarks *marks, size_t size)
+	WEIR_NONNULL(1);
+
+/*
+ * Sets the watermarks of a pool; NULL: none. When it returns, the `shrink` of
+ * before is not running and will not be called again.
+ * Returns 0; -EINVAL (weir_last_error() says why); -EDEADLK in `shrink`;
+ * -ESTALE.
+ * Threads: yes. Signals: no. Calls: futex. Interrupts: none. Waits for a
+ * weir_maintain() that restores `high`.
+ */
+WEIR_API int weir_set_watermarks(struct weir_pool *pool,
+				 const struct weir_watermarks *marks)
 	WEIR_NONNULL(1);
 
 /*

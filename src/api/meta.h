@@ -54,6 +54,9 @@ struct wi_live_totals {
 	 * batch (pool_zones.c). */
 	_Alignas(64) uint64_t outside;
 	uint64_t peak;
+	/* Maintenance that found fewer pages free than the low watermark, and
+	 * asked the program for pages. */
+	uint64_t below_low, shrinks;
 };
 
 /* Computes the layout from the counts of a descriptor. */

@@ -65,7 +65,9 @@ struct wi_pool {
 	char *meta; /* as api/meta.h pictures it: other processes may read it
 		     */
 	size_t meta_bytes;
-	struct wi_os_shared file; /* of meta; fd -1: this process' alone */
+	struct wi_os_mutex marks_mutex;
+	struct weir_watermarks marks; /* low 0: none (watermarks.c) */
+	struct wi_os_shared file;     /* of meta; fd -1: this process' alone */
 	struct wi_view view;
 	bool owns_pages;    /* mapped here, not a region of the caller's */
 	bool private_pages; /* and not of a file that others may write */
@@ -234,6 +236,19 @@ void wi_pool_report_shortage(const struct wi_pool *pool, unsigned order,
 /* weir_last_error() says that the pool has no such order. Signal-safe and cheap
  * (pool_shortage.c). */
 void wi_pool_report_order(const struct wi_pool *pool, unsigned order);
+
+/* Drains for so many pages; -EAGAIN also if they are there and others pending
+ * (pool_drain.c). */
+int wi_pool_drain_for(struct wi_pool *pool, uint64_t pages, uint64_t wait_ns,
+		      struct weir_drain_result *result);
+
+/* What maintenance does for the watermarks: 0, or an error of its drain, whose
+ * result is added to *result. */
+int wi_pool_keep_watermarks(struct wi_pool *pool, uint64_t wait_ns,
+			    struct weir_drain_result *result);
+
+/* Is this thread in the function that watermarks call? */
+bool wi_pool_is_shrinking(struct wi_pool *pool);
 
 /* Pages free in the zones; scans them. */
 uint64_t wi_pool_nr_free(const struct wi_pool *pool);

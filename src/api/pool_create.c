@@ -245,6 +245,8 @@ static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (err == 0)
 		err = init_cache(pool, o);
 	if (err == 0)
+		err = wi_os_mutex_init(&pool->marks_mutex);
+	if (err == 0)
 		fill_handle(pool);
 	return err;
 }
@@ -365,6 +367,10 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	err = wi_public_may_end(&pool->cache);
 	if (err != 0)
 		return err;
+	if (wi_pool_is_shrinking(pool)) {
+		wi_report("this is the function that watermarks call");
+		return -EDEADLK;
+	}
 	wi_public_stop_maintaining(&pool->maintainer);
 	request.nr_zones = pool->nr_zones;
 	request.may_interrupt = true; /* as the unmapping will */
@@ -385,6 +391,7 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	if (pool->checks != NULL)
 		wi_pool_check_all(pool);
 	wi_cache_fini(&pool->cache);
+	wi_os_mutex_fini(&pool->marks_mutex);
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	wi_live_end((struct wi_live *)(void *)pool->meta);
 	wi_pool_forget(pool);

@@ -24,35 +24,47 @@ int weir_maintain(struct weir_pool *pool, uint64_t reserve_pages,
 				  result);
 }
 
+/* If the pages are there the drain succeeds, whatever is pending; maintenance
+ * does not. */
+int wi_pool_drain_for(struct wi_pool *pool, uint64_t pages, uint64_t wait_ns,
+		      struct weir_drain_result *result)
+{
+	struct weir_drain_opts opts = WEIR_DRAIN_OPTS_INIT;
+	int err;
+
+	opts.want_pages = pages;
+	opts.wait_ns = wait_ns;
+	err = wi_public_drain(&pool->cache, &opts, result);
+	if (err == 0 && result->cpus_pending != 0)
+		err = wi_public_pending(result);
+	return err;
+}
+
 int weir_maintain_wait(struct weir_pool *handle, uint64_t reserve_pages,
 		       uint64_t wait_ns, struct weir_drain_result *result)
 {
 	struct wi_pool *pool = wi_pool_of(handle);
-	struct weir_drain_opts more = WEIR_DRAIN_OPTS_INIT;
-	struct weir_drain_result idle = WEIR_DRAIN_RESULT_INIT, rest = idle;
+	struct weir_drain_result all = WEIR_DRAIN_RESULT_INIT, rest = all;
 	uint64_t free;
-	int err, err_rest;
+	int err, err_rest = 0;
 
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
-	err = wi_public_maintain(&pool->cache, wait_ns, &idle);
+	err = wi_public_maintain(&pool->cache, wait_ns, &all);
 	if (err == -EDEADLK)
 		return err;
 	free = wi_pool_nr_free(pool);
-	if (free < reserve_pages) {
-		more.want_pages = reserve_pages - free;
-		more.wait_ns = wait_ns;
-		err_rest = wi_public_drain(&pool->cache, &more, &rest);
-		/* If the reserve is reached the drain succeeds, whatever is
-		 * pending. */
-		if (err_rest == 0 && rest.cpus_pending != 0)
-			err_rest = wi_public_pending(&rest);
-		if (err_rest != 0 ||
-		    (err == -EAGAIN && !wi_requests_any_waiting(&pool->cache)))
-			err = err_rest;
-	}
-	return wi_public_add(result, &idle, &rest) != 0 ? -EINVAL : err;
+	if (free < reserve_pages)
+		err_rest = wi_pool_drain_for(pool, reserve_pages - free,
+					     wait_ns, &rest);
+	if (err_rest == 0)
+		err_rest = wi_pool_keep_watermarks(pool, wait_ns, &rest);
+	/* The later drain knows what is pending. */
+	if (err_rest != 0 || (err == -EAGAIN && rest.ns != 0 &&
+			      !wi_requests_any_waiting(&pool->cache)))
+		err = err_rest;
+	return wi_public_add(result, &all, &rest) != 0 ? -EINVAL : err;
 }
 
 uint64_t weir_flush(struct weir_pool *handle)

@@ -28,15 +28,16 @@ ENDS_WITH(weir_pool_opts, alignment);
 ENDS_WITH(weir_cache_opts, capacity);
 ENDS_WITH(weir_drain_opts, wait_ns);
 ENDS_WITH(weir_drain_result, taken_over);
-ENDS_WITH(weir_stat, requests_passes);
+ENDS_WITH(weir_stat, shrinks);
 ENDS_WITH(weir_stat_zone, free_runs);
 ENDS_WITH(weir_stat_cpu, list);
 ENDS_WITH(weir_stat_page, pool);
 ENDS_WITH(weir_watch_info, page_size);
-ENDS_WITH(weir_cache_stat, requests_passes);
+ENDS_WITH(weir_cache_stat, stall_ns);
 ENDS_WITH(weir_cache_stat_cpu, list);
 ENDS_WITH(weir_request, internal);
 ENDS_WITH(weir_maintain_opts, reserve_pages);
+ENDS_WITH(weir_watermarks, context);
 
 static const struct {
 	size_t bytes;
@@ -62,6 +63,8 @@ static const struct {
 	[WI_SIZED_REQUEST] = { sizeof(struct weir_request), "REQUEST" },
 	[WI_SIZED_MAINTAIN_OPTS] = { sizeof(struct weir_maintain_opts),
 				     "MAINTAIN_OPTS" },
+	[WI_SIZED_WATERMARKS] = { sizeof(struct weir_watermarks),
+				  "WATERMARKS" },
 };
 
 /* --- copies ------------------------------------------------------------- */
@@ -232,4 +235,9 @@ void weir_request_init(struct weir_request *request, size_t size)
 void weir_maintain_opts_init(struct weir_maintain_opts *opts, size_t size)
 {
 	init_sized(opts, size);
+}
+
+void weir_watermarks_init(struct weir_watermarks *marks, size_t size)
+{
+	init_sized(marks, size);
 }

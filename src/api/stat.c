@@ -214,6 +214,10 @@ static void fill_stat(const struct wi_view *view, struct weir_stat *stat)
 		.requests_completed = read_total(&totals->cache.completed),
 		.requests_cancelled = read_total(&totals->cache.cancelled),
 		.requests_passes = read_total(&totals->cache.passes),
+		.stalls = read_total(&totals->cache.stalls),
+		.stall_ns = read_total(&totals->cache.stall_ns),
+		.below_low = read_total(&totals->below_low),
+		.shrinks = read_total(&totals->shrinks),
 	};
 	for (unsigned zone = 0; zone < stat->nr_zones; zone++) {
 		struct wi_zone_view its = zone_of(view, zone);

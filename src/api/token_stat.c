@@ -76,6 +76,8 @@ static void fill_cache_stat(const struct wi_token_cache *impl,
 		.requests_completed = load_total(&impl->totals.completed),
 		.requests_cancelled = load_total(&impl->totals.cancelled),
 		.requests_passes = load_total(&impl->totals.passes),
+		.stalls = load_total(&impl->totals.stalls),
+		.stall_ns = load_total(&impl->totals.stall_ns),
 	};
 	add_all_cpus(drain, stat);
 	for (unsigned list = 0; impl->stores != NULL && list < stat->nr_lists;

@@ -101,6 +101,7 @@ enum wi_failure {
  * counts failures. */
 struct wi_cache_totals {
 	uint64_t failures[WI_NR_FAILURES];
+	uint64_t stalls, stall_ns; /* gets in shortage, and their time */
 	/* Requests that wait now, and the rest since creation; the holder of
 	 * their mutex writes. */
 	uint64_t waiting, completed, cancelled, passes;

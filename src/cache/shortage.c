@@ -289,14 +289,15 @@ static bool missed_nothing(const struct wi_cache *cache, uint64_t generation,
  * of other CPUs. Each round: the zones again, a drain of the local zone for
  * what is missing, then (everything) a full drain.
  */
-static size_t drain_until_enough(struct wi_need need, int *error)
+static size_t drain_until_enough(struct wi_need need, uint64_t start,
+				 int *error)
 {
 	struct wi_cache *cache = need.cache;
 	const struct wi_get *get = need.get;
 	const uint64_t deadline =
-		wi_after_ns(wi_os_now_ns(), get->wait_ns == WEIR_WAIT_DEFAULT
-						    ? cache->wait_ns
-						    : get->wait_ns);
+		wi_after_ns(start, get->wait_ns == WEIR_WAIT_DEFAULT
+					   ? cache->wait_ns
+					   : get->wait_ns);
 	struct wi_drain_outcome outcome = { 0 };
 
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
@@ -337,8 +338,12 @@ static size_t drain_until_enough(struct wi_need need, int *error)
 /* What it drained and does not need may be enough for a request. */
 size_t wi_cache_get_in_need(struct wi_need need, int *error)
 {
-	const size_t got = drain_until_enough(need, error);
+	const uint64_t start = wi_os_now_ns();
+	const size_t got = drain_until_enough(need, start, error);
 
+	/* Relaxed, both: for statistics. */
+	wi_add_relaxed(&need.cache->totals->stalls, 1);
+	wi_add_relaxed(&need.cache->totals->stall_ns, wi_os_now_ns() - start);
 	wi_requests_pass_events(need.cache);
 	return got;
 }

@@ -75,6 +75,10 @@ json_t *sample_json_stat(const struct weir_stat *stat)
 	set(o, "requests_completed", stat->requests_completed);
 	set(o, "requests_cancelled", stat->requests_cancelled);
 	set(o, "requests_passes", stat->requests_passes);
+	set(o, "stalls", stat->stalls);
+	set(o, "stall_ns", stat->stall_ns);
+	set(o, "below_low", stat->below_low);
+	set(o, "shrinks", stat->shrinks);
 	return o;
 }
 
