@@ -87,7 +87,7 @@ WEIR_API extern const ptrdiff_t weir_i_rseq_offset;
 struct weir_pool {
 	struct weir_i_lists lists; /* nr_cpus 0: checked, locked */
 	char *base;
-	uint64_t bytes;	     /* of all pages */
+	uint64_t bytes;	     /* of addresses: the most that the pool can have */
 	uint64_t page_mask;  /* bytes of a page - 1; if these are no power of
 			      * two, all ones */
 	uint64_t reciprocal; /* 2^64 / bytes of a page, rounded up */

@@ -17,7 +17,7 @@ extern "C" {
 
 struct weir_stat {
 	size_t size;	  /* set by the caller, WEIR_STAT_INIT */
-	uint64_t pages;	  /* in the pool */
+	uint64_t pages;	  /* in the pool now */
 	uint64_t free;	  /* in zones */
 	uint64_t cached;  /* in lists of CPUs */
 	uint64_t pending; /* taken by drains, evidence missing */
@@ -55,6 +55,7 @@ struct weir_stat {
 	/* weir_maintain() that found fewer pages free than the low watermark,
 	 * and asked the program for pages (weir_set_watermarks()) */
 	uint64_t below_low, shrinks;
+	uint64_t max_pages; /* that the pool can grow to */
 };
 
 struct weir_stat_zone {
@@ -62,6 +63,7 @@ struct weir_stat_zone {
 	uint64_t pages, free;
 	int node; /* the kernel's number of its node; WEIR_NODE_ANY */
 	uint64_t free_runs[WEIR_ORDER_MAX + 1]; /* aligned, by order */
+	uint64_t max_pages;			/* that it can grow to */
 };
 
 struct weir_stat_list {

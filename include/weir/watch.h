@@ -54,6 +54,7 @@ struct weir_watch_info {
 	unsigned flags; /* WEIR_POOL_... */
 	bool locked;	/* locked mode: no restartable sequences */
 	uint64_t bytes, page_size;
+	uint64_t max_bytes; /* that it can grow to */
 };
 
 #define WEIR_WATCH_INFO_INIT WEIR_SIZED(weir_watch_info)

@@ -217,6 +217,10 @@ struct weir_pool_opts {
 			     * multiple of it: so of page_size, if that is a
 			     * power of two, and of 128, if it is 2176. A
 			     * smaller one is for regions aligned to no more */
+	uint64_t max_capacity; /* bytes that weir_pool_grow() can make it, for
+				* which addresses are reserved; if it is more
+				* than capacity, both are multiples of what a
+				* growth is a multiple of; capacity */
 };
 
 #ifdef __cplusplus
@@ -294,8 +298,30 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
 WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
 
 /*
- * The memory of a pool, to be registered with a device: first byte, bytes of
- * all pages, bytes of a page. Each result may be NULL.
+ * Adds `bytes` of memory to a pool that was made with a max_capacity, while
+ * other threads use it: a multiple of 512 pages, or of the larger power of two
+ * of pages that is whole pages of the kernel or huge pages of its backing. In a
+ * pool of several zones each gets a part. The memory is backed as it is used,
+ * or before it is added if the pool has WEIR_POOL_PREFAULT or WEIR_POOL_LOCK,
+ * and for huge pages that were reserved; a memfd must reach to its end, and a
+ * region must be mapped. Lists keep their limits. Returns 0; -EINVAL for
+ * `bytes` or a memfd that is too short; -ENOSPC for more than max_capacity;
+ * -ENOMEM when the memory cannot be backed or locked, -EPERM when it may not be
+ * locked; -ETIMEDOUT when other growths and drains took all of the pool's
+ * wait_ns; -ESTALE. After an error the pool is as it was, and weir_last_error()
+ * has a message (not for -ETIMEDOUT and -ESTALE). Threads: yes. Signals: no.
+ * Calls: futex, madvise, mlock, gettid once per thread; after an error munlock,
+ * and sysfs reads. Interrupts: none (a growth that fails may, as it gives back
+ * what it had).
+ */
+WEIR_API int weir_pool_grow(struct weir_pool *pool,
+			    uint64_t bytes) WEIR_MUST_USE WEIR_NONNULL(1);
+
+/*
+ * The memory of a pool, to be registered with a device: first byte, bytes,
+ * bytes of a page. Each result may be NULL. The bytes are those up to the last
+ * page that exists now; in a pool of several zones that can grow, addresses
+ * between zones may have no pages yet: weir_pool_iovecs() leaves them out.
  * Returns 0, or -ESTALE in a forked child.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
@@ -305,8 +331,10 @@ WEIR_API int weir_pool_range(const struct weir_pool *pool, void **base,
 /*
  * The memory of a pool in parts of as many pages as 1 GiB has, the last one
  * smaller, as io_uring takes buffers (<sys/uio.h>, io_uring_register(2)).
- * Stores the first `n` of them in `iovecs`, which may be NULL if n is 0.
- * Returns how many parts there are, 1 to 131072, or -ESTALE in a forked child.
+ * Stores the first `n` of them in `iovecs`, which may be NULL if n is 0. (In a
+ * pool of several zones that can grow, the last part of each zone may be
+ * smaller.)
+ * Returns how many parts there are, 1 to 131135, or -ESTALE in a forked child.
  * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 struct iovec;
@@ -317,9 +345,10 @@ WEIR_API int weir_pool_iovecs(const struct weir_pool *pool,
  * Addresses. weir_pool_contains() returns 1 if `p` points into the pool, else
  * 0. weir_pool_index() returns the index, from 0, of the page that `p` points
  * into, or WEIR_INDEX_NONE; weir_pool_page() the first byte of the page with
- * that index, or NULL if the pool has fewer. Whether a page is allocated makes
- * no difference. In a forked child no pointer is one of its parent's pool.
- * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
+ * that index, or NULL if the pool has none. Pages that a growth may still add
+ * are not in the pool. Whether a page is allocated makes no difference. In a
+ * forked child no pointer is one of its parent's pool. Threads: yes. Signals:
+ * yes. Calls: none. Interrupts: none.
  */
 #define WEIR_INDEX_NONE UINT64_MAX
 WEIR_API int weir_pool_contains(const struct weir_pool *pool, const void *p)

@@ -21,7 +21,7 @@
 #include "os/topology.h"
 
 #define WI_LIVE_MAGIC UINT64_C(0x6c6f6f7072696577) /* "weirpool" */
-#define WI_LIVE_VERSION 6 /* of the layout of all this memory */
+#define WI_LIVE_VERSION 7 /* of the layout of all this memory */
 #define WI_LIVE_HEAD 4096
 
 /* In bytes from the beginning. */
@@ -36,7 +36,8 @@ struct wi_live {
 	uint32_t destroyed;
 	uint64_t number; /* of the pools that this process made */
 	char name[32];
-	uint64_t bytes, page_size, zone_pages;
+	uint64_t bytes; /* of addresses: the most it can grow to */
+	uint64_t page_size, zone_pages;
 	uint32_t pid, flags;
 	uint32_t nr_cpus, nr_zones, nr_lists, batch;
 	uint32_t locked;
@@ -57,6 +58,9 @@ struct wi_live_totals {
 	/* Maintenance that found fewer pages free than the low watermark, and
 	 * asked the program for pages. */
 	uint64_t below_low, shrinks;
+	/* Pages of each zone that exist. A growth writes it before the zone has
+	 * them; read it after the zone's states (STAT-A2). */
+	_Alignas(64) uint64_t present[WI_NODES_MAX];
 };
 
 /* Computes the layout from the counts of a descriptor. */
@@ -65,7 +69,7 @@ struct wi_live_layout wi_live_lay_out(const struct wi_live *live);
 /* May a pool have pages of so many bytes? */
 bool wi_live_is_page_size(uint64_t bytes);
 
-/* Pages of one of its zones. */
+/* Pages that one of its zones has addresses for. */
 uint64_t wi_live_zone_pages(const struct wi_live *live, unsigned zone);
 
 /*

@@ -12,7 +12,9 @@
  *                                       | descriptor | totals | ...     |
  *   pages                               | areas of CPUs | zones         |
  *                                       +-------------------------------+
- *   | zone 0 ....................| zone 1 ..........| ...
+ *   | zone 0 ............|       | zone 1 ..|       | ...
+ *
+ * Behind the pages of a zone may be addresses that it can grow to.
  *
  * Kinds of the cache: 0 to 4 are the lists of orders 0 to 3 and 9; then come
  * the orders without a list.
@@ -34,18 +36,17 @@ struct wi_pool {
 	struct wi_cache cache;
 	/* Constant. */
 	char *base;
-	uint64_t bytes;	       /* of all pages */
+	uint64_t bytes; /* of addresses: the most that all pages can have */
 	uint64_t mapped_bytes; /* that were asked for: less than a page more */
-	uint64_t page_size, nr_pages;
+	uint64_t page_size, max_pages;
 	uint64_t reciprocal; /* of page_size, as in the handle */
 	size_t huge_bytes;   /* of huge pages reserved for it; 0: none */
 	unsigned order_max;  /* 0 where page_size is no power of two */
 	unsigned nr_zones;
-	uint64_t zone_pages, zone_bytes; /* of each zone but the last */
+	uint64_t zone_pages, zone_bytes; /* addresses of each zone but the last
+					  */
 	struct wi_zone *zone[WI_NODES_MAX];
-	struct weir_i_bounds bounds[WI_NODES_MAX]; /* the tokens of a zone */
-	uint8_t zone_order[WI_NODES_MAX];     /* the largest that it serves */
-	uint64_t nr_runs[WEIR_ORDER_MAX + 1]; /* in all zones, if all is free */
+	uint8_t zone_order[WI_NODES_MAX]; /* the largest that it serves */
 	int node[WI_NODES_MAX]; /* the kernel's number; WEIR_NODE_ANY */
 	uint8_t *checks;	/* a byte a page (pool_checked.c); NULL */
 	/* Behind them, with WEIR_CHECKED=2: by which call each page was freed
@@ -73,6 +74,14 @@ struct wi_pool {
 	bool private_pages; /* and not of a file that others may write */
 	struct wi_maintainer maintainer;
 	struct wi_machine machine;
+
+	/* What a growth changes (pool_grow.c): the tokens of each zone, and how
+	 * many runs all zones have if all is free. The drain mutex is held, and
+	 * others read relaxed. */
+	struct weir_i_bounds bounds[WI_NODES_MAX];
+	uint64_t nr_runs[WEIR_ORDER_MAX + 1];
+	uint64_t grow_bytes;	    /* constant: the unit; 0: it cannot grow */
+	struct wi_os_mutex growing; /* one growth at a time */
 };
 
 /* The impl behind a handle; NULL in a forked child. */
@@ -113,18 +122,54 @@ static inline uint64_t wi_pool_page_of(const struct wi_pool *pool,
 	return wi_mul_high(offset, pool->reciprocal);
 }
 
-/* An offset of any value. */
-static inline bool wi_pool_is_page(const struct weir_pool *handle,
-				   uint64_t offset)
-{
-	return offset < handle->bytes && (!(offset & handle->page_mask) ||
-					  weir_i_is_multiple(handle, offset));
-}
-
 static inline uint64_t wi_pool_offset_of(const struct wi_pool *pool,
 					 uint64_t page)
 {
 	return page * pool->page_size;
+}
+
+/* Bytes and pages of a zone that exist. Relaxed: see the top of pool_grow.c. */
+static inline uint64_t wi_pool_present_bytes(const struct wi_pool *pool,
+					     unsigned zone)
+{
+	return wi_load_relaxed(&pool->bounds[zone].bound);
+}
+
+static inline uint64_t wi_pool_present_pages(const struct wi_pool *pool,
+					     unsigned zone)
+{
+	return wi_pool_present_bytes(pool, zone) / pool->page_size;
+}
+
+/* Is there a byte of a page, now? */
+static inline bool wi_pool_has(const struct wi_pool *pool, uint64_t offset)
+{
+	unsigned zone;
+
+	if (offset >= pool->bytes)
+		return false;
+	zone = wi_pool_zone_of(pool, offset);
+	return offset - pool->bounds[zone].first <
+	       wi_pool_present_bytes(pool, zone);
+}
+
+/* Does a page begin there, now? An offset of any value. */
+static inline bool wi_pool_is_page(const struct weir_pool *handle,
+				   uint64_t offset)
+{
+	return wi_pool_has(wi_pool_of(handle), offset) &&
+	       (!(offset & handle->page_mask) ||
+		weir_i_is_multiple(handle, offset));
+}
+
+/* Pages that exist now. */
+static inline uint64_t wi_pool_nr_pages(const struct wi_pool *pool)
+{
+	uint64_t pages = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		pages += wi_pool_present_pages(pool, zone);
+	return pages;
 }
 
 static inline struct wi_live_totals *wi_pool_totals(const struct wi_pool *pool)
@@ -132,12 +177,13 @@ static inline struct wi_live_totals *wi_pool_totals(const struct wi_pool *pool)
 	return (void *)(pool->meta + pool->view.live->layout.totals);
 }
 
+/* Pages that a zone has addresses for. */
 static inline uint64_t wi_pool_zone_pages(const struct wi_pool *pool,
 					  unsigned zone)
 {
 	uint64_t first = zone * pool->zone_pages;
 
-	return wi_min_u64(pool->zone_pages, pool->nr_pages - first);
+	return wi_min_u64(pool->zone_pages, pool->max_pages - first);
 }
 
 /* Copies the caller's options over the defaults, and refuses what makes no
@@ -160,11 +206,28 @@ int wi_pool_bind_zones(struct wi_pool *pool, const struct weir_pool_opts *o);
  * limit ask for it. */
 int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o);
 
+/* The same of the pages that a growth adds behind those of each zone, `more`
+ * bytes; after an error they are as before. */
+int wi_pool_back_more(struct wi_pool *pool, const uint64_t *more);
+
+/* How many of `bytes`, a multiple of pool->grow_bytes and no more than there is
+ * room for, each zone gets (pool_grow.c). */
+void wi_pool_share_out(const struct wi_pool *pool, uint64_t bytes,
+		       uint64_t *more);
+
+/* Counts the pages that a zone has, of which the first `before` were counted
+ * already (pool_grow.c). */
+void wi_pool_count_pages(struct wi_pool *pool, unsigned zone, uint64_t before);
+
 /* Maps meta and, in a checked pool, checks (pool_meta.c). */
 int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);
 
 /* All bytes of address space that the pool takes, as far as known. */
 uint64_t wi_pool_whole_bytes(const struct wi_pool *pool);
+
+/* Of these, all that memory may back now: without the pages that do not exist.
+ */
+uint64_t wi_pool_backed_bytes(const struct wi_pool *pool);
 
 /* Reports that memory was refused, the size in all, and the limit. */
 void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,

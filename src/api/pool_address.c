@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The addresses of a pool: pointers, page indices and offsets of its memory.
- * From the handle, which a fork wipes: in the child no pointer is one of the
- * parent's pool.
+ * The handle is asked first, which a fork wipes: in the child no pointer is one
+ * of the parent's pool.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -12,6 +12,37 @@
 
 #define IOVEC_MAX (UINT64_C(1) << 30) /* bytes, as io_uring takes them */
 #define CHUNK 64
+
+/*
+ * The next stretch of bytes that exist, from *at on, of zones that stand close
+ * together: its length, and *at is its begin; 0: there is none.
+ */
+static uint64_t next_stretch(const struct wi_pool *pool, unsigned *zone,
+			     uint64_t *at)
+{
+	uint64_t end;
+
+	while (*zone < pool->nr_zones &&
+	       wi_pool_present_bytes(pool, *zone) == 0)
+		++*zone;
+	if (*zone == pool->nr_zones)
+		return 0;
+	*at = end = pool->bounds[*zone].first;
+	while (*zone < pool->nr_zones && pool->bounds[*zone].first == end)
+		end += wi_pool_present_bytes(pool, (*zone)++);
+	return end - *at;
+}
+
+/* How many bytes there are up to the last that exists. */
+static uint64_t bytes_to_the_end(const struct wi_pool *pool)
+{
+	uint64_t at = 0, len, end = 0;
+	unsigned zone = 0;
+
+	while ((len = next_stretch(pool, &zone, &at)) > 0)
+		end = at + len;
+	return end;
+}
 
 int weir_pool_range(const struct weir_pool *handle, void **base, size_t *bytes,
 		    size_t *page_size)
@@ -23,7 +54,7 @@ int weir_pool_range(const struct weir_pool *handle, void **base, size_t *bytes,
 	if (base != NULL)
 		*base = pool->base;
 	if (bytes != NULL)
-		*bytes = pool->bytes;
+		*bytes = bytes_to_the_end(pool);
 	if (page_size != NULL)
 		*page_size = pool->page_size;
 	return 0;
@@ -33,38 +64,52 @@ int weir_pool_iovecs(const struct weir_pool *handle, struct iovec *iovecs,
 		     size_t n)
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
-	uint64_t nr, each;
+	uint64_t at = 0, len, each;
+	unsigned zone = 0;
+	size_t nr = 0;
 
 	if (pool == NULL)
 		return wi_plain_error(-ESTALE);
 	each = IOVEC_MAX - IOVEC_MAX % pool->page_size;
-	nr = wi_div_round_up(pool->bytes, each);
-	for (uint64_t i = 0; i < nr && i < n; i++)
-		iovecs[i] = (struct iovec){
-			pool->base + i * each,
-			wi_min_u64(each, pool->bytes - i * each),
-		};
-	return (int)nr; /* at most 2^46 bytes, in parts of 2^29 or more */
+	while ((len = next_stretch(pool, &zone, &at)) > 0)
+		for (uint64_t part; len > 0; at += part, len -= part, nr++) {
+			part = wi_min_u64(each, len);
+			if (nr < n)
+				iovecs[nr] =
+					(struct iovec){ pool->base + at, part };
+		}
+	/* At most 2^46 bytes, in parts of 2^29 or more, and one for each zone.
+	 */
+	return (int)nr;
+}
+
+/* In a forked child the handle has no bytes. */
+static bool has_offset(const struct weir_pool *pool, uint64_t offset)
+{
+	return offset < pool->bytes && wi_pool_has(wi_pool_of(pool), offset);
 }
 
 int weir_pool_contains(const struct weir_pool *pool, const void *p)
 {
-	return (uintptr_t)p - (uintptr_t)pool->base < pool->bytes;
+	const uint64_t offset = (uintptr_t)p - (uintptr_t)pool->base;
+
+	return has_offset(pool, offset);
 }
 
 uint64_t weir_pool_index(const struct weir_pool *pool, const void *p)
 {
 	const uint64_t offset = (uintptr_t)p - (uintptr_t)pool->base;
 
-	return offset < pool->bytes ? wi_mul_high(offset, pool->reciprocal)
-				    : WEIR_INDEX_NONE;
+	return has_offset(pool, offset) ? wi_mul_high(offset, pool->reciprocal)
+					: WEIR_INDEX_NONE;
 }
 
 void *weir_pool_page(const struct weir_pool *handle, uint64_t index)
 {
 	const struct wi_pool *pool = wi_pool_of(handle);
 
-	return pool != NULL && index < pool->nr_pages
+	return pool != NULL && index < pool->max_pages &&
+			       wi_pool_has(pool, wi_pool_offset_of(pool, index))
 		       ? pool->base + wi_pool_offset_of(pool, index)
 		       : NULL;
 }

@@ -30,11 +30,13 @@ WI_COLD void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 static const char *why_no_run(const struct wi_pool *pool, uint64_t offset,
 			      unsigned order)
 {
-	uint64_t run;
+	uint64_t run, within;
 	unsigned zone;
 
 	if (offset >= pool->bytes)
 		return "not a page of this pool";
+	if (!wi_pool_has(pool, offset))
+		return "not a page of this pool yet";
 	if (order > WEIR_ORDER_MAX)
 		return "no such order";
 	if (!wi_pool_is_page(pool->handle, offset))
@@ -46,9 +48,10 @@ static const char *why_no_run(const struct wi_pool *pool, uint64_t offset,
 		       "two";
 	run = pool->page_size << order;
 	zone = wi_pool_zone_of(pool, offset);
-	if ((offset - zone * pool->zone_bytes) & (run - 1))
+	within = offset - pool->bounds[zone].first;
+	if (within & (run - 1))
 		return "not the first page of a run of that order";
-	if (run > pool->bytes - offset)
+	if (run > wi_pool_present_bytes(pool, zone) - within)
 		return "a run of that order would reach past the pool";
 	if (order > pool->zone_order[zone])
 		return "not the first page of a run of that order";
@@ -119,7 +122,9 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 	_Static_assert(sizeof(void *) == sizeof(uint64_t), "tokens in place");
 	uint64_t *tokens = (uint64_t *)(void *)pages;
 	const unsigned kind = wi_pool_kind_of_order(order);
-	const uint64_t runs = pool->nr_runs[order];
+	/* Relaxed: a growth that is over is seen; one that is not may be
+	 * missed. */
+	const uint64_t runs = wi_load_relaxed(&pool->nr_runs[order]);
 	struct wi_shortage shortage = { .why = WI_FAIL_EMPTY };
 	const struct wi_get get = {
 		.kind = kind,
@@ -134,7 +139,7 @@ static size_t allocate_runs(struct wi_pool *pool, const struct request *request,
 	};
 	size_t got;
 
-	/* No drain can find pages that never existed. */
+	/* No drain can find pages that do not exist. */
 	if (runs == 0 || (n > runs && !some)) {
 		wi_cache_count_failure(&pool->cache, WI_FAIL_EMPTY, kind, n, 0);
 		wi_percpu_tick_all(
@@ -373,11 +378,15 @@ static void put_by_zone(struct wi_pool *pool, unsigned kind, uint64_t *tokens,
 	}
 	while (n > 0) {
 		const unsigned zone = wi_pool_zone_of(pool, tokens[0]);
-		const struct weir_i_bounds *its = &pool->bounds[zone];
+		const uint64_t first = pool->bounds[zone].first;
+		const uint64_t bound = wi_pool_present_bytes(pool, zone);
 		size_t nr = 0, rest = 0;
 
+		if (tokens[0] - first >= bound)
+			must_be_run(pool, tokens[0],
+				    wi_pool_order_of_kind(kind));
 		for (size_t i = 0; i < n; i++)
-			if (tokens[i] - its->first < its->bound)
+			if (tokens[i] - first < bound)
 				same[nr++] = tokens[i];
 			else
 				tokens[rest++] = tokens[i];
@@ -429,6 +438,8 @@ __attribute__((noinline)) static void free_bulk_slow(struct weir_pool *pool,
 		return;
 	if (impl->nr_zones > 1)
 		most = 9;
+	else
+		all.bound = wi_pool_present_bytes(impl, 0);
 	for (size_t chunk; n > 0; pages += chunk, n -= chunk) {
 		chunk = wi_min_u64(n, CHUNK);
 		if (impl->checks == NULL && order <= most &&

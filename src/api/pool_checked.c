@@ -371,14 +371,25 @@ int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page)
 	return -1;
 }
 
-void wi_pool_check_all(const struct wi_pool *pool)
+static void check_zone_pages(const struct wi_pool *pool, uint64_t first,
+			     uint64_t end)
 {
-	for (uint64_t i = 0; i < pool->nr_pages; i++) {
+	for (uint64_t i = first; i < end; i++) {
 		/* Relaxed: no other thread uses the pool. */
 		if (wi_load_relaxed(&pool->checks[i]) != FREED)
 			continue;
 		if (pool->shows_access)
 			permit_access(pool, wi_pool_offset_of(pool, i), 0);
 		must_be_as_left(pool, i, "destroying");
+	}
+}
+
+void wi_pool_check_all(const struct wi_pool *pool)
+{
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
+		const uint64_t first = zone * pool->zone_pages;
+
+		check_zone_pages(pool, first,
+				 first + wi_pool_present_pages(pool, zone));
 	}
 }

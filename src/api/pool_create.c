@@ -83,19 +83,45 @@ static int node_of_zone(const struct wi_pool *pool,
 	return WEIR_NODE_ANY;
 }
 
+/* Which pages of each zone exist: all, or in a pool that can grow an even share
+ * of the capacity. */
+static int set_bounds(struct wi_pool *pool, const struct weir_pool_opts *o,
+		      uint64_t least)
+{
+	uint64_t bytes[WI_NODES_MAX];
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		bytes[zone] =
+			wi_pool_offset_of(pool, wi_pool_zone_pages(pool, zone));
+	if (o->max_capacity > o->capacity) {
+		pool->grow_bytes = wi_max_u64(512, least) * o->page_size;
+		if (o->capacity % pool->grow_bytes != 0 ||
+		    o->max_capacity % pool->grow_bytes != 0)
+			REFUSE("max_capacity: it and capacity are not "
+			       "multiples of %" PRIu64 " bytes (512 pages, and "
+			       "whole pages of the kernel's)",
+			       pool->grow_bytes);
+		wi_pool_share_out(pool, o->capacity, bytes);
+	}
+	/* Relaxed: no other thread knows the pool. */
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		wi_store_relaxed(&pool->bounds[zone].bound, bytes[zone]);
+	return 0;
+}
+
 /* Evaluates the options; how many zones of how many pages: about equal
  * shares. */
 static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	const struct wi_topology *topology = &pool->machine.topology;
-	uint64_t nr_pages = o->capacity / o->page_size, share;
+	uint64_t nr_pages = o->max_capacity / o->page_size, share;
 	unsigned zones = topology->nr_nodes;
 	uint64_t least;
 	int err;
 
-	pool->mapped_bytes = o->capacity;
+	pool->mapped_bytes = o->max_capacity;
 	pool->bytes = nr_pages * o->page_size;
-	pool->nr_pages = nr_pages;
+	pool->max_pages = nr_pages;
 	pool->page_size = o->page_size;
 	/* 2^64 / page_size, rounded up. */
 	pool->reciprocal = UINT64_MAX / o->page_size + 1;
@@ -110,7 +136,8 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (err != 0)
 		return err;
 	least = least_unit(pool);
-	while (zones > 1 && nr_pages / zones < UINT64_C(8) * 512)
+	while (zones > 1 &&
+	       o->capacity / o->page_size / zones < UINT64_C(8) * 512)
 		zones--;
 	share = wi_div_round_up(nr_pages, zones);
 	pool->zone_pages = nr_pages;
@@ -119,9 +146,11 @@ static int set_shape(struct wi_pool *pool, const struct weir_pool_opts *o)
 			nr_pages, wi_round_up(share, zone_unit(share, least)));
 	pool->zone_bytes = pool->zone_pages * o->page_size;
 	pool->nr_zones = (unsigned)wi_div_round_up(nr_pages, pool->zone_pages);
-	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++) {
 		pool->node[zone] = node_of_zone(pool, o, zone);
-	return 0;
+		pool->bounds[zone].first = zone * pool->zone_bytes;
+	}
+	return set_bounds(pool, o, least);
 }
 
 /* --- creation ---------------------------------------------------------- */
@@ -214,22 +243,22 @@ static void init_zone(struct wi_pool *pool, unsigned zone)
 	const struct wi_live *live = pool->view.live;
 	const struct wi_live_layout *l = &live->layout;
 	const uint64_t nr_pages = wi_pool_zone_pages(pool, zone);
-	const unsigned order = wi_live_zone_order(live, zone);
+	const uint64_t present = wi_pool_present_pages(pool, zone);
 
 	pool->zone[zone] = wi_zone_init(
 		pool->meta + l->zones + zone * l->zone_bytes, nr_pages);
-	pool->zone_order[zone] = (uint8_t)order;
-	pool->bounds[zone] = (struct weir_i_bounds){
-		.first = zone * pool->zone_bytes,
-		.bound = wi_pool_offset_of(pool, nr_pages),
-	};
-	for (unsigned i = 0; i <= order; i++)
-		pool->nr_runs[i] += nr_pages >> i;
+	if (present < nr_pages)
+		wi_zone_leave_out(pool->zone[zone], present);
+	pool->zone_order[zone] = (uint8_t)wi_live_zone_order(live, zone);
+	wi_pool_count_pages(pool, zone, 0);
 }
 
 static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
-	int err = wi_pool_map_meta(pool, o);
+	int err = wi_os_mutex_init(&pool->growing);
+
+	if (err == 0)
+		err = wi_pool_map_meta(pool, o);
 
 	if (err == 0)
 		err = wi_pool_map_pages(pool, o);
@@ -299,7 +328,8 @@ static int create_pool(struct weir_pool **out,
 	wi_pool_make_known(pool);
 	*out = pool->handle;
 	WI_TRACE(pool_create, &pool->cache.drain, pool->name, pool->handle,
-		 pool->bytes, pool->page_size);
+		 wi_pool_offset_of(pool, wi_pool_nr_pages(pool)),
+		 pool->page_size);
 	return 0;
 }
 
@@ -331,8 +361,8 @@ static void list_pages_out(const struct wi_pool *pool)
 	char line[96];
 
 	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
-		for (uint64_t page = 0; page < wi_pool_zone_pages(pool, zone);
-		     page++) {
+		for (uint64_t page = 0;
+		     page < wi_pool_present_pages(pool, zone); page++) {
 			uint64_t at = zone * pool->zone_pages + page;
 
 			if (wi_zone_is_free(pool->zone[zone], page))
@@ -376,7 +406,7 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	request.may_interrupt = true; /* as the unmapping will */
 	request.deadline_ns = wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns);
 	wi_cache_drain(&pool->cache, &request, &outcome, &(bool){ 0 });
-	out = pool->nr_pages - wi_pool_nr_free(pool);
+	out = wi_pool_nr_pages(pool) - wi_pool_nr_free(pool);
 	if (out > 0) {
 		wi_report("%" PRIu64 " pages are out, %" PRIu64 " of them "
 			  "pending on CPUs that are in use",
@@ -392,6 +422,7 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 		wi_pool_check_all(pool);
 	wi_cache_fini(&pool->cache);
 	wi_os_mutex_fini(&pool->marks_mutex);
+	wi_os_mutex_fini(&pool->growing);
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	wi_live_end((struct wi_live *)(void *)pool->meta);
 	wi_pool_forget(pool);

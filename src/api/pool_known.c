@@ -161,7 +161,7 @@ const struct wi_pool *wi_pool_hold_of(const void *page)
 		    !hold_entry(known))
 			continue;
 		pool = wi_pool_of(known->handle);
-		if ((uintptr_t)page - (uintptr_t)pool->base < pool->bytes)
+		if (wi_pool_has(pool, (uintptr_t)page - (uintptr_t)pool->base))
 			return pool;
 		wi_sub_full(&known->holders, 1); /* POOL-F3 */
 	}

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "os/report.h"
 
@@ -41,6 +42,17 @@ static void report_huge(const struct wi_pool *pool,
 			  need, huge / 1024);
 }
 
+static uint64_t pages_bytes(const struct wi_pool *pool)
+{
+	return wi_pool_offset_of(pool, wi_pool_nr_pages(pool));
+}
+
+static char *end_of_zone(const struct wi_pool *pool, unsigned zone)
+{
+	return pool->base + pool->bounds[zone].first +
+	       wi_pool_present_bytes(pool, zone);
+}
+
 static uint64_t floor_pow2(uint64_t n)
 {
 	return UINT64_C(1) << wi_highest_bit(n);
@@ -52,14 +64,27 @@ static uint64_t lowest_pow2(uint64_t n)
 	return UINT64_C(1) << wi_lowest_bit(n);
 }
 
+/* Up to the last page that exists at first. */
+static uint64_t sure_bytes(const struct wi_pool *pool)
+{
+	uint64_t end = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		end = wi_max_u64(end,
+				 pool->bounds[zone].first +
+					 wi_pool_present_bytes(pool, zone));
+	return end;
+}
+
 int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	struct wi_os_map map = {
-		.bytes = o->capacity,
+		.bytes = pool->bytes,
+		.sure_bytes = pool->grow_bytes == 0 ? 0 : sure_bytes(pool),
 		.no_fork = true,
 		/* Runs are aligned in memory, up to the largest run of the
 		 * pool. */
-		.align = wi_min_u64(floor_pow2(o->capacity),
+		.align = wi_min_u64(floor_pow2(pool->bytes),
 				    lowest_pow2(o->page_size)
 					    << pool->order_max),
 	};
@@ -77,7 +102,7 @@ int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	case WEIR_BACKING_HUGETLB:
 		map.backing = WI_OS_HUGETLB;
 		map.huge_bytes = pool->huge_bytes;
-		if (o->capacity % map.huge_bytes)
+		if (pool->bytes % map.huge_bytes)
 			REFUSE("capacity: not a multiple of the huge page of "
 			       "%zu bytes",
 			       map.huge_bytes);
@@ -180,6 +205,35 @@ static int each_part(struct wi_pool *pool, int (*back)(void *, size_t))
 	return err;
 }
 
+/* Locks or backs the pages that exist. */
+static int each_zone(struct wi_pool *pool, int (*back)(void *, size_t))
+{
+	int err = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones && err == 0; zone++)
+		err = back(pool->base + pool->bounds[zone].first,
+			   wi_pool_present_bytes(pool, zone));
+	return err;
+}
+
+/* Reports why memory cannot be locked, so many bytes in all; the error to
+ * return. */
+static int report_unlocked(uint64_t bytes, int err)
+{
+	if (err == -EAGAIN) /* not "try again", as elsewhere in weir */
+		err = -ENOMEM;
+	if (err == -ENOMEM || err == -EPERM)
+		wi_report("flags: WEIR_POOL_LOCK: %" PRIu64 " bytes in all are "
+			  "more than RLIMIT_MEMLOCK (ulimit -l) allows, which "
+			  "is %" PRIu64 ", or than there is",
+			  bytes, wi_os_lockable());
+	else if (err != 0)
+		wi_report("flags: WEIR_POOL_LOCK: the system refused "
+			  "(errno %d)",
+			  -err);
+	return err;
+}
+
 /* Everything that an operation may touch. */
 static int lock_all(struct wi_pool *pool)
 {
@@ -192,25 +246,15 @@ static int lock_all(struct wi_pool *pool)
 	if (err == 0 && pool->checks != NULL)
 		err = wi_os_lock(pool->checks, pool->checks_bytes);
 	if (err == 0)
-		err = wi_os_lock(pool->base, pool->mapped_bytes);
-	if (err == -EAGAIN) /* not "try again", as elsewhere in weir */
-		err = -ENOMEM;
-	if (err == -ENOMEM || err == -EPERM)
-		wi_report("flags: WEIR_POOL_LOCK: %" PRIu64 " bytes in all are "
-			  "more than RLIMIT_MEMLOCK (ulimit -l) allows, which "
-			  "is %" PRIu64 ", or than there is",
-			  wi_pool_whole_bytes(pool), wi_os_lockable());
-	else if (err != 0)
-		wi_report("flags: WEIR_POOL_LOCK: the system refused "
-			  "(errno %d)",
-			  -err);
-	return err;
+		err = each_zone(pool, wi_os_lock);
+	return report_unlocked(wi_pool_backed_bytes(pool), err);
 }
 
-/* Reports why not every page can be backed. */
-static void report_unbacked(const struct wi_pool *pool,
-			    const struct weir_pool_opts *o, int err)
+/* Reports why not every page can be backed, so many bytes in all; the error to
+ * return. */
+static int report_unbacked(const struct wi_pool *pool, uint64_t bytes, int err)
 {
+	const bool is_region = !pool->owns_pages;
 	const size_t huge = pool->huge_bytes;
 	struct wi_os_limit limit;
 
@@ -218,22 +262,29 @@ static void report_unbacked(const struct wi_pool *pool,
 		wi_report("flags: WEIR_POOL_PREFAULT: the system could not "
 			  "back all pages (errno %d)",
 			  -err);
-	else if (o->backing == WEIR_BACKING_REGION)
+	else if (is_region)
 		wi_report("region: WEIR_POOL_PREFAULT: it may not be written, "
 			  "or what it maps cannot be backed");
 	else if (huge == 0)
-		wi_report("fd: WEIR_POOL_PREFAULT: pages of %d cannot be "
-			  "backed",
-			  o->fd);
+		wi_report("fd: WEIR_POOL_PREFAULT: pages of the file cannot be "
+			  "backed");
 	else if (wi_os_huge_limit(&limit, huge, false) == WI_OS_LIMITED)
 		wi_report("backing: hugetlb needs %" PRIu64 " bytes, the limit "
 			  "(max) of cgroup %s allows %" PRIu64,
-			  pool->mapped_bytes, limit.cgroup, limit.bytes);
+			  bytes, limit.cgroup, limit.bytes);
+	else if (pool->grow_bytes != 0)
+		wi_report("backing: hugetlb needs %" PRIu64 " bytes, which are "
+			  "not there (raise vm.nr_hugepages), or a limit keeps "
+			  "from being used",
+			  bytes);
 	else
 		wi_report("backing: hugetlb needs %" PRIu64 " bytes, which a "
 			  "limit keeps from being used (max of a cgroup that "
 			  "is not seen from here)",
-			  pool->mapped_bytes);
+			  bytes);
+	if (err != -EFAULT)
+		return err;
+	return is_region ? -EINVAL : -ENOMEM;
 }
 
 /*
@@ -245,26 +296,25 @@ static bool may_be_limited(const struct wi_pool *pool)
 {
 	struct wi_os_limit limit;
 
+	if (pool->grow_bytes != 0) /* none was reserved */
+		return pool->huge_bytes != 0;
 	return pool->huge_bytes != 0 &&
 	       wi_os_huge_limit(&limit, pool->huge_bytes, false) !=
 		       WI_OS_NOT_LIMITED;
 }
 
 /* Would the kernel kill processes of the cgroup if all of it were backed? */
-static int check_memory_limit(const struct wi_pool *pool,
-			      const struct weir_pool_opts *o)
+static int check_memory_limit(const struct wi_pool *pool, unsigned flags,
+			      uint64_t need)
 {
-	const uint64_t need = wi_pool_whole_bytes(pool);
-	const bool is_private = o->backing == WEIR_BACKING_ANON ||
-				o->backing == WEIR_BACKING_THP;
 	struct wi_os_limit limit;
 
-	if (!is_private ||
+	if (!pool->private_pages || pool->huge_bytes != 0 ||
 	    wi_os_cgroup_limit(&limit, "memory", "memory.max") !=
 		    WI_OS_LIMITED ||
 	    limit.bytes >= need)
 		return 0;
-	if (!(o->flags & WEIR_POOL_LOCK) && wi_os_has_swap())
+	if (!(flags & WEIR_POOL_LOCK) && wi_os_has_swap())
 		return 0;
 	wi_report("capacity: %" PRIu64 " bytes are to be backed, memory.max of "
 		  "cgroup %s is %" PRIu64,
@@ -278,7 +328,7 @@ static int prefault_all(struct wi_pool *pool)
 
 	if (err == 0 && pool->checks != NULL)
 		err = wi_os_prefault(pool->checks, pool->checks_bytes);
-	return err != 0 ? err : wi_os_prefault(pool->base, pool->mapped_bytes);
+	return err != 0 ? err : each_zone(pool, wi_os_prefault);
 }
 
 int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
@@ -286,7 +336,8 @@ int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 	int err = 0;
 
 	if (o->flags & (WEIR_POOL_LOCK | WEIR_POOL_PREFAULT))
-		err = check_memory_limit(pool, o);
+		err = check_memory_limit(pool, o->flags,
+					 wi_pool_backed_bytes(pool));
 	if (err != 0)
 		return err;
 	if (o->flags & WEIR_POOL_LOCK)
@@ -294,11 +345,68 @@ int wi_pool_back_now(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (o->flags & WEIR_POOL_PREFAULT)
 		err = prefault_all(pool);
 	else if (may_be_limited(pool))
-		err = wi_os_prefault(pool->base, pool->mapped_bytes);
-	if (err == 0)
+		err = each_zone(pool, wi_os_prefault);
+	return err == 0 ? 0 : report_unbacked(pool, pages_bytes(pool), err);
+}
+
+/* --- growth ------------------------------------------------------------- */
+
+/* Does the file have so many bytes, which a touch needs? One that has the last
+ * has all. */
+static int check_file(const struct wi_pool *pool, char *p, uint64_t bytes)
+{
+	const bool is_file = pool->owns_pages && !pool->private_pages;
+	/* Growths are multiples of it. */
+	const size_t last = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (!is_file || pool->huge_bytes != 0 ||
+	    wi_os_prefault(p + bytes - last, last) == 0)
 		return 0;
-	report_unbacked(pool, o, err);
-	if (err != -EFAULT)
+	wi_report("fd: the file is too short for %" PRIu64 " bytes more, or "
+		  "cannot be backed there",
+		  bytes);
+	return -EINVAL;
+}
+
+/* The pages that a zone gets: locked, backed, or only found to be there. */
+static int back_range(const struct wi_pool *pool, char *p, uint64_t bytes)
+{
+	const unsigned flags = pool->view.live->flags;
+	int err = check_file(pool, p, bytes);
+
+	if (err != 0)
 		return err;
-	return o->backing == WEIR_BACKING_REGION ? -EINVAL : -ENOMEM;
+	if (flags & WEIR_POOL_LOCK) {
+		err = wi_os_lock(p, bytes);
+		if (err != 0)
+			err = report_unlocked(
+				wi_pool_backed_bytes(pool) + bytes, err);
+	} else if ((flags & WEIR_POOL_PREFAULT) || pool->huge_bytes != 0) {
+		err = wi_os_prefault(p, bytes);
+		if (err != 0)
+			err = report_unbacked(pool, pages_bytes(pool) + bytes,
+					      err);
+	}
+	return err;
+}
+
+int wi_pool_back_more(struct wi_pool *pool, const uint64_t *more)
+{
+	const unsigned flags = pool->view.live->flags;
+	uint64_t sum = 0;
+	int err = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		sum += more[zone];
+	if (flags & (WEIR_POOL_LOCK | WEIR_POOL_PREFAULT))
+		err = check_memory_limit(pool, flags,
+					 wi_pool_backed_bytes(pool) + sum);
+	for (unsigned zone = 0; zone < pool->nr_zones && err == 0; zone++)
+		if (more[zone] > 0)
+			err = back_range(pool, end_of_zone(pool, zone),
+					 more[zone]);
+	if (err != 0 && pool->private_pages)
+		for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+			wi_os_give_up(end_of_zone(pool, zone), more[zone]);
+	return err;
 }

@@ -14,7 +14,7 @@ static void set_limits(const struct wi_pool *pool,
 {
 	unsigned nr_cpus = wi_cpuset_count(&pool->machine.topology.online);
 	uint64_t share =
-		wi_live_zone_pages(live, 0) / (8 * wi_max_u64(nr_cpus, 1));
+		wi_pool_present_pages(pool, 0) / (8 * wi_max_u64(nr_cpus, 1));
 
 	for (unsigned list = 0; list < WI_POOL_LISTS; list++) {
 		unsigned order = wi_pool_order_of_kind(list);
@@ -84,7 +84,7 @@ static int map_shared(struct wi_pool *pool, const struct weir_pool_opts *o)
 
 static int map_checks(struct wi_pool *pool)
 {
-	const uint64_t nr_pages = pool->nr_pages;
+	const uint64_t nr_pages = pool->max_pages;
 	const uint64_t after = (nr_pages + 7) & ~UINT64_C(7);
 	const bool remembers = wi_os_env_level("WEIR_CHECKED") >= 2;
 	const struct wi_os_map map = {
@@ -112,6 +112,13 @@ uint64_t wi_pool_whole_bytes(const struct wi_pool *pool)
 {
 	return pool->mapped_bytes + pool->meta_bytes + sizeof(*pool) +
 	       sizeof(*pool->handle) + pool->checks_bytes;
+}
+
+uint64_t wi_pool_backed_bytes(const struct wi_pool *pool)
+{
+	return wi_pool_whole_bytes(pool) -
+	       wi_pool_offset_of(pool,
+				 pool->max_pages - wi_pool_nr_pages(pool));
 }
 
 void wi_pool_report_memory(const struct wi_pool *pool, uint64_t bytes,

@@ -39,7 +39,7 @@ static int check_backing(const struct weir_pool_opts *o)
 			       " (alignment, or else page_size) and to the "
 			       "kernel's page",
 			       o->region, o->alignment);
-		if ((uintptr_t)o->region > UINTPTR_MAX - o->capacity)
+		if ((uintptr_t)o->region > UINTPTR_MAX - o->max_capacity)
 			REFUSE("region: %p and capacity reach past the address "
 			       "space",
 			       o->region);
@@ -67,9 +67,48 @@ static int check_backing(const struct weir_pool_opts *o)
 	return 0;
 }
 
-/* page_size and alignment, which are set, and capacity. */
+/* Either capacity, whose name is `what`. */
+static int check_capacity(const char *what, uint64_t bytes, uint64_t page_size)
+{
+	if (bytes > CAPACITY_MAX)
+		REFUSE("%s: %" PRIu64 " is more than 2^46 bytes", what, bytes);
+	if (bytes < page_size)
+		REFUSE("%s: %" PRIu64 " is less than page_size %" PRIu64, what,
+		       bytes, page_size);
+	if (wi_is_pow2(page_size)) {
+		if (bytes % page_size)
+			REFUSE("%s: %" PRIu64 " is not a multiple of page_size "
+			       "%" PRIu64,
+			       what, bytes, page_size);
+	} else if (bytes > UINT64_MAX / page_size) {
+		/* weir_i_is_multiple() would err. */
+		REFUSE("%s: %" PRIu64 " times page_size %" PRIu64
+		       ", which is no power of two, is 2^64 or more",
+		       what, bytes, page_size);
+	}
+	return 0;
+}
+
+static int check_max_capacity(const struct weir_pool_opts *o)
+{
+	const uint64_t unit = o->page_size * 512;
+
+	if (o->max_capacity < o->capacity)
+		REFUSE("max_capacity: %" PRIu64 " is less than capacity",
+		       o->max_capacity);
+	if (o->max_capacity > o->capacity &&
+	    (o->max_capacity % unit != 0 || o->capacity % unit != 0))
+		REFUSE("max_capacity: it and capacity are not multiples of "
+		       "512 pages, %" PRIu64 " bytes",
+		       unit);
+	return check_capacity("max_capacity", o->max_capacity, o->page_size);
+}
+
+/* page_size, alignment and max_capacity, which are set, and capacity. */
 static int check_sizes(const struct weir_pool_opts *o)
 {
+	int err;
+
 	if (!wi_live_is_page_size(o->page_size))
 		REFUSE("page_size: %" PRIu64 " is not a multiple of 64 from 64 "
 		       "to 2^30",
@@ -80,23 +119,8 @@ static int check_sizes(const struct weir_pool_opts *o)
 		       o->alignment, o->page_size);
 	if (o->capacity == 0)
 		REFUSE("capacity: 0; it is the pool's size in bytes");
-	if (o->capacity > CAPACITY_MAX)
-		REFUSE("capacity: %" PRIu64 " is more than 2^46 bytes",
-		       o->capacity);
-	if (o->capacity < o->page_size)
-		REFUSE("capacity: %" PRIu64 " is less than page_size %" PRIu64,
-		       o->capacity, o->page_size);
-	if (wi_is_pow2(o->page_size)) {
-		if (o->capacity % o->page_size)
-			REFUSE("capacity: %" PRIu64 " is not a multiple of "
-			       "page_size %" PRIu64,
-			       o->capacity, o->page_size);
-	} else if (o->capacity > UINT64_MAX / o->page_size) {
-		/* weir_i_is_multiple() would err. */
-		REFUSE("capacity: %" PRIu64 " times page_size %" PRIu64
-		       ", which is no power of two, is 2^64 or more",
-		       o->capacity, o->page_size);
-	}
+	err = check_capacity("capacity", o->capacity, o->page_size);
+	return err != 0 ? err : check_max_capacity(o);
 	return 0;
 }
 
@@ -121,6 +145,8 @@ int wi_pool_read_opts(struct weir_pool_opts *o,
 	if (o->name == NULL)
 		o->name = "pool";
 
+	if (o->max_capacity == 0)
+		o->max_capacity = o->capacity;
 	err = check_sizes(o);
 	if (err != 0)
 		return err;

@@ -38,7 +38,8 @@ add_words(struct shortage *s, const char *format, ...)
 static void say_empty(struct shortage *s)
 {
 	const char *where = s->flags & WEIR_THISNODE ? " on this node" : "";
-	const uint64_t pages = s->pool == NULL ? UINT64_MAX : s->pool->nr_pages;
+	const uint64_t pages =
+		s->pool == NULL ? UINT64_MAX : wi_pool_nr_pages(s->pool);
 
 	if (s->n > pages >> s->order && s->n > 1)
 		add_words(s,

@@ -70,6 +70,7 @@ int weir_request_submit(struct weir_pool *handle, struct weir_request *request)
 	struct wi_pool *pool = wi_pool_of(handle);
 	struct wi_request want = { .tokens =
 					   (uint64_t *)(void *)request->pages };
+	uint64_t runs;
 	int err;
 
 	if (pool == NULL)
@@ -84,11 +85,12 @@ int weir_request_submit(struct weir_pool *handle, struct weir_request *request)
 		wi_report_order(request->order, WEIR_ORDER_MAX);
 		return -EINVAL;
 	}
-	if (request->n > pool->nr_runs[request->order]) {
+	/* Relaxed: as in allocate_runs(). */
+	runs = wi_load_relaxed(&pool->nr_runs[request->order]);
+	if (request->n > runs) {
 		wi_report("n: %zu runs of order %u; the pool has at most "
 			  "%" PRIu64,
-			  request->n, request->order,
-			  pool->nr_runs[request->order]);
+			  request->n, request->order, runs);
 		return -ENOMEM;
 	}
 	want.kind = wi_pool_kind_of_order(request->order);

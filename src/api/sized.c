@@ -24,15 +24,15 @@
 				       sizeof(((struct name *)0)->field),      \
 		       #name " ends in padding")
 
-ENDS_WITH(weir_pool_opts, alignment);
+ENDS_WITH(weir_pool_opts, max_capacity);
 ENDS_WITH(weir_cache_opts, capacity);
 ENDS_WITH(weir_drain_opts, wait_ns);
 ENDS_WITH(weir_drain_result, taken_over);
-ENDS_WITH(weir_stat, shrinks);
-ENDS_WITH(weir_stat_zone, free_runs);
+ENDS_WITH(weir_stat, max_pages);
+ENDS_WITH(weir_stat_zone, max_pages);
 ENDS_WITH(weir_stat_cpu, list);
 ENDS_WITH(weir_stat_page, pool);
-ENDS_WITH(weir_watch_info, page_size);
+ENDS_WITH(weir_watch_info, max_bytes);
 ENDS_WITH(weir_cache_stat, stall_ns);
 ENDS_WITH(weir_cache_stat_cpu, list);
 ENDS_WITH(weir_request, internal);

@@ -37,6 +37,29 @@ struct wi_percpu_view wi_view_percpu(const struct wi_view *view)
 	};
 }
 
+/*
+ * Pages of a zone that exist, after its free pages were counted.
+ *
+ * STAT-A2 (partner ZONE-R2): a growth stores what exists, then the states. Who
+ * read a state that it changed sees the pages here, so never more are free than
+ * exist. (models/zone-grow, READ_FIRST)
+ */
+static uint64_t present_of(const struct wi_view *view, unsigned zone)
+{
+	wi_fence_acquire(); /* STAT-A2 */
+	return wi_min_u64(read_total(&totals_of(view)->present[zone]),
+			  wi_live_zone_pages(view->live, zone));
+}
+
+uint64_t wi_view_pages(const struct wi_view *view)
+{
+	uint64_t sum = 0;
+
+	for (unsigned zone = 0; zone < view->live->nr_zones; zone++)
+		sum += present_of(view, zone);
+	return sum;
+}
+
 static struct wi_zone_view zone_of(const struct wi_view *view, unsigned zone)
 {
 	const struct wi_live_layout *l = &view->live->layout;
@@ -152,10 +175,11 @@ int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 	    check_zone(view, zone) != 0)
 		return -EINVAL;
 	its = zone_of(view, zone);
-	ours.pages = its.nr_pages;
 	ours.free = wi_zone_view_nr_free(&its);
 	ours.node = view->live->node[zone];
+	ours.max_pages = its.nr_pages;
 	wi_zone_view_runs(&its, ours.free_runs);
+	ours.pages = present_of(view, zone);
 	for (unsigned order = wi_live_zone_order(view->live, zone) + 1;
 	     order <= WEIR_ORDER_MAX; order++)
 		ours.free_runs[order] = 0; /* of no use: not aligned */
@@ -194,7 +218,6 @@ static void fill_stat(const struct wi_view *view, struct weir_stat *stat)
 
 	wi_percpu_view_totals(&percpu, &t);
 	*stat = (struct weir_stat){
-		.pages = live->bytes / live->page_size,
 		.peak = read_total(&totals->peak),
 		.drains = t.drains.drained,
 		.drained_pages = t.drains.pages,
@@ -218,11 +241,13 @@ static void fill_stat(const struct wi_view *view, struct weir_stat *stat)
 		.stall_ns = read_total(&totals->cache.stall_ns),
 		.below_low = read_total(&totals->below_low),
 		.shrinks = read_total(&totals->shrinks),
+		.max_pages = live->bytes / live->page_size,
 	};
 	for (unsigned zone = 0; zone < stat->nr_zones; zone++) {
 		struct wi_zone_view its = zone_of(view, zone);
 
 		stat->free += wi_zone_view_nr_free(&its);
+		stat->pages += present_of(view, zone);
 	}
 	add_cpus(view, stat);
 	in = stat->free + stat->cached + stat->pending;

@@ -30,6 +30,9 @@ int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 int wi_view_read_cpu(const struct wi_view *view, unsigned zone, unsigned cpu,
 		     struct weir_stat_cpu *stat);
 
+/* The pages that exist now, of all zones. */
+uint64_t wi_view_pages(const struct wi_view *view);
+
 /* The view's part that src/percpu reads. */
 struct wi_percpu_view wi_view_percpu(const struct wi_view *view);
 

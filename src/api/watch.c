@@ -189,13 +189,14 @@ int weir_watch_info(const struct weir_watch *watch,
 		.pid = watch->id.pid,
 		.number = watch->id.number,
 		.state = read_watch_state(watch),
-		.bytes = live->bytes,
+		.bytes = wi_view_pages(&watch->view) * live->page_size,
 		.page_size = live->page_size,
 		.nr_cpus = live->nr_cpus,
 		.nr_zones = live->nr_zones,
 		.batch = live->batch,
 		.flags = live->flags,
 		.locked = live->locked != 0,
+		.max_bytes = live->bytes,
 	};
 
 	if (wi_sized_check(WI_SIZED_WATCH_INFO, info) != 0)

@@ -14,7 +14,7 @@ void wi_cache_give_back(struct wi_cache *cache, unsigned zone, unsigned kind,
 size_t wi_cache_same_zone(const struct wi_cache *cache, const uint64_t *tokens,
 			  size_t n, unsigned *zone)
 {
-	const struct weir_i_bounds *bounds;
+	struct weir_i_bounds bounds;
 	size_t same = 1;
 
 	*zone = 0;
@@ -22,7 +22,7 @@ size_t wi_cache_same_zone(const struct wi_cache *cache, const uint64_t *tokens,
 		return n;
 	*zone = cache->backend.zone_of(cache->backend.ctx, tokens[0]);
 	bounds = wi_percpu_bounds(&cache->drain, *zone);
-	while (same < n && tokens[same] - bounds->first < bounds->bound)
+	while (same < n && tokens[same] - bounds.first < bounds.bound)
 		same++;
 	return same;
 }

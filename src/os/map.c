@@ -30,6 +30,7 @@
 /* A mapping request with its defaults filled in. */
 struct plan {
 	size_t bytes;
+	size_t sure_bytes;
 	size_t align;
 	int flags; /* of mmap */
 	int fd;
@@ -40,14 +41,16 @@ static size_t page_bytes(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* A hugetlb mapping of `huge` pages, all of them reserved. */
+/* A hugetlb mapping of `huge` pages, all of them reserved if all must be
+ * there. */
 static int plan_huge(struct plan *plan, size_t huge)
 {
 	if (!wi_is_pow2(huge) || plan->bytes % huge)
 		return -EINVAL;
 	if (plan->align < huge)
 		plan->align = huge;
-	plan->flags &= ~MAP_NORESERVE;
+	if (plan->sure_bytes >= plan->bytes)
+		plan->flags &= ~MAP_NORESERVE;
 	return 0;
 }
 
@@ -90,7 +93,8 @@ static int plan_fd(struct plan *plan, const struct wi_os_map *map)
 		uint64_t size = (uint64_t)file.st_size;
 
 		/* The rest of its last page is there, too. */
-		if (map->fd_offset > size || map->bytes > size - map->fd_offset)
+		if (map->fd_offset > size ||
+		    plan->sure_bytes > size - map->fd_offset)
 			return -EINVAL;
 	}
 	plan->flags = MAP_SHARED | MAP_NORESERVE;
@@ -108,6 +112,7 @@ static int make_plan(struct plan *plan, const struct wi_os_map *map)
 	    (!wi_is_pow2(map->align) || map->align > SIZE_MAX / 4))
 		return -EINVAL;
 	plan->bytes = wi_round_up(map->bytes, page);
+	plan->sure_bytes = map->sure_bytes == 0 ? map->bytes : map->sure_bytes;
 	plan->align = map->align < page ? page : map->align;
 	plan->flags = (map->read_first ? MAP_SHARED : MAP_PRIVATE) |
 		      MAP_ANONYMOUS | MAP_NORESERVE;
@@ -304,6 +309,17 @@ int wi_os_lock(void *p, size_t bytes)
 	int saved = errno;
 
 	return mlock(p, bytes) ? wi_os_failure(saved) : 0;
+}
+
+void wi_os_give_up(void *p, size_t bytes)
+{
+	int saved = errno;
+
+	/* Both may fail, by limits of a mapping's parts, or before Linux 5.18
+	 * for hugetlb pages: then the pages stay. */
+	(void)munlock(p, bytes);
+	(void)madvise(p, bytes, MADV_DONTNEED);
+	errno = saved;
 }
 
 int wi_os_bind(void *p, size_t bytes, unsigned node)

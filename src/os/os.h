@@ -32,6 +32,10 @@ enum wi_os_backing {
 
 struct wi_os_map {
 	size_t bytes; /* rounded up to pages; hugetlb: a multiple of those */
+	/* So many, from the first on, a file must have; 0: all. The rest may
+	 * come later. Of hugetlb pages none is reserved then: back them before
+	 * they are touched, or a touch may be a SIGBUS. */
+	size_t sure_bytes;
 	size_t align; /* power of two; 0: a page */
 	enum wi_os_backing backing;
 	size_t huge_bytes; /* hugetlb page size; 0: the default one */
@@ -48,7 +52,7 @@ struct wi_os_map {
  * Maps readable and writable memory, without touching any of it. Anonymous
  * memory and files are not reserved (MAP_NORESERVE); hugetlb pages are, so
  * that too few of them fail here with -ENOMEM and not later with SIGBUS. A
- * regular file must have all the bytes, else -EINVAL.
+ * regular file must have all the bytes, else -EINVAL. sure_bytes changes both.
  */
 int wi_os_map(void **out, const struct wi_os_map *map);
 
@@ -67,6 +71,10 @@ int wi_os_prefault(void *p, size_t bytes);
 
 /* Backs every page and keeps it in memory (mlock). */
 int wi_os_lock(void *p, size_t bytes);
+
+/* Undoes both, of private memory: gives the pages and their content up. May
+ * interrupt every CPU that runs this process. */
+void wi_os_give_up(void *p, size_t bytes);
 
 /* Pages backed from now on come from this node (its kernel number) if they
  * can. -ENOSYS where the kernel has no nodes. */

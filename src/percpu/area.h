@@ -67,7 +67,7 @@ struct wi_area {
 	uint32_t cpu; /* constant */
 	uint32_t pad;
 	/* What the lists may hold; sequences compare. Written before active
-	 * names a set, first constant from then on. */
+	 * names a set; from then on first is constant, and bound only grows. */
 	struct weir_i_bounds bounds;
 	uint64_t pad0[2];
 	struct wi_area_counters counters;

@@ -155,7 +155,8 @@ struct wi_drain {
 	unsigned nr_cpus, nr_zones, nr_lists;
 	bool locked;
 	const uint16_t *zone_of_cpu; /* nr_cpus; NULL: there is one zone */
-	const struct weir_i_bounds *bounds; /* of zones; NULL: any token */
+	/* Of zones; NULL: any token. A bound may grow, under the mutex. */
+	const struct weir_i_bounds *bounds;
 	uint16_t limits[WEIR_NR_LISTS];
 	uint32_t weight[WEIR_NR_LISTS]; /* pages of a token */
 
@@ -209,11 +210,15 @@ static inline unsigned wi_percpu_nr_zones(const struct wi_drain *drain)
 	return drain->nr_zones;
 }
 
-/* The tokens of a zone, where there are several zones. */
-static inline const struct weir_i_bounds *
+/* The tokens of a zone, where there are several zones. Relaxed: who has a token
+ * of a zone sees the bound that admits it. */
+static inline struct weir_i_bounds
 wi_percpu_bounds(const struct wi_drain *drain, unsigned zone)
 {
-	return &drain->bounds[zone];
+	return (struct weir_i_bounds){
+		drain->bounds[zone].first,
+		wi_load_relaxed(&drain->bounds[zone].bound),
+	};
 }
 
 static inline unsigned wi_percpu_nr_lists(const struct wi_drain *drain)
@@ -343,6 +348,9 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu);
  * True if limits changed, of the CPUs in `changed` (nr_cpus bits); they come
  * into force by a drain of these with `set_limits`. */
 bool wi_drain_share(struct wi_drain *drain, uint64_t *changed);
+/* With the mutex held, after the bound of a zone has grown: writes it to the
+ * areas that are set up. Those that are asleep get it when they wake. */
+void wi_drain_raise_bound(struct wi_drain *drain, unsigned zone);
 
 /* Is a set of this unit pending? A hint, from any thread. */
 bool wi_drain_is_pending(const struct wi_drain *drain, unsigned zone,

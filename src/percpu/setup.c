@@ -47,6 +47,20 @@ void wi_drain_wake(struct wi_drain *drain, unsigned cpu)
 				 wi_drain_area(drain, zone, cpu), zone);
 }
 
+void wi_drain_raise_bound(struct wi_drain *drain, unsigned zone)
+{
+	const struct weir_i_bounds bounds = wi_percpu_bounds(drain, zone);
+
+	/* Relaxed: a push that compares with the old bound takes the slow path.
+	 * (Not without the mutex: a CPU that wakes meanwhile could store the
+	 * old bound last. models/zone-grow, WAKE_UNLOCKED) */
+	for (unsigned cpu = 0; cpu < drain->nr_cpus; cpu++)
+		if (wi_drain_has_woken(drain, cpu))
+			wi_store_relaxed(
+				&wi_drain_area(drain, zone, cpu)->bounds.bound,
+				bounds.bound);
+}
+
 int wi_percpu_init(struct wi_drain *drain,
 		   const struct wi_percpu_config *config)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The layout of a zone in memory, and its state words. Internal to the zone
- *module (and its tests); zone.c explains the protocol.
+ * module (and its tests); zone.c explains the protocol.
  *
  *	+---------+----------------+---------------+---------+--------+
  *	| struct  | bits: a line   | states: a     | partial | wholly |
@@ -18,7 +18,7 @@
  *
  * A block in a run of whole blocks has WHOLE set and count 512, so that a
  * claim need look only at the count; the first of the run names its order,
- * the others are INNER.
+ * the others are INNER. A block that does not exist yet is INNER without a run.
  */
 #ifndef WI_ZONE_LAYOUT_H
 #define WI_ZONE_LAYOUT_H
@@ -77,6 +77,13 @@ static inline uint32_t wi_state_head(unsigned order)
 static inline uint32_t wi_state_inner(void)
 {
 	return STATE_INNER | STATE_WHOLE | WI_BLOCK_PAGES;
+}
+
+/* Of a block that does not exist yet: full for claims, and no run to release.
+ */
+static inline uint32_t wi_state_absent(void)
+{
+	return wi_state_inner();
 }
 
 /* Pages in the block for which a ticket can be had. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Zones: layout, releases, summaries. Claims are in claim.c, counts in count.c.
+ * Zones: layout, releases, summaries. Claims are in claim.c, counts in count.c,
+ * ranges that come and go in range.c.
  *
  *	partial  |..0 1 0 0..|	a bit per block: some used, some free
  *	free     |..0 0 1 0..|	a bit per block: none used	   (hints)
@@ -24,6 +25,9 @@
  *	    has returned, the summaries agree with the states.
  *	Z5  pages of the last block that do not exist are used, for ever; so are
  *	    blocks of the last summary words that do not exist.
+ *	Z6  a block that does not exist yet is absent (layout.h), has no bit
+ *	    set, and only wi_zone_add() changes its state; blocks behind it are
+ *	    absent, too.
  *
  * Ordering: Z1 is ZONE-A1 with ZONE-R1 and ZONE-R2. Pages' contents pass by
  * the labels of block.h, and for whole blocks by ZONE-A2 with ZONE-R1 and
@@ -203,8 +207,9 @@ void wi_zone_put_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
 {
 	/*
 	 * ZONE-R2, with ZONE-A1 and ZONE-A2: what the owner did to the pages is
-	 * visible to the claim that gets a ticket or the block. Full, as a
-	 * fill changes (ZONE-F1). Only this thread changes it until then (Z3).
+	 * visible to the claim that gets a ticket or the block; with STAT-A2:
+	 * what a growth wrote before. Full, as a fill changes (ZONE-F1). Only
+	 * this thread changes it until then (Z3, Z6).
 	 */
 	for (uint64_t i = first; i < first + nr; i++)
 		wi_xchg_full(wi_zone_state(zone, i), 0);
@@ -456,6 +461,17 @@ bool wi_zone_is_free(const struct wi_zone *zone, uint64_t page)
 				 page % WI_BLOCK_PAGES);
 }
 
+/* All blocks from there on, if they are absent (Z6); else 0. */
+static uint64_t nr_absent(const struct wi_zone *zone, uint64_t block)
+{
+	for (uint64_t i = block; i < zone->nr_blocks; i++)
+		if (wi_load_relaxed(wi_zone_state(zone, i)) !=
+			    wi_state_absent() ||
+		    wi_block_nr_used(wi_zone_block(zone, i)) != 0)
+			return 0;
+	return zone->nr_blocks - block;
+}
+
 /* How many blocks a well-formed entry at `block` spans; 0 if it is not. */
 static uint64_t valid_span(const struct wi_zone *zone, uint64_t block)
 {
@@ -463,6 +479,8 @@ static uint64_t valid_span(const struct wi_zone *zone, uint64_t block)
 	unsigned order = state >> STATE_ORDER_SHIFT;
 	uint64_t nr;
 
+	if (state == wi_state_absent())
+		return nr_absent(zone, block);
 	if (!(state & STATE_WHOLE))
 		return state <= WI_BLOCK_PAGES &&
 		       state == wi_block_nr_used(wi_zone_block(zone, block));

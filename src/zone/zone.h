@@ -6,7 +6,8 @@
  * only the memory it is given, and position independent. Everything here is
  * lock-free: no call waits for another thread, not even for a stopped one. Any
  * function may run concurrently with any other, also in a signal handler that
- * interrupted one, except wi_zone_init() and wi_zone_is_valid().
+ * interrupted one, except wi_zone_init(), wi_zone_leave_out() and
+ * wi_zone_is_valid().
  *
  * A page is claimed by one call and released by one, but not necessarily in the
  * same runs: a run of order 1 to 8 may be released in parts or page by page. A
@@ -39,6 +40,21 @@ enum wi_zone_error {
  */
 size_t wi_zone_bytes(uint64_t nr_pages);
 struct wi_zone *wi_zone_init(void *zeroed, uint64_t nr_pages);
+
+/*
+ * Pages from `first` on, a multiple of 512 as nr_pages is, do not exist yet:
+ * they are used until wi_zone_add() makes them free. Call it after
+ * wi_zone_init(), before other threads know the zone; it writes 4.3 bytes for
+ * each 512 pages.
+ */
+void wi_zone_leave_out(struct wi_zone *zone, uint64_t first);
+
+/*
+ * Adds the nr pages from `first` on, multiples of 512, of those left out: they
+ * are free like a run that comes back. What the caller wrote before is visible
+ * to whoever claims one of them.
+ */
+void wi_zone_add(struct wi_zone *zone, uint64_t first, uint64_t nr);
 
 /*
  * Claims up to n runs of 2^order pages, aligned to their size; the first page

@@ -32,7 +32,7 @@ struct weir_pool_opts {
 	SINCE(int fd; int node; uint64_t fd_offset; void *region;
 	      const char *quiet_cpus; const char *polling_cpus;
 	      int32_t list_limit; uint32_t batch; uint64_t wait_ns;
-	      const char *name;)
+	      const char *name; uint64_t alignment; uint64_t max_capacity;)
 	LATER
 };
 
@@ -67,14 +67,15 @@ struct weir_stat {
 	size_t size;
 	uint64_t pages, free;
 	SINCE(uint64_t counts[22]; unsigned nr_zones; unsigned nr_cpus;
-	      uint64_t requests[4];)
+	      uint64_t requests[4]; uint64_t max_pages;)
 	LATER
 };
 
 struct weir_stat_zone {
 	size_t size;
 	uint64_t pages;
-	SINCE(uint64_t free; int node; uint64_t free_runs[19];)
+	SINCE(uint64_t free; int node; uint64_t free_runs[19];
+	      uint64_t max_pages;)
 	LATER
 };
 
@@ -113,7 +114,8 @@ struct weir_watch_info {
 	uint64_t number;
 	char name[32];
 	SINCE(unsigned nr_cpus; unsigned nr_zones; unsigned batch;
-	      unsigned flags; bool locked; uint64_t bytes; uint64_t page_size;)
+	      unsigned flags; bool locked; uint64_t bytes; uint64_t page_size;
+	      uint64_t max_bytes;)
 	LATER
 };
 

@@ -63,6 +63,41 @@ static void above(void)
 	weir_free(pool, base + PAGES * PAGE, 0);
 }
 
+/* Of pages that a growth may still add. */
+static void create_growing(void)
+{
+	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
+
+	opts.capacity = PAGES * PAGE;
+	opts.max_capacity = 2 * opts.capacity;
+	opts.name = "victim";
+	CHECK_EQ(weir_pool_create(&pool, &opts), 0);
+	weir_pool_range(pool, (void **)&base, NULL, NULL);
+}
+
+static void not_yet(void)
+{
+	create_growing();
+	weir_fast_free(pool, base + PAGES * PAGE, 0);
+}
+
+static void not_yet_in_bulk(void)
+{
+	void *pages[2];
+
+	create_growing();
+	pages[0] = weir_alloc(pool, 0, 0);
+	pages[1] = base + (PAGES + 5) * PAGE;
+	weir_fast_free_bulk(pool, 0, pages, 2);
+}
+
+/* A run across the end. */
+static void not_yet_all(void)
+{
+	create_growing();
+	weir_free(pool, base, 12);
+}
+
 static void foreign_in_bulk(void)
 {
 	void *pages[3];
@@ -299,6 +334,10 @@ static const struct {
 	{ "foreign, inlined", foreign_inlined, "0x123450000" },
 	{ "below the pool", below, "not a page of this pool" },
 	{ "above the pool", above, "not a page of this pool" },
+	{ "not there yet", not_yet, "not a page of this pool yet" },
+	{ "not there yet, in a bulk", not_yet_in_bulk,
+	  "not a page of this pool yet" },
+	{ "not all there yet", not_yet_all, "would reach past the pool" },
 	{ "foreign in a bulk", foreign_in_bulk, "not a page of this pool" },
 	{ "an offset past the end", offset_past_the_end,
 	  "not a page of this pool" },

@@ -12,6 +12,7 @@
 #define MIB (UINT64_C(1) << 20)
 #define GROUP "weir-test-hugetlb"
 #define NR_HUGE "/proc/sys/vm/nr_hugepages"
+#define NR_FREE "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 
 static const char *mount_point; /* of cgroup version 2 */
 static char group[128];
@@ -79,6 +80,7 @@ static bool put_in_group(const char *file, const char *text)
 static struct attempt {
 	const char *what;
 	uint64_t bytes;
+	uint64_t first; /* so many, and the pool grows to the others; 0: all */
 	unsigned flags;
 	bool is_file; /* of the caller's; else mapped by the pool */
 	bool hidden;  /* the child does not see the cgroups above it */
@@ -100,7 +102,29 @@ static struct attempt {
 	{ "reservations limited", 64 * MIB, .rsvd_max = SMALL,
 	  .why = { "rsvd.max", GROUP } },
 	{ "more than there are", 1024 * MIB, .why = { "vm.nr_hugepages" } },
+	{ "grown", 64 * MIB, .first = 2 * MIB, .served = true },
+	{ "grown, a file", 64 * MIB, .first = 4 * MIB, .is_file = true,
+	  .served = true },
+	{ "grown, limited", 64 * MIB, .first = 2 * MIB, .max = SMALL,
+	  .why = { GROUP, SMALL } },
+	{ "grown, to more than there are", 1024 * MIB, .first = 2 * MIB,
+	  .why = { "vm.nr_hugepages" } },
 };
+
+/* If it is refused, the pool and the system have what they had. */
+static int grow(struct weir_pool *pool, const struct attempt *a, int err)
+{
+	const long free_before = number_in(NR_FREE);
+	struct weir_stat stat = WEIR_STAT_INIT;
+
+	CHECK_MSG(err == 0, "%s: %d (%s)", a->what, err, weir_last_error());
+	err = weir_pool_grow(pool, a->bytes - a->first);
+	CHECK_EQ(weir_stat_read(pool, &stat), 0);
+	CHECK_EQ(stat.free * 4096, err == 0 ? a->bytes : a->first);
+	if (err != 0)
+		CHECK_EQ(number_in(NR_FREE), free_before);
+	return err;
+}
 
 /* Makes the pool, and touches each page of it. */
 static void try_it(void *arg)
@@ -126,7 +150,13 @@ static void try_it(void *arg)
 		CHECK(opts.fd >= 0);
 		CHECK_EQ(ftruncate(opts.fd, (off_t)a->bytes), 0);
 	}
+	if (a->first != 0) {
+		opts.capacity = a->first;
+		opts.max_capacity = a->bytes;
+	}
 	err = weir_pool_create(&pool, &opts);
+	if (a->first != 0)
+		err = grow(pool, a, err);
 	CHECK_MSG(err == (a->served ? 0 : -ENOMEM), "%s: %d (%s)", a->what, err,
 		  weir_last_error());
 	for (unsigned i = 0; i < 2 && a->why[i] != NULL; i++)

@@ -259,6 +259,18 @@ const struct scenario list_scenarios[] = {
 	    .thread = { "0 gp", "0 gp", "1 d" }),
 	ROW("pool-came-back", "pool", 2, .door = POOL, .modes = "ox",
 	    .tokens = 2, .thread = { "0 nG", "1 ggnpgnp" }),
+	ROW("pool-grows", "pool", 2, .door = POOL, .modes = "oo",
+	    .tokens = 1, .grows = true, .thread = { "0m ggpp", "1 a" }),
+	ROW("pool-grows-drains", "pool", 2, .door = POOL, .modes = "qo",
+	    .tokens = 1, .grows = true, .fill = { 1, 0 },
+	    .thread = { "0m gp", "1 a", "1 Gp" }),
+	ROW("pool-grows-wakes", "pool", 2, .door = POOL, .modes = "oo",
+	    .tokens = 1, .grows = true, .asleep = true,
+	    .thread = { "0 gpgp", "1 a" }),
+	ROW("pool-grows-twice", "pool", 2, .door = POOL, .modes = "oo",
+	    .tokens = 1, .grows = true, .thread = { "0 a", "1 a", "0 g" }),
+	ROW("pool-grows-need", "pool", 2, .door = POOL, .modes = "xx",
+	    .tokens = 1, .grows = true, .thread = { "0 GG", "1 a" }),
 };
 /* clang-format on */
 

@@ -9,6 +9,7 @@
  *   D     drain, however long it takes                m   maintain (pools)
  *   b e   begin a burst, end the last one             t   tick
  *   q o y x   CPU 0 becomes quiet, ordinary, polling, off
+ *   a     add a block to the pool (where .grows)
  *   1 2 3     that is the limit of its first list from now on
  *   R K   submit a request for `asks`, with an eventfd or a callback
  *   c     cancel it                                   i   is it done?
@@ -40,6 +41,7 @@ struct list_row {
 	uint8_t fill[SCHED_CPUS];
 	bool membarrier_fails;
 	bool asleep;	  /* CPU 0 was not online */
+	bool grows;	  /* the pool has one block of two */
 	bool never_empty; /* ENOMEM is wrong whenever it comes */
 	uint8_t asks;	  /* tokens of a request */
 	bool waits;	  /* one waits from the beginning on */

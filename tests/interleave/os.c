@@ -128,6 +128,11 @@ int wi_os_lock(void *p, size_t bytes)
 	return 0;
 }
 
+void wi_os_give_up(void *p, size_t bytes)
+{
+	(void)p, (void)bytes;
+}
+
 int wi_os_bind(void *p, size_t bytes, unsigned node)
 {
 	(void)p, (void)bytes, (void)node;

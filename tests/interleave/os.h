@@ -14,9 +14,10 @@ struct interleave_machine {
 	bool asleep;			/* CPU 0 was not online */
 	bool no_interrupts[SCHED_CPUS]; /* a membarrier there is a failure */
 	void *mutex;			/* the last one made */
-	void (*locked_mutex)(void);	/* called as it was locked, */
-	void (*unlocking_mutex)(void);	/* and as it is about to be unlocked */
-	void (*event)(int fd);		/* an eventfd was written */
+	/* Called as that one was locked, and as it is about to be unlocked. */
+	void (*locked_mutex)(void);
+	void (*unlocking_mutex)(void);
+	void (*event)(int fd); /* an eventfd was written */
 	/* Called as a mutex that is not the last one made is unlocked. */
 	void (*unlocking_other)(void);
 };

@@ -12,7 +12,6 @@
 #include "api/pool.h"
 #include "api/stat.h"
 
-#define PAGES 512
 #define REGION ((char *)0x40000000) /* never touched */
 #define WAIT_NS 8000		    /* one leap of the clock is longer */
 
@@ -223,6 +222,22 @@ static int maintain(void)
 	return weir_maintain(w.pool, 0, &result);
 }
 
+/* What it adds comes back to the zone, for who says that there is none. */
+static void add_block(void)
+{
+	const uint64_t begin = sched_steps();
+	int err;
+
+	EXPECT(w.nr_tokens + PAGES <= PLACES_MAX);
+	w.nr_tokens += PAGES; /* as others may get them now */
+	err = weir_pool_grow(w.pool, (uint64_t)PAGES * PAGE);
+	EXPECT(err == 0 || err == -ETIMEDOUT || err == -ENOSPC);
+	if (err != 0)
+		w.nr_tokens -= PAGES;
+	else if (w.nr_puts < EVENTS_MAX)
+		w.puts[w.nr_puts++] = (struct span){ begin, sched_steps() };
+}
+
 static int set_mode(const char *cpu, char letter)
 {
 	enum weir_mode mode = letter == 'o'   ? WEIR_MODE_ORDINARY
@@ -339,6 +354,9 @@ static void play(unsigned t, const char *script)
 		case 'c':
 			asks_cancel(t);
 			break;
+		case 'a':
+			add_block();
+			break;
 		case 'q':
 		case 'o':
 		case 'y':
@@ -422,6 +440,7 @@ static void make_pool(void)
 	const unsigned nr_out = PAGES - w.nr_tokens;
 
 	opts.capacity = PAGES * PAGE;
+	opts.max_capacity = w.row->grows ? 2 * opts.capacity : 0;
 	opts.backing = WEIR_BACKING_REGION;
 	opts.region = REGION;
 	opts.list_limit = w.row->limit ? w.row->limit : 4;
@@ -429,8 +448,10 @@ static void make_pool(void)
 	opts.wait_ns = WAIT_NS;
 	opts.flags = w.row->modes[0] == 'l' ? WEIR_POOL_NO_RSEQ : 0;
 	EXPECT(weir_pool_create(&w.pool, &opts) == 0);
+	sched_sit_on(w.row->asleep); /* CPU 0 sleeps on */
 	EXPECT(weir_alloc_upto(w.pool, 0, pages, nr_out, WEIR_NOWAIT) ==
 	       nr_out);
+	sched_sit_on(0);
 	w.first = nr_out;
 	memset(w.place, IN, sizeof(w.place));
 }
@@ -519,7 +540,8 @@ void play_set_up(const void *row)
 	if (w.row->waits)
 		asks_let_one_wait();
 	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
-		fill(cpu, w.row->fill[cpu]);
+		if (w.row->fill[cpu] > 0)
+			fill(cpu, w.row->fill[cpu]);
 	asks_listen();
 	skip_what_does_not_matter();
 	interleave_machine.membarrier_fails = w.row->membarrier_fails;
@@ -602,6 +624,10 @@ static void check_pool(unsigned held)
 	EXPECT(stat.out == w.first + held);
 	EXPECT(stat.free == w.nr_tokens - held);
 	EXPECT(wi_zone_is_valid(wi_pool_of(w.pool)->zone[0]));
+	for (unsigned cpu = 0; cpu < SCHED_CPUS; cpu++)
+		EXPECT(!wi_drain_has_woken(&w.lists->drain, cpu) ||
+		       wi_drain_area(&w.lists->drain, 0, cpu)->bounds.bound ==
+			       stat.pages * PAGE);
 }
 
 void play_look(const void *row)

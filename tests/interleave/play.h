@@ -14,6 +14,8 @@
 #define BURSTS_MAX 4
 #define EVENTS_MAX 64
 #define PAGE 4096
+#define PAGES 512			    /* of a pool, at first */
+#define PLACES_MAX (TOKENS_MAX + 2 * PAGES) /* a growth adds so many tokens */
 
 /* Where a token is: with the back end, with weir, with a thread. */
 enum { BACK, IN, HELD };
@@ -26,7 +28,7 @@ extern struct play {
 	unsigned nr_tokens;
 	uint64_t first; /* token 0's number in the pool */
 
-	uint8_t place[TOKENS_MAX]; /* BACK, IN, HELD + thread */
+	uint8_t place[PLACES_MAX]; /* BACK, IN, HELD + thread */
 	uint64_t back[TOKENS_MAX];
 	unsigned nr_back;
 
@@ -58,7 +60,7 @@ extern struct play {
 	/* For "no request is forgotten". */
 	bool in_call[SCHED_THREADS_MAX];
 	bool maintaining, alone, alone_at_unlock;
-	bool stays[TOKENS_MAX]; /* nobody had it since maintain began */
+	bool stays[PLACES_MAX]; /* nobody had it since maintain began */
 } w;
 
 /* The number of a token, from 0, and of a page. */

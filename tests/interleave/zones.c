@@ -5,6 +5,7 @@
  *   0 to 9, a   claim a run of that order (a: 10)
  *   +           claim up to three pages           f   release the oldest run
  *   h           release a page of the oldest run, which is of order 1 to 8
+ *   G           add the last block, which is absent at first
  *
  * Who finds nothing, and read the same generation before and after, was right
  * to say so, or it is a failure.
@@ -25,6 +26,7 @@ struct zone_row {
 	const char *thread[SCHED_THREADS_MAX]; /* "m 0f": flags, script */
 	const char *handler;
 	uint16_t nr_blocks;  /* 0: 2 */
+	bool grows;	     /* the last one is absent */
 	const char *free[4]; /* of the first blocks: "3-5,64-127", "all" */
 	const char *held;    /* what thread 0 holds at first: its script */
 	uint8_t ready[SCHED_THREADS_MAX]; /* blocks the threads hold, order 9 */
@@ -137,6 +139,17 @@ static void release(unsigned t, bool singly)
 	z.nr_releasing -= UINT64_C(1) << run.order;
 }
 
+static void add_last(void)
+{
+	const struct run run = { (nr_blocks() - 1) * UINT64_C(512),
+				 WI_BLOCK_ORDER };
+
+	set_owner(&run, EVERYBODY, 0);
+	z.nr_releasing += WI_BLOCK_PAGES;
+	wi_zone_add(z.zone, run.page, WI_BLOCK_PAGES);
+	z.nr_releasing -= WI_BLOCK_PAGES;
+}
+
 static void play(unsigned t, const char *script)
 {
 	sched_forbid_waiting(true);
@@ -146,6 +159,8 @@ static void play(unsigned t, const char *script)
 			release(t, false);
 		else if (*script == 'h')
 			release(t, true);
+		else if (*script == 'G')
+			add_last();
 		else if (*script == '+')
 			claim(t, 0, 3);
 		else if (*script == 'a')
@@ -215,8 +230,13 @@ static void make_zone(void)
 
 	EXPECT(wi_os_map(&memory, &map) == 0);
 	z.zone = wi_zone_init(memory, nr_pages);
-	for (unsigned block = 0; block < nr_blocks(); block++)
+	for (unsigned block = 0; block < nr_blocks() - z.row->grows; block++)
 		fill_block(block);
+	if (!z.row->grows)
+		return;
+	wi_zone_leave_out(z.zone, nr_pages - WI_BLOCK_PAGES);
+	memset(z.owner + nr_pages - WI_BLOCK_PAGES, EVERYBODY, WI_BLOCK_PAGES);
+	z.nr_out += WI_BLOCK_PAGES;
 }
 
 /* A thread holds a whole block from the beginning. */
@@ -326,6 +346,16 @@ const struct scenario zone_scenarios[] = {
 	    .thread = { "0f 0f", "1 0f1f", "0 0" }),
 	ROW("zone-freeze-block", 2, .free = { "all" },
 	    .thread = { "0f 9f", "1 0f", "0 9f" }),
+	ROW("zone-grows", 3, .grows = true, .free = { "3" },
+	    .thread = { "0 G", "1 0f0" }),
+	ROW("zone-grows-block", 2, .grows = true, .free = { "all" },
+	    .thread = { "0 G", "1 9f", "0 a" }),
+	ROW("zone-grows-empty", 3, .grows = true, .free = { NULL },
+	    .thread = { "0 G", "1 00" }),
+	ROW("zone-grows-upper-level", 2, .grows = true, .nr_blocks = 65,
+	    .free = { NULL }, .thread = { "0 G", "1 0", "0 9" }),
+	ROW("zone-grows-beside-release", 2, .grows = true, .nr_blocks = 3,
+	    .free = { NULL }, .ready = { 1 }, .thread = { "0 f", "1 G0" }),
 };
 /* clang-format on */
 

@@ -145,7 +145,7 @@ static void read_memory(const struct wi_pool *pool, struct size_answer *a)
 		a->bits += wi_zone_bytes(wi_zone_nr_pages(pool->zone[zone]));
 	a->metadata = in_kernel_pages(pool->bytes) - pool->bytes +
 		      in_kernel_pages(pool->meta_bytes) +
-		      in_kernel_pages(pool->checks ? pool->nr_pages : 0) +
+		      in_kernel_pages(pool->checks ? pool->max_pages : 0) +
 		      in_kernel_pages(sizeof(*pool)) +
 		      in_kernel_pages(sizeof(*pool->handle));
 }
