@@ -48,6 +48,8 @@ done
 adds_up --in-use 64M --page-size 2M --checked
 adds_up --in-use 5000 --page-size 2176 --checked
 adds_up --in-use 500 --list-limit 0
+adds_up --in-use 500 --list-limit 0 --max 64G
+adds_up --in-use 500 --max 1
 
 # Bytes are pages, rounded up.
 [ "$("$weir" size --in-use 41K --list-limit 0 | awk '/^ /{print $1; exit}')" \
@@ -71,6 +73,15 @@ json=$("$weir" size --in-use 100000 --list-limit 0 --json)
 plain=$(value .metadata)
 json=$("$weir" size --in-use 100000 --list-limit 0 --checked --json)
 [ $(($(value .metadata) - plain)) -ge 98304 ] || fail "--checked: $json"
+
+# What can grow has whole blocks, bits for all that it may have, and no more
+# memory.
+json=$("$weir" size --in-use 100000 --list-limit 0 --max 1T --json)
+[ "$(value .pages)" = 100352 ] &&
+	[ "$(value .growth)" = $(((1 << 40) - 100352 * 4096)) ] &&
+	[ "$(value .bits)" -gt $((1 << 25)) ] &&
+	[ "$(value .memory)" = $(($(value .capacity) + $(value .metadata))) ] ||
+	fail "--max: $json"
 
 if grep -qE '__(asan|tsan)_init' "$weir"; then
 	echo "skipped: size, against pools (not with a sanitizer)"

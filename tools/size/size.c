@@ -28,7 +28,7 @@ struct amount {
 struct options {
 	struct size_question question;
 	struct wi_topology topology;
-	struct amount in_use, burst, reserve;
+	struct amount in_use, burst, reserve, max;
 	const char *cpus;
 	bool json, no_drains, wait;
 };
@@ -37,6 +37,7 @@ enum {
 	KEY_IN_USE = TOOL_KEY_FIRST,
 	KEY_BURST,
 	KEY_RESERVE,
+	KEY_MAX,
 	KEY_PAGE_SIZE,
 	KEY_CPUS,
 	KEY_QUIET,
@@ -189,6 +190,7 @@ static void conclude(struct argp_state *state, struct options *o)
 	q->in_use = in_pages(&o->in_use, q->page_size);
 	q->burst = in_pages(&o->burst, q->page_size);
 	q->reserve = in_pages(&o->reserve, q->page_size);
+	q->max = in_pages(&o->max, q->page_size);
 	read_cpus(state, o);
 }
 
@@ -206,6 +208,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_RESERVE:
 		o->reserve = read_amount(state, "reserve", arg);
+		return 0;
+	case KEY_MAX:
+		o->max = read_amount(state, "max", arg);
 		return 0;
 	case KEY_PAGE_SIZE:
 		read_page_size(state, arg, q);
@@ -260,6 +265,10 @@ static const struct argp_option options[] = {
 	{ "burst", KEY_BURST, "N", 0, "More of them, for a short time", 0 },
 	{ "reserve", KEY_RESERVE, "N", 0,
 	  "Pages to be free all the time, as in weir_maintain()", 0 },
+	{ "max", KEY_MAX, "N", 0,
+	  "Pages that the pool can grow to, as by weir_pool_grow(); default: "
+	  "it cannot grow",
+	  0 },
 	{ "page-size", KEY_PAGE_SIZE, "SIZE", 0, "As 4K or 2M; default: 4K",
 	  0 },
 	{ "cpus", KEY_CPUS, "LIST", 0,
@@ -333,7 +342,8 @@ static void print_premises(const struct size_question *q,
 	putchar('\n');
 }
 
-static void print_sum(const struct size_answer *a)
+static void print_sum(const struct size_question *q,
+		      const struct size_answer *a)
 {
 	for (unsigned i = 0; i < SIZE_TERMS; i++) {
 		const struct size_term *t = &a->term[i];
@@ -347,8 +357,10 @@ static void print_sum(const struct size_answer *a)
 	printf("%*s\n", NUMBER_WIDTH, "--------");
 	print_row(a->sum, "pages");
 	if (a->pages > a->sum)
-		print_row(a->pages, "pages, as the lists of a smaller pool "
-				    "leave too little");
+		print_row(a->pages, q->max != 0
+					    ? "pages, a multiple of 512"
+					    : "pages, as the lists of a "
+					      "smaller pool leave too little");
 	putchar('\n');
 }
 
@@ -361,6 +373,11 @@ static void print_memory(const struct size_question *q,
 		  "bytes of pages: %" PRIu64 " x %" PRIu64
 		  ", to be given as opts.capacity",
 		  a->pages, q->page_size);
+	if (a->growth != 0)
+		print_row(a->growth,
+			  "bytes of addresses beside them, which are no memory "
+			  "before the pool grows: opts.max_capacity is the sum "
+			  "of both");
 	print_row(a->areas,
 		  "bytes of lists: %u CPUs that can exist x %u zone%s x "
 		  "%" PRIu64,
@@ -372,7 +389,7 @@ static void print_memory(const struct size_question *q,
 		"bytes of the pool itself%s, rounded up to the kernel's pages",
 		q->checked ? ", with its checks, one for each page" : "");
 	printf("%*s\n", NUMBER_WIDTH, "--------");
-	print_row(a->capacity + a->metadata,
+	print_row(a->capacity + a->growth + a->metadata,
 		  "bytes of addresses, which ulimit -v counts; and of memory: "
 		  "from the beginning with WEIR_POOL_PREFAULT or "
 		  "WEIR_POOL_LOCK, else as they are used");
@@ -410,15 +427,16 @@ static int print_json(const struct size_question *q,
 						(int)a->limit[i].order, "runs",
 						(int)a->limit[i].runs));
 	return json_finish(json_pack(
-		"{so so sb si si si si si sI sI sI sI sI sI sI sI}", "terms",
-		terms, "limits", limits, "locked", a->locked, "cpus",
+		"{so so sb si si si si si sI sI sI sI sI sI sI sI sI sI}",
+		"terms", terms, "limits", limits, "locked", a->locked, "cpus",
 		(int)a->nr_cpus, "quiet", (int)a->nr_quiet, "polling",
 		(int)a->nr_polling, "online", (int)a->nr_online, "zones",
 		(int)a->nr_zones, "page_size", (json_int_t)q->page_size, "sum",
 		(json_int_t)a->sum, "pages", (json_int_t)a->pages, "capacity",
-		(json_int_t)a->capacity, "areas", (json_int_t)a->areas, "bits",
-		(json_int_t)a->bits, "metadata", (json_int_t)a->metadata,
-		"memory", (json_int_t)a->capacity + (json_int_t)a->metadata));
+		(json_int_t)a->capacity, "growth", (json_int_t)a->growth,
+		"areas", (json_int_t)a->areas, "bits", (json_int_t)a->bits,
+		"metadata", (json_int_t)a->metadata, "memory",
+		(json_int_t)a->capacity + (json_int_t)a->metadata));
 }
 
 #else
@@ -461,7 +479,7 @@ int cmd_size(int argc, char **argv)
 	if (o.json)
 		return print_json(&o.question, &answer);
 	print_premises(&o.question, &answer);
-	print_sum(&answer);
+	print_sum(&o.question, &answer);
 	print_memory(&o.question, &answer);
 	return TOOL_OK;
 }

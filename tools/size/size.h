@@ -21,6 +21,7 @@ enum size_need {
 
 struct size_question {
 	uint64_t in_use, burst, reserve; /* pages */
+	uint64_t max; /* pages that the pool can grow to; 0: it cannot */
 	uint64_t page_size;
 	uint64_t threads; /* that share CPUs or change them */
 	enum size_need need;
@@ -49,6 +50,7 @@ struct size_answer {
 	uint64_t sum;	   /* of the terms */
 	uint64_t pages;	   /* in the pool: the sum, or a little more */
 	uint64_t capacity; /* bytes of these */
+	uint64_t growth;   /* bytes of addresses more, to grow to */
 	uint64_t areas;	   /* bytes of lists */
 	uint64_t bits;	   /* bytes of the zones' bits and counts */
 	uint64_t metadata; /* bytes of all that is mapped beside the pages */

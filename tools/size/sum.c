@@ -13,6 +13,7 @@
 
 /* Each round makes a larger pool; as a rule five do. */
 #define ROUNDS_MAX 100
+#define BLOCK 512 /* pages */
 #define CAPACITY_MAX (UINT64_C(1) << 46)
 
 /* What one CPU's set of lists may hold, and what a thread that is stopped
@@ -150,6 +151,12 @@ static void read_memory(const struct wi_pool *pool, struct size_answer *a)
 		      in_kernel_pages(sizeof(*pool->handle));
 }
 
+/* What can grow does so by blocks. */
+static uint64_t in_blocks(uint64_t pages)
+{
+	return wi_round_up(pages, BLOCK);
+}
+
 /* Makes a pool of a->pages and asks it. */
 static int ask(const struct size_question *q, struct size_answer *a)
 {
@@ -158,7 +165,12 @@ static int ask(const struct size_question *q, struct size_answer *a)
 	const struct wi_pool *pool;
 	struct keeps keeps;
 
+	if (q->max != 0)
+		a->pages = in_blocks(a->pages);
 	a->capacity = opts.capacity = a->pages * q->page_size;
+	if (q->max != 0)
+		opts.max_capacity =
+			wi_max_u64(a->pages, in_blocks(q->max)) * q->page_size;
 	opts.page_size = q->page_size;
 	opts.quiet_cpus = q->quiet;
 	opts.polling_cpus = q->polling;
@@ -169,6 +181,7 @@ static int ask(const struct size_question *q, struct size_answer *a)
 				  "here: %s",
 				  a->pages, weir_last_error());
 	pool = wi_pool_of(handle);
+	a->growth = pool->bytes - a->capacity;
 	read_limits(q, pool, a, &keeps);
 	read_modes(q, pool, a);
 	read_memory(pool, a);
