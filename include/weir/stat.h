@@ -56,6 +56,7 @@ struct weir_stat {
 	 * and asked the program for pages (weir_set_watermarks()) */
 	uint64_t below_low, shrinks;
 	uint64_t max_pages; /* that the pool can grow to */
+	uint64_t isolated;  /* free, in blocks that weir_range_isolate() took */
 };
 
 struct weir_stat_zone {
@@ -64,6 +65,7 @@ struct weir_stat_zone {
 	int node; /* the kernel's number of its node; WEIR_NODE_ANY */
 	uint64_t free_runs[WEIR_ORDER_MAX + 1]; /* aligned, by order */
 	uint64_t max_pages;			/* that it can grow to */
+	uint64_t isolated;			/* as above */
 };
 
 struct weir_stat_list {
@@ -85,10 +87,11 @@ struct weir_stat_cpu {
 };
 
 enum weir_page_state {
-	WEIR_PAGE_OUT,	   /* allocated, or inside a call */
-	WEIR_PAGE_CACHED,  /* in a list of a CPU */
-	WEIR_PAGE_PENDING, /* taken by a drain, evidence missing */
-	WEIR_PAGE_FREE,	   /* in its zone */
+	WEIR_PAGE_OUT,	    /* allocated, or inside a call */
+	WEIR_PAGE_CACHED,   /* in a list of a CPU */
+	WEIR_PAGE_PENDING,  /* taken by a drain, evidence missing */
+	WEIR_PAGE_FREE,	    /* in its zone */
+	WEIR_PAGE_ISOLATED, /* the same, in an isolated block */
 };
 
 /* One page, for debugging. */

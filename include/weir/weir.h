@@ -288,8 +288,8 @@ WEIR_API int weir_pool_create(struct weir_pool **pool,
  * Unmaps a pool; no thread may be using it. NULL is ignored. `flags`:
  * WEIR_DESTROY_... Ends its maintenance thread.
  * Returns 0; -EBUSY while requests wait (weir/request.h), or while pages are
- * allocated, unless forced (weir_last_error() says how many; WEIR_DESTROY_LIST
- * prints the first of them on standard error);
+ * allocated or isolated, unless forced (weir_last_error() says how many;
+ * WEIR_DESTROY_LIST prints the first of them on standard error);
  * -EINVAL for unknown flags; -EDEADLK in a callback of a request; -ESTALE in a
  * forked child.
  * Threads: once. Signals: no. Calls: those of weir_drain(), munmap, close.
@@ -589,6 +589,56 @@ WEIR_API int weir_maintain_wait(struct weir_pool *pool, uint64_t reserve_pages,
 				uint64_t wait_ns,
 				struct weir_drain_result *result)
 	WEIR_NONNULL(1);
+
+/* What weir_range_isolate() found. */
+struct weir_range_result {
+	size_t size;	   /* set by the caller, WEIR_RANGE_RESULT_INIT */
+	uint64_t *bitmap;  /* set by the caller, or NULL: receives a bit for
+			    * each page of the range, nr / 64 words: 1 if it is
+			    * out */
+	uint64_t isolated; /* pages, in whole blocks, that are the caller's */
+	uint64_t out;	   /* pages that are out, in the other blocks */
+	uint64_t pending;  /* pages of the pool that its drain left pending */
+};
+
+#define WEIR_RANGE_RESULT_INIT WEIR_SIZED(weir_range_result)
+
+/* As weir_pool_opts_init(). */
+WEIR_API void weir_range_result_init(struct weir_range_result *result,
+				     size_t size) WEIR_NONNULL(1);
+
+/*
+ * Takes the `nr` pages from index `first` on out of use, for memory that is to
+ * be removed, given back to the kernel, or is broken; both are multiples of
+ * 512, and all pages exist. Nobody can allocate them any more; those that are
+ * free, in a zone or in any CPU's lists, become the caller's, a block of 512 at
+ * a time as soon as all of it is free, until weir_range_return(). The caller
+ * may do with these what the backing permits, madvise(MADV_DONTNEED) too.
+ * `result` may be NULL. Of several callers each has ranges of its own.
+ * Returns 0 when the whole range is the caller's; -EAGAIN when pages of it are
+ * out: allocated, pending, or freed into a list meanwhile (`result` shows
+ * which; they stay in the range as they are freed, so call again to take what
+ * came back, or weir_range_return() to undo it); -EBUSY when a part of it is
+ * isolated already, but not all; -EINVAL; -ESTALE. After -EBUSY and -EINVAL
+ * nothing has changed.
+ * Threads: yes. Signals: no. Calls: those of weir_drain(), which it makes of
+ * all CPUs, for the pool's wait_ns. Interrupts: those of weir_drain().
+ */
+WEIR_API int weir_range_isolate(struct weir_pool *pool, uint64_t first,
+				uint64_t nr,
+				struct weir_range_result *result) WEIR_MUST_USE
+	WEIR_NONNULL(1);
+
+/*
+ * Returns pages that weir_range_isolate() took out of use, the whole range or
+ * whole blocks of it, whether or not it got all of them. Their content need not
+ * be what it was.
+ * Returns 0, or -EINVAL when not all are isolated, and nothing has changed;
+ * -ESTALE.
+ * Threads: yes. Signals: no. Calls: futex. Interrupts: none.
+ */
+WEIR_API int weir_range_return(struct weir_pool *pool, uint64_t first,
+			       uint64_t nr) WEIR_NONNULL(1);
 
 /*
  * Watermarks; begin with WEIR_WATERMARKS_INIT. weir_maintain() that finds fewer

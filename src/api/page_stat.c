@@ -54,6 +54,7 @@ static void fill_page(const struct wi_pool *pool, const void *p,
 		      struct weir_stat_page *stat)
 {
 	const uint64_t offset = (uintptr_t)p - (uintptr_t)pool->base;
+	uint64_t page;
 
 	*stat = (struct weir_stat_page){
 		.state = WEIR_PAGE_OUT,
@@ -61,11 +62,13 @@ static void fill_page(const struct wi_pool *pool, const void *p,
 		.index = wi_pool_page_of(pool, offset),
 		.zone = wi_pool_zone_of(pool, offset),
 	};
+	page = stat->index - stat->zone * pool->zone_pages;
 	memcpy(stat->pool, pool->name, sizeof(stat->pool));
 	set_run(pool, stat, -1);
-	if (wi_zone_is_free(pool->zone[stat->zone],
-			    stat->index - stat->zone * pool->zone_pages))
-		stat->state = WEIR_PAGE_FREE;
+	if (wi_zone_is_free(pool->zone[stat->zone], page))
+		stat->state = wi_zone_is_isolated(pool->zone[stat->zone], page)
+				      ? WEIR_PAGE_ISOLATED
+				      : WEIR_PAGE_FREE;
 	else if (!find_in_lists(pool, stat) && pool->checks != NULL)
 		set_run(pool, stat, wi_pool_checked_order(pool, stat->index));
 }
@@ -107,6 +110,9 @@ const char *weir_describe(const void *p)
 	switch (s.state) {
 	case WEIR_PAGE_FREE:
 		snprintf(where, sizeof(where), "free in its zone");
+		break;
+	case WEIR_PAGE_ISOLATED:
+		snprintf(where, sizeof(where), "free in an isolated block");
 		break;
 	case WEIR_PAGE_CACHED:
 		snprintf(where, sizeof(where), "free in a list of CPU %d",

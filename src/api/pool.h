@@ -82,6 +82,9 @@ struct wi_pool {
 	uint64_t nr_runs[WEIR_ORDER_MAX + 1];
 	uint64_t grow_bytes;	    /* constant: the unit; 0: it cannot grow */
 	struct wi_os_mutex growing; /* one growth at a time */
+
+	/* While blocks are marked as isolated, or no longer (pool_range.c). */
+	struct wi_os_mutex isolating;
 };
 
 /* The impl behind a handle; NULL in a forked child. */
@@ -251,6 +254,11 @@ void wi_pool_check_out(const struct wi_pool *pool, uint64_t offset,
 		       unsigned order);
 void wi_pool_check_all(const struct wi_pool *pool);
 
+/* Pages that the caller isolated: it may write to them, and they come back as
+ * if never used. */
+void wi_pool_check_hand_over(const struct wi_pool *pool, uint64_t page,
+			     uint64_t nr);
+
 /* weir_alloc() and weir_free() in a checked pool; `site` is where the program
  * called. */
 void *wi_pool_alloc_checked(struct wi_pool *pool, unsigned order,
@@ -313,7 +321,9 @@ int wi_pool_keep_watermarks(struct wi_pool *pool, uint64_t wait_ns,
 /* Is this thread in the function that watermarks call? */
 bool wi_pool_is_shrinking(struct wi_pool *pool);
 
-/* Pages free in the zones; scans them. */
+/* Pages free in the zones, and free pages of isolated blocks; both scan them.
+ */
 uint64_t wi_pool_nr_free(const struct wi_pool *pool);
+uint64_t wi_pool_nr_isolated(const struct wi_pool *pool);
 
 #endif

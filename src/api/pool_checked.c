@@ -371,6 +371,17 @@ int wi_pool_checked_order(const struct wi_pool *pool, uint64_t page)
 	return -1;
 }
 
+/* Relaxed: only the caller has these pages. */
+void wi_pool_check_hand_over(const struct wi_pool *pool, uint64_t page,
+			     uint64_t nr)
+{
+	for (uint64_t i = page; i < page + nr; i++) {
+		wi_store_relaxed(&pool->checks[i], 0);
+		if (pool->shows_access)
+			permit_access(pool, wi_pool_offset_of(pool, i), 0);
+	}
+}
+
 static void check_zone_pages(const struct wi_pool *pool, uint64_t first,
 			     uint64_t end)
 {

@@ -258,6 +258,8 @@ static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 	int err = wi_os_mutex_init(&pool->growing);
 
 	if (err == 0)
+		err = wi_os_mutex_init(&pool->isolating);
+	if (err == 0)
 		err = wi_pool_map_meta(pool, o);
 
 	if (err == 0)
@@ -354,6 +356,15 @@ uint64_t wi_pool_nr_free(const struct wi_pool *pool)
 	return sum;
 }
 
+uint64_t wi_pool_nr_isolated(const struct wi_pool *pool)
+{
+	uint64_t sum = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		sum += wi_zone_nr_isolated(pool->zone[zone]);
+	return sum;
+}
+
 /* Prints the first pages that are allocated; the lists are empty by now. */
 static void list_pages_out(const struct wi_pool *pool)
 {
@@ -386,7 +397,7 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	struct wi_pool *pool = wi_pool_of(handle);
 	struct wi_drain_request request = { 0 };
 	struct wi_drain_outcome outcome = { 0 };
-	uint64_t out;
+	uint64_t out, isolated;
 	int err;
 
 	wi_report_nothing();
@@ -406,11 +417,13 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	request.may_interrupt = true; /* as the unmapping will */
 	request.deadline_ns = wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns);
 	wi_cache_drain(&pool->cache, &request, &outcome, &(bool){ 0 });
-	out = wi_pool_nr_pages(pool) - wi_pool_nr_free(pool);
-	if (out > 0) {
+	isolated = wi_pool_nr_isolated(pool);
+	out = wi_pool_nr_pages(pool) - wi_pool_nr_free(pool) - isolated;
+	if (out > 0 || isolated > 0) {
 		wi_report("%" PRIu64 " pages are out, %" PRIu64 " of them "
-			  "pending on CPUs that are in use",
-			  out, outcome.pending);
+			  "pending on CPUs that are in use; %" PRIu64
+			  " are isolated",
+			  out, outcome.pending, isolated);
 		if (flags & WEIR_DESTROY_LIST)
 			list_pages_out(pool);
 		if (!(flags & WEIR_DESTROY_FORCE))
@@ -423,6 +436,7 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	wi_cache_fini(&pool->cache);
 	wi_os_mutex_fini(&pool->marks_mutex);
 	wi_os_mutex_fini(&pool->growing);
+	wi_os_mutex_fini(&pool->isolating);
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	wi_live_end((struct wi_live *)(void *)pool->meta);
 	wi_pool_forget(pool);

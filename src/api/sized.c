@@ -28,8 +28,9 @@ ENDS_WITH(weir_pool_opts, max_capacity);
 ENDS_WITH(weir_cache_opts, capacity);
 ENDS_WITH(weir_drain_opts, wait_ns);
 ENDS_WITH(weir_drain_result, taken_over);
-ENDS_WITH(weir_stat, max_pages);
-ENDS_WITH(weir_stat_zone, max_pages);
+ENDS_WITH(weir_range_result, pending);
+ENDS_WITH(weir_stat, isolated);
+ENDS_WITH(weir_stat_zone, isolated);
 ENDS_WITH(weir_stat_cpu, list);
 ENDS_WITH(weir_stat_page, pool);
 ENDS_WITH(weir_watch_info, max_bytes);
@@ -50,6 +51,8 @@ static const struct {
 				  "DRAIN_OPTS" },
 	[WI_SIZED_DRAIN_RESULT] = { sizeof(struct weir_drain_result),
 				    "DRAIN_RESULT" },
+	[WI_SIZED_RANGE_RESULT] = { sizeof(struct weir_range_result),
+				    "RANGE_RESULT" },
 	[WI_SIZED_STAT] = { sizeof(struct weir_stat), "STAT" },
 	[WI_SIZED_STAT_ZONE] = { sizeof(struct weir_stat_zone), "STAT_ZONE" },
 	[WI_SIZED_STAT_CPU] = { sizeof(struct weir_stat_cpu), "STAT_CPU" },
@@ -184,6 +187,11 @@ void weir_drain_opts_init(struct weir_drain_opts *opts, size_t size)
 }
 
 void weir_drain_result_init(struct weir_drain_result *result, size_t size)
+{
+	init_sized(result, size);
+}
+
+void weir_range_result_init(struct weir_range_result *result, size_t size)
 {
 	init_sized(result, size);
 }

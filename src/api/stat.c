@@ -169,13 +169,16 @@ int wi_view_read_zone(const struct wi_view *view, unsigned zone,
 		      struct weir_stat_zone *stat)
 {
 	struct weir_stat_zone ours = { 0 };
+	struct wi_zone_counts counts;
 	struct wi_zone_view its;
 
 	if (wi_sized_check(WI_SIZED_STAT_ZONE, stat) != 0 ||
 	    check_zone(view, zone) != 0)
 		return -EINVAL;
 	its = zone_of(view, zone);
-	ours.free = wi_zone_view_nr_free(&its);
+	counts = wi_zone_view_count(&its);
+	ours.free = counts.free;
+	ours.isolated = counts.isolated;
 	ours.node = view->live->node[zone];
 	ours.max_pages = its.nr_pages;
 	wi_zone_view_runs(&its, ours.free_runs);
@@ -245,12 +248,14 @@ static void fill_stat(const struct wi_view *view, struct weir_stat *stat)
 	};
 	for (unsigned zone = 0; zone < stat->nr_zones; zone++) {
 		struct wi_zone_view its = zone_of(view, zone);
+		struct wi_zone_counts counts = wi_zone_view_count(&its);
 
-		stat->free += wi_zone_view_nr_free(&its);
+		stat->free += counts.free;
+		stat->isolated += counts.isolated;
 		stat->pages += present_of(view, zone);
 	}
 	add_cpus(view, stat);
-	in = stat->free + stat->cached + stat->pending;
+	in = stat->free + stat->cached + stat->pending + stat->isolated;
 	stat->out = in < stat->pages ? stat->pages - in : 0;
 }
 

@@ -54,24 +54,28 @@ static uint64_t nr_alike(const struct piece *piece, const uint32_t *state,
 	return wi_min_u64(n, here == 0 ? 1 : here);
 }
 
-uint64_t wi_zone_view_nr_free(const struct wi_zone_view *view)
+struct wi_zone_counts wi_zone_view_count(const struct wi_zone_view *view)
 {
 	const uint64_t nr_blocks =
 		wi_div_round_up(view->nr_pages, WI_BLOCK_PAGES);
 	const uint32_t *states = states_of(view, nr_blocks);
 	struct piece piece = { .view = view };
-	uint64_t nr = 0;
+	struct wi_zone_counts nr = { 0, 0 };
 
 	for (uint64_t i = 0, n; i < nr_blocks; i += n) {
 		bool backed = is_view_backed(&piece, &states[i]);
 
 		n = nr_alike(&piece, &states[i], nr_blocks - i);
 		if (!backed)
-			nr += n * WI_BLOCK_PAGES;
+			nr.free += n * WI_BLOCK_PAGES;
 		/* Relaxed, here and below: a sum, outdated when it is returned.
 		 */
-		for (uint64_t k = i; backed && k < i + n; k++)
-			nr += wi_state_nr_free(wi_load_relaxed(&states[k]));
+		for (uint64_t k = i; backed && k < i + n; k++) {
+			const uint32_t state = wi_load_relaxed(&states[k]);
+
+			nr.free += wi_state_nr_free(state);
+			nr.isolated += wi_state_nr_isolated(state);
+		}
 	}
 	return nr;
 }
@@ -142,7 +146,14 @@ uint64_t wi_zone_nr_free(const struct wi_zone *zone)
 {
 	struct wi_zone_view view = view_of(zone);
 
-	return wi_zone_view_nr_free(&view);
+	return wi_zone_view_count(&view).free;
+}
+
+uint64_t wi_zone_nr_isolated(const struct wi_zone *zone)
+{
+	struct wi_zone_view view = view_of(zone);
+
+	return wi_zone_view_count(&view).isolated;
 }
 
 uint64_t wi_zone_nr_free_runs(const struct wi_zone *zone, unsigned order)

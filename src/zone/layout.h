@@ -10,15 +10,19 @@
  *
  * A state word:
  *
- *	 31    17 16      12   11      10    9          0
- *	+--------+----------+-------+-------+------------+
- *	|   0    | order of | INNER | WHOLE | used count |
- *	|        | the run  |       |       | 0 to 512   |
- *	+--------+----------+-------+-------+------------+
+ *	 31  18    17     16      12   11      10    9          0
+ *	+------+--------+----------+-------+-------+------------+
+ *	|  0   |ISOLATED| order of | INNER | WHOLE | used count |
+ *	|      |        | the run  |       |       | 0 to 512   |
+ *	+------+--------+----------+-------+-------+------------+
+ *
+ * A word without any flag is the count, and a block has free pages for claims
+ * only if its word is less than 512.
  *
  * A block in a run of whole blocks has WHOLE set and count 512, so that a
  * claim need look only at the count; the first of the run names its order,
  * the others are INNER. A block that does not exist yet is INNER without a run.
+ * ISOLATED comes in addition to what the rest says.
  */
 #ifndef WI_ZONE_LAYOUT_H
 #define WI_ZONE_LAYOUT_H
@@ -33,6 +37,7 @@
 #define STATE_WHOLE UINT32_C(0x400)
 #define STATE_INNER UINT32_C(0x800)
 #define STATE_ORDER_SHIFT 12
+#define STATE_ISOLATED UINT32_C(0x20000)
 
 _Static_assert(WI_BLOCK_PAGES <= STATE_COUNT, "the count holds a full block");
 
@@ -89,16 +94,21 @@ static inline uint32_t wi_state_absent(void)
 /* Pages in the block for which a ticket can be had. */
 static inline unsigned wi_state_nr_free(uint32_t state)
 {
-	return WI_BLOCK_PAGES - (state & STATE_COUNT);
+	return state < WI_BLOCK_PAGES ? WI_BLOCK_PAGES - state : 0;
+}
+
+/* Its free pages that belong to whoever isolated it. */
+static inline unsigned wi_state_nr_isolated(uint32_t state)
+{
+	return state & STATE_ISOLATED ? wi_state_nr_free(state & STATE_COUNT)
+				      : 0;
 }
 
 static inline enum wi_fill wi_state_fill(uint32_t state)
 {
-	uint32_t count = state & STATE_COUNT;
-
-	if (count == 0)
+	if (state == 0)
 		return WI_FREE;
-	return count == WI_BLOCK_PAGES ? WI_FULL : WI_PARTIAL;
+	return state < WI_BLOCK_PAGES ? WI_PARTIAL : WI_FULL;
 }
 
 /* Updates the summaries from the states of nr blocks; of those in the mask of

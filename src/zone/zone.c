@@ -28,6 +28,10 @@
  *	Z6  a block that does not exist yet is absent (layout.h), has no bit
  *	    set, and only wi_zone_add() changes its state; blocks behind it are
  *	    absent, too.
+ *	Z7  of a block that is ISOLATED no ticket is given, and no whole block:
+ *	    the bit is part of what a claim's compare-and-swap compares. Only
+ *	    wi_zone_isolate() sets it, only wi_zone_return() clears it; whatever
+ *	    comes back leaves it.
  *
  * Ordering: Z1 is ZONE-A1 with ZONE-R1 and ZONE-R2. Pages' contents pass by
  * the labels of block.h, and for whole blocks by ZONE-A2 with ZONE-R1 and
@@ -211,8 +215,8 @@ void wi_zone_put_blocks(struct wi_zone *zone, uint64_t first, uint64_t nr)
 	 * what a growth wrote before. Full, as a fill changes (ZONE-F1). Only
 	 * this thread changes it until then (Z3, Z6).
 	 */
-	for (uint64_t i = first; i < first + nr; i++)
-		wi_xchg_full(wi_zone_state(zone, i), 0);
+	for (uint64_t i = first; i < first + nr; i++) /* Z7 */
+		wi_and_full(wi_zone_state(zone, i), STATE_ISOLATED);
 	wi_zone_settle(zone, first, nr);
 }
 
@@ -250,16 +254,19 @@ static enum wi_zone_error release_blocks(struct wi_zone *zone, unsigned order,
 {
 	uint64_t first = page / WI_BLOCK_PAGES;
 	uint64_t nr = UINT64_C(1) << (order - WI_BLOCK_ORDER);
-	uint32_t head = wi_state_head(order);
+	const uint32_t head = wi_state_head(order);
+	uint32_t old = head;
 
 	if (!is_run(zone, order, page))
 		return WI_ZONE_WRONG_ORDER;
 	/*
 	 * ZONE-R2, as in wi_zone_put_blocks(). The head first: of two releases
-	 * of one run only one gets past it.
+	 * of one run only one gets past it. It may be isolated (Z7).
 	 */
-	if (!wi_cas_full(wi_zone_state(zone, first), &head, 0))
-		return why_refused_whole(zone, first);
+	while (!wi_cas_full(wi_zone_state(zone, first), &old,
+			    old & STATE_ISOLATED))
+		if ((old & ~STATE_ISOLATED) != head)
+			return why_refused_whole(zone, first);
 	wi_zone_put_blocks(zone, first + 1, nr - 1);
 	wi_zone_settle(zone, first, 1);
 	return WI_ZONE_OK;
@@ -475,7 +482,8 @@ static uint64_t nr_absent(const struct wi_zone *zone, uint64_t block)
 /* How many blocks a well-formed entry at `block` spans; 0 if it is not. */
 static uint64_t valid_span(const struct wi_zone *zone, uint64_t block)
 {
-	uint32_t state = wi_load_relaxed(wi_zone_state(zone, block));
+	uint32_t state =
+		wi_load_relaxed(wi_zone_state(zone, block)) & ~STATE_ISOLATED;
 	unsigned order = state >> STATE_ORDER_SHIFT;
 	uint64_t nr;
 
@@ -492,8 +500,8 @@ static uint64_t valid_span(const struct wi_zone *zone, uint64_t block)
 		return 0;
 	for (uint64_t i = block; i < block + nr; i++)
 		if (wi_block_nr_used(wi_zone_block(zone, i)) != 0 ||
-		    (i > block && wi_load_relaxed(wi_zone_state(zone, i)) !=
-					  wi_state_inner()))
+		    (i > block && (wi_load_relaxed(wi_zone_state(zone, i)) &
+				   ~STATE_ISOLATED) != wi_state_inner()))
 			return 0;
 	return nr;
 }

@@ -57,6 +57,22 @@ void wi_zone_leave_out(struct wi_zone *zone, uint64_t first);
 void wi_zone_add(struct wi_zone *zone, uint64_t first, uint64_t nr);
 
 /*
+ * Takes the block of a page out of use: from now on none of its pages is
+ * claimed, and those that come back stay. When all are free the block is
+ * vacant: then it is the caller's until it returns it, and what earlier owners
+ * did to its pages is visible. A block that is not vacant may be returned, too,
+ * which undoes the call.
+ */
+void wi_zone_isolate(struct wi_zone *zone, uint64_t page);
+bool wi_zone_is_vacant(const struct wi_zone *zone, uint64_t page);
+void wi_zone_return(struct wi_zone *zone, uint64_t page);
+
+/* A bit for each of the 512 pages of a block that is not vacant: set if it is
+ * not free. One at least is set. */
+void wi_zone_read_used(const struct wi_zone *zone, uint64_t page,
+		       uint64_t *used);
+
+/*
  * Claims up to n runs of 2^order pages, aligned to their size; the first page
  * of each goes to pages[], ascending where they come from one block (except
  * those claimed after a collision with another claim). Returns how many. May
@@ -87,8 +103,10 @@ uint64_t wi_zone_generation(const struct wi_zone *zone);
 
 uint64_t wi_zone_nr_pages(const struct wi_zone *zone);
 
-/* These scan the zone; the sums are of counts read at different moments. */
+/* These scan the zone; the sums are of counts read at different moments. Pages
+ * of isolated blocks are not free. */
 uint64_t wi_zone_nr_free(const struct wi_zone *zone);
+uint64_t wi_zone_nr_isolated(const struct wi_zone *zone);
 uint64_t wi_zone_nr_free_runs(const struct wi_zone *zone, unsigned order);
 
 /*
@@ -104,11 +122,18 @@ struct wi_zone_view {
 	const void *ctx;
 };
 
-uint64_t wi_zone_view_nr_free(const struct wi_zone_view *view);
+struct wi_zone_counts {
+	uint64_t free;
+	uint64_t isolated; /* free pages of isolated blocks */
+};
+
+struct wi_zone_counts wi_zone_view_count(const struct wi_zone_view *view);
 /* runs[order], for all WI_ZONE_ORDER_MAX + 1 orders. */
 void wi_zone_view_runs(const struct wi_zone_view *view, uint64_t *runs);
 
+/* Is it in no caller's hands? Perhaps isolated. */
 bool wi_zone_is_free(const struct wi_zone *zone, uint64_t page);
+bool wi_zone_is_isolated(const struct wi_zone *zone, uint64_t page);
 
 /* Do counts, bits, runs and summaries agree? No other call may run. */
 bool wi_zone_is_valid(const struct wi_zone *zone);

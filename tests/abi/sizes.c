@@ -99,6 +99,15 @@ static void drains(struct weir_pool *pool)
 	CHECK_EQ(result.it.pages, 0);
 }
 
+static void ranges(struct weir_pool *pool)
+{
+	GUARDED(weir_range_result) result;
+
+	RESULT(result, weir_range_result,
+	       weir_range_isolate(pool, 512, 512, &result.it));
+	CHECK_EQ(weir_range_return(pool, 512, 512), 0);
+}
+
 static void statistics(struct weir_pool *pool)
 {
 	GUARDED(weir_stat) stat;
@@ -178,6 +187,7 @@ int main(void)
 	struct weir_pool *pool = make_pool();
 
 	drains(pool);
+	ranges(pool);
 	statistics(pool);
 	watch();
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);

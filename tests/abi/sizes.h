@@ -63,11 +63,18 @@ struct weir_drain_result {
 	LATER
 };
 
+struct weir_range_result {
+	size_t size;
+	uint64_t *bitmap;
+	SINCE(uint64_t isolated; uint64_t out; uint64_t pending;)
+	LATER
+};
+
 struct weir_stat {
 	size_t size;
 	uint64_t pages, free;
 	SINCE(uint64_t counts[22]; unsigned nr_zones; unsigned nr_cpus;
-	      uint64_t requests[4]; uint64_t max_pages;)
+	      uint64_t requests[4]; uint64_t max_pages; uint64_t isolated;)
 	LATER
 };
 
@@ -75,7 +82,7 @@ struct weir_stat_zone {
 	size_t size;
 	uint64_t pages;
 	SINCE(uint64_t free; int node; uint64_t free_runs[19];
-	      uint64_t max_pages;)
+	      uint64_t max_pages; uint64_t isolated;)
 	LATER
 };
 
@@ -126,6 +133,9 @@ void weir_free(struct weir_pool *, void *page, unsigned order);
 int weir_drain(struct weir_pool *, const struct weir_drain_opts *,
 	       struct weir_drain_result *);
 int weir_maintain(struct weir_pool *, uint64_t, struct weir_drain_result *);
+int weir_range_isolate(struct weir_pool *, uint64_t first, uint64_t nr,
+		       struct weir_range_result *);
+int weir_range_return(struct weir_pool *, uint64_t first, uint64_t nr);
 int weir_stat_read(const struct weir_pool *, struct weir_stat *);
 int weir_stat_read_zone(const struct weir_pool *, unsigned,
 			struct weir_stat_zone *);
@@ -147,6 +157,7 @@ void weir_pool_opts_init(struct weir_pool_opts *, size_t);
 void weir_cache_opts_init(struct weir_cache_opts *, size_t);
 void weir_drain_opts_init(struct weir_drain_opts *, size_t);
 void weir_drain_result_init(struct weir_drain_result *, size_t);
+void weir_range_result_init(struct weir_range_result *, size_t);
 void weir_stat_init(struct weir_stat *, size_t);
 void weir_stat_zone_init(struct weir_stat_zone *, size_t);
 void weir_stat_cpu_init(struct weir_stat_cpu *, size_t);

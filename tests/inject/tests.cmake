@@ -45,4 +45,4 @@ function(weir_inject)
 endfunction()
 
 weir_inject(unit_fast_aborts unit_stat_pending
-  stress_cache_torture stress_pool_torture)
+  stress_cache_torture stress_pool_torture stress_range_torture)

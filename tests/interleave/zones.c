@@ -6,6 +6,9 @@
  *   +           claim up to three pages           f   release the oldest run
  *   h           release a page of the oldest run, which is of order 1 to 8
  *   G           add the last block, which is absent at first
+ *   i I         isolate the first block, the last one; if it is vacant, its
+ *               pages are the thread's
+ *   v           look at that again              r   return it
  *
  * Who finds nothing, and read the same generation before and after, was right
  * to say so, or it is a failure.
@@ -46,6 +49,9 @@ static struct {
 		} run[RUNS_MAX];
 		unsigned n;
 	} held[SCHED_THREADS_MAX];
+	struct run isolated[SCHED_THREADS_MAX]; /* a block of each thread */
+	bool has_isolated[SCHED_THREADS_MAX];	/* its pages are the thread's */
+	unsigned nr_isolated;
 	unsigned nr_claiming;  /* calls that claim, under way */
 	uint64_t nr_releasing; /* pages that calls are giving back */
 } z;
@@ -83,7 +89,7 @@ static void check_none(void)
 	const uint64_t nr_pages = (uint64_t)nr_blocks() * WI_BLOCK_PAGES;
 	const uint64_t taken = z.nr_out + z.nr_releasing;
 
-	if (z.nr_claiming == 0 && taken < nr_pages)
+	if (z.nr_claiming == 0 && z.nr_isolated == 0 && taken < nr_pages)
 		sched_fail("nothing was found, nothing came back, and %u "
 			   "pages are free",
 			   (unsigned)(nr_pages - taken));
@@ -150,6 +156,35 @@ static void add_last(void)
 	z.nr_releasing -= WI_BLOCK_PAGES;
 }
 
+static void look_at_isolated(unsigned t)
+{
+	if (z.has_isolated[t] || !wi_zone_is_vacant(z.zone, z.isolated[t].page))
+		return;
+	set_owner(&z.isolated[t], 0, t + 1);
+	z.has_isolated[t] = true;
+}
+
+static void isolate(unsigned t, unsigned block)
+{
+	z.isolated[t] = (struct run){ block * UINT64_C(512), WI_BLOCK_ORDER };
+	z.nr_isolated++;
+	wi_zone_isolate(z.zone, z.isolated[t].page);
+	look_at_isolated(t);
+}
+
+/* Whatever came back has left it isolated. */
+static void return_isolated(unsigned t)
+{
+	EXPECT(wi_zone_is_isolated(z.zone, z.isolated[t].page));
+	if (z.has_isolated[t]) {
+		EXPECT(wi_zone_is_vacant(z.zone, z.isolated[t].page));
+		set_owner(&z.isolated[t], t + 1, 0);
+	}
+	z.has_isolated[t] = false;
+	wi_zone_return(z.zone, z.isolated[t].page);
+	z.nr_isolated--;
+}
+
 static void play(unsigned t, const char *script)
 {
 	sched_forbid_waiting(true);
@@ -161,6 +196,12 @@ static void play(unsigned t, const char *script)
 			release(t, true);
 		else if (*script == 'G')
 			add_last();
+		else if (*script == 'i' || *script == 'I')
+			isolate(t, *script == 'i' ? 0 : nr_blocks() - 1);
+		else if (*script == 'v')
+			look_at_isolated(t);
+		else if (*script == 'r')
+			return_isolated(t);
 		else if (*script == '+')
 			claim(t, 0, 3);
 		else if (*script == 'a')
@@ -356,6 +397,28 @@ const struct scenario zone_scenarios[] = {
 	    .free = { NULL }, .thread = { "0 G", "1 0", "0 9" }),
 	ROW("zone-grows-beside-release", 2, .grows = true, .nr_blocks = 3,
 	    .free = { NULL }, .ready = { 1 }, .thread = { "0 f", "1 G0" }),
+	ROW("zone-isolates", 3, .free = { NULL, "3-4" },
+	    .thread = { "0 Ivr", "1 0f" }),
+	ROW("zone-isolates-free", 3, .free = { NULL, "all" },
+	    .thread = { "0 Ivr", "1 0f" }),
+	ROW("zone-isolates-run", 2, .free = { NULL, "all" },
+	    .thread = { "0 Ivr", "1 1f", "0 7" }),
+	ROW("zone-isolates-blocks", 2, .free = { "all", "all" },
+	    .thread = { "0 Ir", "1 af", "0 9f" }),
+	ROW("zone-isolates-held", 3, .free = { NULL }, .ready = { 1 },
+	    .thread = { "0 f", "1 Ivr" }),
+	ROW("zone-isolates-held-page", 3, .free = { NULL, "all" }, .held = "0",
+	    .thread = { "0 f", "1 Ivr", "0 0" }),
+	ROW("zone-isolates-head", 2, .free = { "all", "all" }, .held = "a",
+	    .thread = { "0 f", "1 ivr", "0 9" }),
+	ROW("zone-isolates-inner", 2, .free = { "all", "all" }, .held = "a",
+	    .thread = { "0 f", "1 Ivr", "0 9" }),
+	ROW("zone-isolates-empty", 3, .free = { NULL, "all" },
+	    .thread = { "0 Ir", "1 00" }),
+	ROW("zone-isolates-both", 2, .free = { "all", "all" },
+	    .thread = { "0 ivr", "1 Ivr", "0 0f" }),
+	ROW("zone-isolates-freeze", 2, .free = { NULL, "3-4" },
+	    .thread = { "0f Ir", "1 0f", "0 0f" }),
 };
 /* clang-format on */
 

@@ -55,7 +55,9 @@ def value(family, **labels):
 size = value("weir_pool_size_bytes")
 check(size == 64 << 20, "size_bytes")
 check(sum(value("weir_pool_state_bytes", state=s) for s in
-          ("out", "cached", "pending", "free")) == size, "state_bytes")
+          ("out", "cached", "pending", "free", "isolated")) == size,
+      "state_bytes")
+check(value("weir_pool_max_size_bytes") == size, "max_size_bytes")
 check(value("weir_zone_size_bytes") == size, "zones")
 check(value("weir_zone_free_runs", order="14") <= 1, "free_runs")
 check(value("weir_pool_info", lists="rseq") == 1

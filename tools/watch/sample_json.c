@@ -54,6 +54,8 @@ json_t *sample_json_stat(const struct weir_stat *stat)
 	set(o, "pending", stat->pending);
 	set(o, "out", stat->out);
 	set(o, "peak", stat->peak);
+	set(o, "isolated", stat->isolated);
+	set(o, "max_pages", stat->max_pages);
 	set(o, "operations", stat->operations);
 	set(o, "refills", stat->refills);
 	set(o, "flushes", stat->flushes);

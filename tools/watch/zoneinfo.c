@@ -90,6 +90,10 @@ static void print_zone(const struct sample *sample, unsigned number,
 	printf("  pages free %" PRIu64 "\n       size  %" PRIu64 " (of %s)\n",
 	       zone->free, zone->pages,
 	       sample_bytes(size, pool->info.page_size));
+	if (zone->max_pages > zone->pages)
+		printf("       max   %" PRIu64 "\n", zone->max_pages);
+	if (zone->isolated > 0)
+		printf("       isolated %" PRIu64 "\n", zone->isolated);
 	print_runs(zone);
 	printf("  lists of CPUs, batch %u\n", pool->info.batch);
 	for (unsigned cpu = 0; cpu < sample->nr_cpus; cpu++) {
@@ -154,11 +158,13 @@ static json_t *zone_json(const struct sample *sample, unsigned number)
 		json_object_set_new(object, "lists", lists(its));
 		json_array_append_new(cpus, object);
 	}
-	return json_pack("{sI si sI sI so so}", "zone", (json_int_t)number,
-			 "node", zone->node, "pages",
+	return json_pack("{sI si sI sI sI sI so so}", "zone",
+			 (json_int_t)number, "node", zone->node, "pages",
 			 sample_json_int(zone->pages), "free",
-			 sample_json_int(zone->free), "free_runs", runs, "cpus",
-			 cpus);
+			 sample_json_int(zone->free), "isolated",
+			 sample_json_int(zone->isolated), "max_pages",
+			 sample_json_int(zone->max_pages), "free_runs", runs,
+			 "cpus", cpus);
 }
 
 static void add_json(json_t *pools, const struct sample *sample,
