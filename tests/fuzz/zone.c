@@ -2,8 +2,9 @@
 /*
  * A zone against a byte a page. If this fails, a claim gave what was not free
  * or missed what was, a release did something else than it says, or a count,
- * a generation or a summary is wrong; with wrong hints, and with tickets that
- * a thread holds which stands still, as well as without.
+ * a generation or a summary is wrong; with wrong hints, with tickets that a
+ * thread holds which stands still, and with isolated blocks, as well as
+ * without.
  */
 #include "fuzz.h"
 
@@ -22,7 +23,9 @@ static struct {
 	uint8_t *use;			     /* a byte a page */
 	uint8_t head_order[PAGES_MAX / 512]; /* of a block that is HEAD */
 	uint16_t held[PAGES_MAX / 512];	     /* tickets without bits */
-	unsigned nr_held, nr_lies;	     /* blocks with some; wrong hints */
+	bool isolated[PAGES_MAX / 512];
+	unsigned nr_held, nr_lies; /* blocks with some; wrong hints */
+	unsigned nr_isolated;	   /* blocks */
 	struct {
 		uint64_t page;
 		unsigned order;
@@ -49,6 +52,10 @@ static bool is_free_run(uint64_t page, unsigned order)
 	const uint64_t n = UINT64_C(1) << order;
 	uint64_t eight, i = page;
 
+	for (uint64_t b = page / 512;
+	     m.nr_isolated > 0 && b <= (page + n - 1) / 512; b++)
+		if (m.isolated[b])
+			return false;
 	for (; i + 8 <= page + n; i += 8) {
 		memcpy(&eight, m.use + i, 8);
 		if (eight != 0)
@@ -279,6 +286,37 @@ static void hold_tickets(struct bytes *b)
 	m.nr_held++;
 }
 
+/* Takes a block out of use, or returns it. */
+static void isolate_block(struct bytes *b)
+{
+	const uint64_t block = take_u16(b) % m.nr_blocks, page = block * 512;
+	const uint64_t before = wi_zone_generation(m.zone);
+
+	m.isolated[block] = !m.isolated[block];
+	if (m.isolated[block]) {
+		wi_zone_isolate(m.zone, page);
+		m.nr_isolated++;
+	} else {
+		wi_zone_return(m.zone, page);
+		m.nr_isolated--;
+		MUST(wi_zone_generation(m.zone) != before);
+	}
+	MUST(wi_zone_is_isolated(m.zone, page) == m.isolated[block]);
+	MUST(wi_zone_is_vacant(m.zone, page) ==
+	     (m.isolated[block] && block_free(block) == 512 &&
+	      m.held[block] == 0));
+}
+
+static void return_all(void)
+{
+	for (uint64_t block = 0; block < m.nr_blocks; block++) {
+		if (m.isolated[block])
+			wi_zone_return(m.zone, block * 512);
+		m.isolated[block] = false;
+	}
+	m.nr_isolated = 0;
+}
+
 /* Hints that a thread left wrong, on any level. */
 static void lie(struct bytes *b)
 {
@@ -313,12 +351,16 @@ static void look(struct bytes *b)
 {
 	const unsigned order = take_below(b, WI_ZONE_ORDER_MAX + 1);
 	const uint64_t page = take_u64(b) % m.nr_pages;
-	uint64_t held = 0;
+	uint64_t held = 0, isolated = 0;
 
 	for (uint64_t block = 0; m.nr_held && block < m.nr_blocks; block++)
 		held += m.held[block];
+	for (uint64_t block = 0; m.nr_isolated && block < m.nr_blocks; block++)
+		if (m.isolated[block])
+			isolated += block_free(block) - m.held[block];
 	MUST(wi_zone_nr_pages(m.zone) == m.nr_pages);
-	MUST(wi_zone_nr_free(m.zone) == m.free - held);
+	MUST(wi_zone_nr_free(m.zone) == m.free - held - isolated);
+	MUST(wi_zone_nr_isolated(m.zone) == isolated);
 	MUST(wi_zone_is_free(m.zone, page) == (m.use[page] == FREE));
 	if (m.nr_held == 0) {
 		MUST(wi_zone_nr_free_runs(m.zone, order) ==
@@ -344,7 +386,8 @@ static void begin(struct bytes *b)
 		n = 512 * 62 + n % 2048;
 	m.nr_pages = m.free = n;
 	m.nr_blocks = wi_div_round_up(n, 512);
-	m.nr_slots = m.nr_held = m.nr_lies = 0;
+	m.nr_slots = m.nr_held = m.nr_lies = m.nr_isolated = 0;
+	memset(m.isolated, 0, m.nr_blocks * sizeof(m.isolated[0]));
 	memset(m.held, 0, m.nr_blocks * sizeof(m.held[0]));
 	m.use = calloc(n, 1);
 	bytes = wi_round_up(wi_zone_bytes(n), 64);
@@ -360,6 +403,7 @@ static void finish(void)
 	uint32_t cursor = 0;
 	size_t bad;
 
+	return_all();
 	mend();
 	MUST(wi_zone_nr_free(m.zone) == m.free);
 	MUST(wi_zone_is_valid(m.zone));
@@ -398,7 +442,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	begin(&b);
 	for (unsigned ops = 0; bytes_left(&b) > 0 && ops < 200; ops++) {
-		const unsigned op = take_u8(&b) % 16;
+		const uint8_t what = take_u8(&b);
+		const unsigned op = what % 16;
 
 		if (op < 7)
 			claim(&b);
@@ -410,6 +455,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			hold_tickets(&b);
 		else if (op == 13)
 			lie(&b);
+		else if (op == 14 && what & 16)
+			isolate_block(&b);
 		else if (op == 14)
 			mend();
 		else
