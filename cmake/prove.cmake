@@ -15,6 +15,7 @@ endfunction()
 
 weir_prove(models 900 2 ${root}/models/run --long -j 2)
 weir_prove(pool_torture 400 2 $<TARGET_FILE:stress_pool_torture> 90)
+weir_prove(range_torture 200 2 $<TARGET_FILE:stress_range_torture> 60)
 weir_prove(cache_torture 200 2 $<TARGET_FILE:stress_cache_torture> 60)
 weir_prove(fault_membarrier 200 1 $<TARGET_FILE:fault_membarrier_fails> 30)
 weir_prove(fault_options 200 1 $<TARGET_FILE:fault_hostile_options> 20000)

@@ -295,6 +295,34 @@ static void gone(void)
 	free(bytes);
 }
 
+/* A pool cannot have more pages than its descriptor has addresses for. */
+static void too_many_present(void)
+{
+	char *bytes = malloc(model.len);
+	const struct wi_live *live = (const struct wi_live *)(void *)bytes;
+	struct wi_live_totals *totals;
+	struct weir_stat stat = WEIR_STAT_INIT;
+	struct weir_watch_info info = WEIR_WATCH_INFO_INIT;
+	struct weir_watch *watch;
+	int fd;
+
+	CHECK(bytes != NULL);
+	memcpy(bytes, model.bytes, model.len);
+	totals = (struct wi_live_totals *)(void *)(bytes + live->layout.totals);
+	CHECK_EQ(totals->present[0], 3000);
+	memset(totals->present, 0xff, sizeof(totals->present));
+	fd = put(bytes, model.len, WI_OS_SEALS, NULL);
+	CHECK_EQ(open_it(&watch), 0);
+	CHECK_EQ(weir_watch_read(watch, &stat), 0);
+	CHECK_EQ(stat.pages, 3000);
+	CHECK_EQ(weir_watch_info(watch, &info), 0);
+	CHECK_EQ(info.bytes, info.max_bytes);
+	weir_watch_close(watch);
+	close(fd);
+	free(bytes);
+	taken++;
+}
+
 /* Pages that every pool has are not there: reading would make them. */
 static void holes(void)
 {
@@ -457,6 +485,7 @@ int main(int argc, char **argv)
 	sizes();
 	words();
 	gone();
+	too_many_present();
 	holes();
 	random_files(20 * times);
 	random_content(20 * times);

@@ -106,6 +106,42 @@ static void free_between_zones(void)
 	weir_free_bulk(pool, 0, some, 3);
 }
 
+/* The last blocks of one zone and the first of the next. */
+static void isolate_across(void)
+{
+	const uint64_t end = zone_of(0).max_pages;
+	struct weir_range_result result = WEIR_RANGE_RESULT_INIT;
+	uint64_t bitmap[4 * 512 / 64];
+	void *page = weir_alloc(pool, 0, 0);
+
+	CHECK_EQ(weir_range_isolate(pool, end - 1024, 2048, &result), 0);
+	CHECK_EQ(result.isolated, 2048);
+	CHECK_EQ(zone_of(0).isolated, 1024);
+	CHECK_EQ(zone_of(1).isolated, 1024);
+	CHECK_EQ(weir_range_return(pool, end - 512, 1024), 0);
+	CHECK_EQ(weir_range_isolate(pool, end - 1024, 2048, NULL), -EBUSY);
+	CHECK_EQ(weir_range_return(pool, end - 1024, 512), 0);
+	CHECK_EQ(weir_range_return(pool, end + 512, 512), 0);
+	weir_free(pool, page, 0);
+	/* All of zone 1 is out. */
+	CHECK_EQ(weir_alloc_bulk(pool, 0, pages, PAGES_MAX, 0), 0);
+	for (uint64_t i = 0; i < PAGES_MAX; i++)
+		if (weir_pool_index(pool, pages[i]) < end)
+			weir_free(pool, pages[i], 0);
+	result.bitmap = bitmap;
+	CHECK_EQ(weir_range_isolate(pool, end - 1024, 2048, &result), -EAGAIN);
+	CHECK_EQ(result.isolated, 1024);
+	CHECK_EQ(result.out, 1024);
+	for (unsigned i = 0; i < 4 * 512 / 64; i++)
+		CHECK_EQ(bitmap[i], i < 16 ? 0 : UINT64_MAX);
+	for (uint64_t i = 0; i < PAGES_MAX; i++)
+		if (weir_pool_index(pool, pages[i]) >= end)
+			weir_free(pool, pages[i], 0);
+	CHECK_EQ(weir_range_isolate(pool, end - 1024, 2048, &result), 0);
+	CHECK_EQ(weir_range_return(pool, end - 1024, 2048), 0);
+	check_whole(pool);
+}
+
 static void two_nodes(void *unused)
 {
 	static const struct refusal bind = { .nr = SYS_mbind };
@@ -137,6 +173,7 @@ static void two_nodes(void *unused)
 	}
 	CHECK_EQ(bytes, MOST);
 	CHECK_EQ(weir_pool_grow(pool, 2 * MIB), -ENOSPC);
+	isolate_across();
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 }
 

@@ -12,6 +12,7 @@
 #include <weir/stat.h>
 #include <weir/watch.h>
 
+#include "api/pool.h"
 #include "child.h"
 #include "helpers.h"
 
@@ -199,7 +200,34 @@ static void wrong_calls(void)
 	destroy();
 }
 
-/* Nothing of it is known before it is added, to anybody. */
+static void grow_in_vain(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(weir_pool_grow(pool, UNIT), -ETIMEDOUT);
+}
+
+/* Others drain, or grow, for longer than the pool's wait_ns. */
+static void others_busy(void)
+{
+	struct weir_pool_opts opts = growing(2 * UNIT, 4 * UNIT);
+	struct wi_pool *impl;
+
+	opts.wait_ns = 1000000;
+	make(&opts);
+	impl = wi_pool_of(pool);
+	CHECK_EQ(wi_drain_lock(&impl->cache.drain, UINT64_MAX), 0);
+	run_on(allowed_cpu(0), grow_in_vain, NULL);
+	wi_drain_unlock(&impl->cache.drain);
+	shows(2 * UNIT, 4 * UNIT);
+	CHECK_EQ(wi_os_mutex_lock(&impl->growing, UINT64_MAX), 0);
+	run_on(allowed_cpu(0), grow_in_vain, NULL);
+	wi_os_mutex_unlock(&impl->growing);
+	shows(2 * UNIT, 4 * UNIT);
+	grow(2 * UNIT);
+	shows(4 * UNIT, 4 * UNIT);
+	destroy();
+}
+
 static void wrong_options(void)
 {
 	static const struct {
@@ -399,6 +427,7 @@ int main(void)
 	grows(WEIR_POOL_NO_RSEQ);
 	orders();
 	wrong_calls();
+	others_busy();
 	wrong_options();
 	files(0);
 	files(WEIR_POOL_PREFAULT);

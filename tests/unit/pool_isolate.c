@@ -9,6 +9,7 @@
 #include <weir/fast.h>
 #include <weir/stat.h>
 
+#include "api/pool.h"
 #include "child.h"
 #include "helpers.h"
 
@@ -18,7 +19,7 @@
 
 static struct weir_pool *pool;
 static char *base;
-static void *pages[PAGES];
+static void *pages[PAGES + 1];
 
 static void make(unsigned flags)
 {
@@ -214,6 +215,29 @@ static void grown(void)
 	has(PAGES + BLOCK, 0, 0);
 }
 
+/* Another thread drains all the time: the range is marked, and had later. */
+static void drain_busy(void *unused)
+{
+	void *page = weir_alloc(pool, 0, 0);
+	const uint64_t first = index_of(page) / BLOCK * BLOCK;
+
+	(void)unused;
+	weir_free(pool, page, 0);
+	CHECK_EQ(weir_range_isolate(pool, first, BLOCK, NULL), -EAGAIN);
+	CHECK_EQ(weir_range_isolate(pool, first, BLOCK, NULL), -EAGAIN);
+	CHECK_EQ(weir_range_return(pool, first, BLOCK), 0);
+}
+
+static void beside_a_drain(void)
+{
+	struct wi_drain *drain = &wi_pool_of(pool)->cache.drain;
+
+	CHECK_EQ(wi_drain_lock(drain, UINT64_MAX), 0);
+	run_on(allowed_cpu(0), drain_busy, NULL);
+	wi_drain_unlock(drain);
+	has(PAGES, 0, 0);
+}
+
 /* --- what is refused ----------------------------------------------------- */
 
 static void stale(void *arg)
@@ -264,6 +288,7 @@ int main(void)
 		some_out();
 		undone();
 		given_back();
+		beside_a_drain();
 		wrong_calls();
 		grown();
 		destroyed();
