@@ -405,6 +405,22 @@ WEIR_API void *weir_alloc_wait(struct weir_pool *pool, unsigned order,
 	WEIR_NONNULL(1);
 
 /*
+ * Allocates a given run: that of 2^order pages whose first has this index
+ * (weir_pool_index()), which is aligned in the pool as every run of that order
+ * is. For a page that is broken, a range that a device wants, or memory beside
+ * other memory. `flags`: WEIR_NOWAIT, WEIR_ZERO.
+ * Returns the first page, or NULL with errno EBUSY: not all of the run is free,
+ * also after drains of all CPUs, which left nothing pending; EAGAIN: not now
+ * (with WEIR_NOWAIT: not all of it is in the zone; else pages are pending, or
+ * other drains took all of the pool's wait_ns); EINVAL: no such run, order or
+ * flags; ESTALE.
+ * Threads: yes. Signals: with WEIR_NOWAIT. Calls, interrupts: as weir_alloc().
+ */
+WEIR_API void *weir_alloc_at(struct weir_pool *pool, uint64_t index,
+			     unsigned order, unsigned flags) WEIR_MUST_USE
+	WEIR_NONNULL(1);
+
+/*
  * Frees a run: `page` and `order` as they were allocated. NULL is ignored.
  * Keeps errno. Errors are fatal when they are detected. In every pool, at once:
  * a pointer from elsewhere, or one that is not the first byte of a page, or not

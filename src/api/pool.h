@@ -275,6 +275,16 @@ void wi_pool_free_pages(struct weir_pool *pool, unsigned order,
 void wi_pool_hand_out(const struct wi_pool *pool, unsigned order, void **pages,
 		      size_t n, unsigned flags);
 
+/* Why an offset cannot be a run of this order; NULL if it can
+ * (pool_alloc.c). */
+const char *wi_pool_why_no_run(const struct wi_pool *pool, uint64_t offset,
+			       unsigned order);
+
+/* Takes a given run from its zone, if all of it is free there
+ * (pool_zones.c). */
+bool wi_pool_claim_at(const struct wi_pool *pool, uint64_t offset,
+		      unsigned order);
+
 /* Gives a run back by the slow path (pool_alloc.c). */
 void wi_pool_put_run(struct wi_pool *pool, uint64_t offset, unsigned order);
 

@@ -26,9 +26,8 @@ WI_COLD void wi_pool_die(const struct wi_pool *pool, uint64_t offset,
 		 order, why, whose);
 }
 
-/* Why an offset cannot be a run of this order; NULL if it can. */
-static const char *why_no_run(const struct wi_pool *pool, uint64_t offset,
-			      unsigned order)
+const char *wi_pool_why_no_run(const struct wi_pool *pool, uint64_t offset,
+			       unsigned order)
 {
 	uint64_t run, within;
 	unsigned zone;
@@ -284,7 +283,7 @@ void wi_pool_put_run(struct wi_pool *pool, uint64_t offset, unsigned order)
 static void must_be_run(const struct wi_pool *pool, uint64_t offset,
 			unsigned order)
 {
-	const char *why = why_no_run(pool, offset, order);
+	const char *why = wi_pool_why_no_run(pool, offset, order);
 
 	if (why != NULL)
 		wi_pool_die(pool, offset, order, why);

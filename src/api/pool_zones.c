@@ -67,6 +67,19 @@ static size_t zones_get(void *ctx, unsigned zone, unsigned kind,
 	return got;
 }
 
+bool wi_pool_claim_at(const struct wi_pool *pool, uint64_t offset,
+		      unsigned order)
+{
+	const unsigned zone = wi_pool_zone_of(pool, offset);
+	const uint64_t page =
+		wi_pool_page_of(pool, offset) - zone * pool->zone_pages;
+
+	if (!wi_zone_claim_at(pool->zone[zone], order, page))
+		return false;
+	count_left(pool, UINT64_C(1) << order);
+	return true;
+}
+
 static void zones_put(void *ctx, unsigned zone, unsigned kind,
 		      const uint64_t *tokens, size_t n)
 {

@@ -222,6 +222,43 @@ size_t wi_block_claim_runs(struct wi_block *block, struct wi_block_want *want)
 	return got;
 }
 
+static uint64_t mask_of_run(unsigned page, unsigned order)
+{
+	return wi_low_mask(1u << order) << page % 64;
+}
+
+bool wi_block_is_free(const struct wi_block *block, unsigned page,
+		      unsigned order)
+{
+	if (order >= WI_BLOCK_WORD_ORDER)
+		return words_are_free(block, page / 64,
+				      1u << (order - WI_BLOCK_WORD_ORDER));
+	/* Relaxed: a hint; the claim verifies it. */
+	return (wi_load_relaxed(&block->word[page / 64]) &
+		mask_of_run(page, order)) == 0;
+}
+
+bool wi_block_claim_at(struct wi_block *block, unsigned page, unsigned order)
+{
+	uint64_t *word = &block->word[page / 64];
+	/* Relaxed: the compare-and-swap verifies it. */
+	uint64_t old = wi_load_relaxed(word), run;
+	bool undone = false;
+
+	if (order >= WI_BLOCK_WORD_ORDER)
+		return wi_block_claim_words(block, page / 64,
+					    1u << (order - WI_BLOCK_WORD_ORDER),
+					    &undone);
+	run = mask_of_run(page, order);
+	do {
+		if ((old & run) != 0)
+			return false;
+		/* BLOCK-A2, with BLOCK-R1 and BLOCK-R2: as in
+		 * claim_word_runs(). */
+	} while (!wi_cas_acquire(word, &old, old | run));
+	return true;
+}
+
 bool wi_block_release(struct wi_block *block, unsigned word, uint64_t mask)
 {
 	uint64_t *p = &block->word[word];

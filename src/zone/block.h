@@ -85,6 +85,16 @@ bool wi_block_claim_words(struct wi_block *block, unsigned first,
 			  unsigned nr_words, bool *undone);
 
 /*
+ * Claims the run of 2^order pages, order 0 to 8, that begins at `page`, for
+ * which the caller holds tickets: all of it, or none when a bit is set.
+ */
+bool wi_block_claim_at(struct wi_block *block, unsigned page, unsigned order);
+
+/* Are all its pages free? Inexact while others run. */
+bool wi_block_is_free(const struct wi_block *block, unsigned page,
+		      unsigned order);
+
+/*
  * Clears the bits of mask in one word. False, and nothing done, if one of them
  * is not set.
  */

@@ -383,3 +383,35 @@ size_t wi_zone_claim(struct wi_zone *zone, unsigned order, size_t n,
 		wi_store_relaxed(cursor, c.cursor);
 	return c.got;
 }
+
+/* As take_runs(), of one run that is not looked for. */
+static bool take_run_at(struct claim *c, uint64_t page)
+{
+	const uint64_t block = page / WI_BLOCK_PAGES;
+	const unsigned within = (unsigned)(page % WI_BLOCK_PAGES);
+	struct wi_block *bits = wi_zone_block(c->zone, block);
+
+	if (!wi_block_is_free(bits, within, c->order) ||
+	    take_tickets(c, block, 1) == 0)
+		return false;
+	if (wi_block_claim_at(bits, within, c->order))
+		return true;
+	undo_tickets(c->zone, block, c->order, 1);
+	return false;
+}
+
+bool wi_zone_claim_at(struct wi_zone *zone, unsigned order, uint64_t page)
+{
+	uint64_t first;
+	struct claim c = {
+		.zone = zone,
+		.pages = &first,
+		.want = 1,
+		.order = order,
+	};
+
+	wi_assert(order <= WI_ZONE_ORDER_MAX && page % (1u << order) == 0);
+	if (order < WI_BLOCK_ORDER)
+		return take_run_at(&c, page);
+	return take_blocks(&c, page / WI_BLOCK_PAGES) == 1;
+}

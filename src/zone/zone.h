@@ -85,6 +85,14 @@ size_t wi_zone_claim(struct wi_zone *zone, unsigned order, size_t n,
 		     uint64_t *pages, uint32_t *cursor);
 
 /*
+ * Claims the run of 2^order pages that begins at `page`, a multiple of its size
+ * within the zone: false, and nothing is claimed, if one of its pages is not
+ * free. For a moment it may hold tickets of a run that it does not get; it
+ * calls wi_zone_advance() then.
+ */
+bool wi_zone_claim_at(struct wi_zone *zone, unsigned order, uint64_t page);
+
+/*
  * Releases n runs. Fails only on an error of the caller's: then *bad is the
  * index of the wrong run; the runs before it were released, it and the rest
  * were not.

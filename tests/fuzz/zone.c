@@ -183,6 +183,27 @@ static void release(const uint64_t *pages, size_t n, unsigned order)
 	MUST((wi_zone_generation(m.zone) != before) == (i > 0));
 }
 
+/* A given run is had if it is free, and there are tickets for it. */
+static void claim_at(struct bytes *b)
+{
+	const unsigned order = take_below(b, 13);
+	const uint64_t n = UINT64_C(1) << order;
+	const uint64_t page = take_u16(b) % m.nr_pages >> order << order;
+	bool fits = page + n <= m.nr_pages && is_free_run(page, order);
+
+	for (uint64_t i = page / 512; fits && i <= (page + n - 1) / 512; i++)
+		fits = order < 9 ? block_free(i) >= m.held[i] + n
+				 : m.held[i] == 0;
+	if (page + n > m.nr_pages || m.nr_slots == SLOTS_MAX)
+		return;
+	MUST(wi_zone_claim_at(m.zone, order, page) == fits);
+	if (!fits)
+		return;
+	set_run(page, order, true);
+	m.slot[m.nr_slots].page = page;
+	m.slot[m.nr_slots++].order = order;
+}
+
 /* Slots of one order, whole or in parts, and perhaps a wrong one. */
 static void release_some(struct bytes *b)
 {
@@ -459,6 +480,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			isolate_block(&b);
 		else if (op == 14)
 			mend();
+		else if (what & 16)
+			claim_at(&b);
 		else
 			look(&b);
 	}

@@ -9,6 +9,8 @@
  *   i I         isolate the first block, the last one; if it is vacant, its
  *               pages are the thread's
  *   v           look at that again              r   return it
+ *   s S w b B   claim page 3, the run of two at 2, the run of order 7 at 0, the
+ *               first block, the first two
  *
  * Who finds nothing, and read the same generation before and after, was right
  * to say so, or it is a failure.
@@ -117,6 +119,35 @@ static void claim(unsigned t, unsigned order, size_t n)
 		check_none();
 }
 
+static void claim_at(unsigned t, char what)
+{
+	static const struct {
+		char what;
+		uint64_t page;
+		unsigned order;
+	} runs[] = { { 's', 3, 0 },
+		     { 'S', 2, 1 },
+		     { 'w', 0, 7 },
+		     { 'b', 0, 9 },
+		     { 'B', 0, 10 } };
+
+	for (unsigned i = 0; i < 5; i++) {
+		struct run run = { runs[i].page, runs[i].order };
+		bool got;
+
+		if (runs[i].what != what)
+			continue;
+		z.nr_claiming++;
+		got = wi_zone_claim_at(z.zone, run.order, run.page);
+		z.nr_claiming--;
+		if (!got)
+			continue;
+		set_owner(&run, 0, t + 1);
+		EXPECT(z.held[t].n < RUNS_MAX);
+		z.held[t].run[z.held[t].n++] = run;
+	}
+}
+
 /* Gives a run back, whole or as single pages. */
 static void release(unsigned t, bool singly)
 {
@@ -194,6 +225,8 @@ static void play(unsigned t, const char *script)
 			release(t, false);
 		else if (*script == 'h')
 			release(t, true);
+		else if (strchr("sSwbB", *script) != NULL)
+			claim_at(t, *script);
 		else if (*script == 'G')
 			add_last();
 		else if (*script == 'i' || *script == 'I')
@@ -397,6 +430,20 @@ const struct scenario zone_scenarios[] = {
 	    .free = { NULL }, .thread = { "0 G", "1 0", "0 9" }),
 	ROW("zone-grows-beside-release", 2, .grows = true, .nr_blocks = 3,
 	    .free = { NULL }, .ready = { 1 }, .thread = { "0 f", "1 G0" }),
+	ROW("zone-at-page", 3, .free = { "2-3" },
+	    .thread = { "0 sf", "1 0f" }),
+	ROW("zone-at-last-page", 2, .free = { "3" },
+	    .thread = { "0 sf", "1 0f0", "0 0" }),
+	ROW("zone-at-run", 2, .free = { "2-3,9" },
+	    .thread = { "0 Sf", "1 0f", "0 0" }),
+	ROW("zone-at-two", 3, .free = { "2-3" },
+	    .thread = { "0 Sf", "1 sf" }),
+	ROW("zone-at-words", 2, .free = { "0-127,130" },
+	    .thread = { "0 wf", "1 0", "0 0" }),
+	ROW("zone-at-block", 2, .free = { "all", "all" },
+	    .thread = { "0 Bf", "1 bf", "0 0" }),
+	ROW("zone-at-isolated", 2, .free = { "all" },
+	    .thread = { "0 bf", "1 ir", "0 0f" }),
 	ROW("zone-isolates", 3, .free = { NULL, "3-4" },
 	    .thread = { "0 Ivr", "1 0f" }),
 	ROW("zone-isolates-free", 3, .free = { NULL, "all" },

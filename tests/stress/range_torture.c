@@ -4,11 +4,12 @@
  * freed, while the pool grew, or while a range of it was taken out of use and
  * returned.
  *
- * Threads that allocate and free, moved and interrupted; one that grows the
- * pool block by block; two that isolate ranges, write to them, give them to the
- * kernel, and return them; drains, modes that change, readers of statistics.
- * Each page has an owner's number in a table, and what is isolated is the
- * isolator's. Every 100 ms all stand still and the books must balance.
+ * Threads that allocate and free, given runs too, moved and interrupted; one
+ * that grows the pool block by block; two that isolate ranges, write to them,
+ * give them to the kernel, and return them; drains, modes that change, readers
+ * of statistics. Each page has an owner's number in a table, and what is
+ * isolated is the isolator's. Every 100 ms all stand still and the books must
+ * balance.
  *
  *     range_torture [SECONDS [VARIANT [SEED]]]     SECONDS in all
  */
@@ -53,7 +54,7 @@ static uint64_t growth_ns; /* between two growths */
 /* Blocks that an isolator chose: it has its ranges to itself. */
 static uint8_t chosen[MOST_BLOCKS];
 /* Relaxed: counted by their threads, shown in the end. */
-static uint64_t nr_growths, nr_isolated, nr_undone;
+static uint64_t nr_growths, nr_isolated, nr_undone, nr_given;
 
 struct worker {
 	struct held {
@@ -112,6 +113,26 @@ static uint64_t *let_go(struct torturer *self, unsigned i)
 	return held.page;
 }
 
+/* A given page, or run, most of which are somebody's. */
+static void alloc_given(struct torturer *self, uint64_t r)
+{
+	struct worker *w = self->state;
+	const unsigned order = (unsigned)(r & 7);
+	const uint64_t index =
+		(r >> 8) % (FIRST_BLOCKS * BLOCK) >> order << order;
+	void *page =
+		weir_alloc_at(pool, index, order, r >> 4 & 3 ? WEIR_NOWAIT : 0);
+
+	if (page == NULL) {
+		CHECK(errno == EBUSY || errno == EAGAIN);
+		return;
+	}
+	CHECK_EQ(index_of(page), index);
+	CHECK(w->nr < HOLD_MAX);
+	keep(self, page, order);
+	__atomic_add_fetch(&nr_given, 1, __ATOMIC_RELAXED);
+}
+
 static void alloc_some(struct torturer *self, uint64_t r)
 {
 	static const unsigned orders[] = { 0, 0, 0, 0, 1, 2, 3, 5, 9, 10 };
@@ -123,6 +144,10 @@ static void alloc_some(struct torturer *self, uint64_t r)
 
 	if (w->nr + 16 > HOLD_MAX)
 		return;
+	if ((r >> 16) % 16 == 0) {
+		alloc_given(self, r >> 24);
+		return;
+	}
 	if (r >> 9 & 3) {
 		pages[0] = order == 0 ? weir_fast_alloc(pool, 0, flags)
 				      : weir_alloc(pool, order, flags);
@@ -344,9 +369,9 @@ static void report(unsigned looks)
 
 	CHECK_EQ(weir_stat_read(pool, &s), 0);
 	printf("  %u looks, %" PRIu64 " growths, %" PRIu64 " blocks isolated, "
-	       "%" PRIu64 " not\n",
-	       looks, nr_growths, nr_isolated, nr_undone);
-	CHECK(nr_growths > 0 && nr_isolated > 0);
+	       "%" PRIu64 " not, %" PRIu64 " given runs\n",
+	       looks, nr_growths, nr_isolated, nr_undone, nr_given);
+	CHECK(nr_growths > 0 && nr_isolated > 0 && nr_given > 0);
 	shared->drains += s.drains;
 	shared->progress += s.by_progress;
 	shared->not_busy += s.by_not_busy;
