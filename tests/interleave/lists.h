@@ -10,6 +10,7 @@
  *   b e   begin a burst, end the last one             t   tick
  *   q o y x   CPU 0 becomes quiet, ordinary, polling, off
  *   a     add a block to the pool (where .grows)
+ *   I     isolate the second block, use it, return it (where .two_blocks)
  *   1 2 3     that is the limit of its first list from now on
  *   R K   submit a request for `asks`, with an eventfd or a callback
  *   c     cancel it                                   i   is it done?
@@ -42,6 +43,7 @@ struct list_row {
 	bool membarrier_fails;
 	bool asleep;	  /* CPU 0 was not online */
 	bool grows;	  /* the pool has one block of two */
+	bool two_blocks;  /* the first is out, the second are the tokens */
 	bool never_empty; /* ENOMEM is wrong whenever it comes */
 	uint8_t asks;	  /* tokens of a request */
 	bool waits;	  /* one waits from the beginning on */

@@ -238,6 +238,37 @@ static void add_block(void)
 		w.puts[w.nr_puts++] = (struct span){ begin, sched_steps() };
 }
 
+static const struct wi_zone *zone_of_pool(void)
+{
+	return wi_pool_of(w.pool)->zone[0];
+}
+
+/* The block is the caller's if it says so. If it is not, and nobody has done
+ * anything since the mark, then just the pages that others hold are out. */
+static void isolate(unsigned t)
+{
+	struct weir_range_result result = WEIR_RANGE_RESULT_INIT;
+	int err = weir_range_isolate(w.pool, PAGES, PAGES, &result);
+	bool strict = true;
+	unsigned held = 0;
+
+	EXPECT(err == 0 || err == -EAGAIN);
+	for (unsigned i = 0; i < SCHED_THREADS_MAX && w.row->thread[i]; i++) {
+		held += w.held[i].n;
+		strict &= i == t || (w.done[i] && w.before_mark[i]);
+	}
+	if (strict && result.pending == 0)
+		EXPECT(result.out == held);
+	if (err == 0) {
+		for (unsigned i = 0; i < w.nr_tokens; i++)
+			move(w.first + i, IN, HELD + t);
+		interleave_point(0, "has the block");
+		for (unsigned i = 0; i < w.nr_tokens; i++)
+			move(w.first + i, HELD + t, IN);
+	}
+	EXPECT(weir_range_return(w.pool, PAGES, PAGES) == 0);
+}
+
 static int set_mode(const char *cpu, char letter)
 {
 	enum weir_mode mode = letter == 'o'   ? WEIR_MODE_ORDINARY
@@ -357,6 +388,9 @@ static void play(unsigned t, const char *script)
 		case 'a':
 			add_block();
 			break;
+		case 'I':
+			isolate(t);
+			break;
 		case 'q':
 		case 'o':
 		case 'y':
@@ -383,7 +417,10 @@ static void play(unsigned t, const char *script)
 			call_without_waiting(t, *at);
 		}
 		w.in_call[t] = false;
+		w.before_mark[t] = w.row->two_blocks &&
+				   !wi_zone_is_isolated(zone_of_pool(), PAGES);
 	}
+	w.done[t] = true;
 }
 
 static void run_thread(unsigned t)
@@ -437,9 +474,10 @@ static void make_pool(void)
 {
 	struct weir_pool_opts opts = WEIR_POOL_OPTS_INIT;
 	void *pages[PAGES];
-	const unsigned nr_out = PAGES - w.nr_tokens;
+	const unsigned nr_pages = PAGES << w.row->two_blocks;
+	const unsigned nr_out = nr_pages - w.nr_tokens;
 
-	opts.capacity = PAGES * PAGE;
+	opts.capacity = (uint64_t)nr_pages * PAGE;
 	opts.max_capacity = w.row->grows ? 2 * opts.capacity : 0;
 	opts.backing = WEIR_BACKING_REGION;
 	opts.region = REGION;
@@ -520,6 +558,8 @@ void play_set_up(const void *row)
 	memset(&w, 0, sizeof(w));
 	w.row = row;
 	w.nr_tokens = w.row->tokens ? w.row->tokens : 6;
+	if (w.row->two_blocks)
+		w.nr_tokens = PAGES;
 	memset(&interleave_machine, 0, sizeof(interleave_machine));
 	interleave_commits = 0;
 	read_modes();

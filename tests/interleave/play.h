@@ -39,6 +39,10 @@ extern struct play {
 		unsigned nr_bursts;
 	} held[SCHED_THREADS_MAX];
 
+	/* Of a thread that isolates nothing: its last call ended before the
+	 * block was marked; it has ended. */
+	bool before_mark[SCHED_THREADS_MAX], done[SCHED_THREADS_MAX];
+
 	/* For P2: full drains that left nothing, and puts to the back end
 	 * by calls that returned; in steps. */
 	struct span {
