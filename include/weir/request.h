@@ -5,9 +5,10 @@
  * when all its runs were handed over. For event loops, which must neither block
  * nor spin on an empty pool.
  *
- * Who completes requests: weir_maintain() and weir_drain(), submissions, and
- * for requests with an eventfd allocations that had to drain. A free does not:
- * it makes no system call and tells nobody. So somebody must call
+ * Who completes requests: weir_maintain() and weir_drain(), submissions,
+ * weir_pool_grow() and weir_range_...(), and for requests with an eventfd
+ * allocations that had to drain. A free does not: it makes no system call and
+ * tells nobody. So somebody must call
  * weir_maintain() while requests wait, and its interval is how long a request
  * may wait longer than it needs to: the program's loop by a timer, another
  * thread, or the one that weir_maintain_start() makes.
@@ -81,12 +82,11 @@ WEIR_API void weir_request_init(struct weir_request *request, size_t size)
  * the same pool it always returns 0, and the request may be completed when that
  * callback has returned.
  * Returns 1: completed, nothing else will come; 0: it waits; -ENOMEM: the pool
- * never had so many runs; -EBUSY: it waits already; -EINVAL (weir_last_error()
- * says why); -EDEADLK: from a back end that a pass called; -ESTALE in a forked
- * child.
- * Threads: yes, a struct each. Signals: no. Calls: futex, write for eventfds of
- * other requests. Interrupts: none. Waits for other submissions and passes,
- * which do not wait, but not for drains.
+ * cannot have so many runs, also when it has grown; -EBUSY: it waits already;
+ * -EINVAL (weir_last_error() says why); -EDEADLK: from a back end that a pass
+ * called; -ESTALE in a forked child. Threads: yes, a struct each. Signals: no.
+ * Calls: futex, write for eventfds of other requests. Interrupts: none. Waits
+ * for other submissions and passes, which do not wait, but not for drains.
  */
 WEIR_API int weir_request_submit(struct weir_pool *pool,
 				 struct weir_request *request) WEIR_MUST_USE

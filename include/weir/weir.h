@@ -304,15 +304,16 @@ WEIR_API int weir_pool_destroy(struct weir_pool *pool, unsigned flags);
  * pool of several zones each gets a part. The memory is backed as it is used,
  * or before it is added if the pool has WEIR_POOL_PREFAULT or WEIR_POOL_LOCK,
  * and for huge pages that were reserved; a memfd must reach to its end, and a
- * region must be mapped. Lists keep their limits. Returns 0; -EINVAL for
- * `bytes` or a memfd that is too short; -ENOSPC for more than max_capacity;
- * -ENOMEM when the memory cannot be backed or locked, -EPERM when it may not be
- * locked; -ETIMEDOUT when other growths and drains took all of the pool's
- * wait_ns; -ESTALE. After an error the pool is as it was, and weir_last_error()
- * has a message (not for -ETIMEDOUT and -ESTALE). Threads: yes. Signals: no.
- * Calls: futex, madvise, mlock, gettid once per thread; after an error munlock,
- * and sysfs reads. Interrupts: none (a growth that fails may, as it gives back
- * what it had).
+ * region must be mapped. Lists keep their limits. Requests that can be met then
+ * are completed, as by weir_drain().
+ * Returns 0; -EINVAL for `bytes` or a memfd that is too short; -ENOSPC for more
+ * than max_capacity; -ENOMEM when the memory cannot be backed or locked, -EPERM
+ * when it may not be locked; -ETIMEDOUT when other growths and drains took all
+ * of the pool's wait_ns; -ESTALE. After an error the pool is as it was, and
+ * weir_last_error() has a message (not for -ETIMEDOUT and -ESTALE).
+ * Threads: yes. Signals: no. Calls: futex, madvise, mlock, write to eventfds of
+ * requests, gettid once per thread; after an error munlock, and sysfs reads.
+ * Interrupts: none (a growth that fails may, as it gives back what it had).
  */
 WEIR_API int weir_pool_grow(struct weir_pool *pool,
 			    uint64_t bytes) WEIR_MUST_USE WEIR_NONNULL(1);
@@ -347,8 +348,8 @@ WEIR_API int weir_pool_iovecs(const struct weir_pool *pool,
  * into, or WEIR_INDEX_NONE; weir_pool_page() the first byte of the page with
  * that index, or NULL if the pool has none. Pages that a growth may still add
  * are not in the pool. Whether a page is allocated makes no difference. In a
- * forked child no pointer is one of its parent's pool. Threads: yes. Signals:
- * yes. Calls: none. Interrupts: none.
+ * forked child no pointer is one of its parent's pool.
+ * Threads: yes. Signals: yes. Calls: none. Interrupts: none.
  */
 #define WEIR_INDEX_NONE UINT64_MAX
 WEIR_API int weir_pool_contains(const struct weir_pool *pool, const void *p)
@@ -648,10 +649,11 @@ WEIR_API int weir_range_isolate(struct weir_pool *pool, uint64_t first,
 /*
  * Returns pages that weir_range_isolate() took out of use, the whole range or
  * whole blocks of it, whether or not it got all of them. Their content need not
- * be what it was.
+ * be what it was. Requests are completed, as by weir_drain().
  * Returns 0, or -EINVAL when not all are isolated, and nothing has changed;
  * -ESTALE.
- * Threads: yes. Signals: no. Calls: futex. Interrupts: none.
+ * Threads: yes. Signals: no. Calls: futex, write to eventfds of requests.
+ * Interrupts: none.
  */
 WEIR_API int weir_range_return(struct weir_pool *pool, uint64_t first,
 			       uint64_t nr) WEIR_NONNULL(1);

@@ -218,9 +218,17 @@ int wi_pool_back_more(struct wi_pool *pool, const uint64_t *more);
 void wi_pool_share_out(const struct wi_pool *pool, uint64_t bytes,
 		       uint64_t *more);
 
+/* How many runs all zones can have, if all is free and the pool has grown to
+ * its most (pool_grow.c). */
+uint64_t wi_pool_max_runs(const struct wi_pool *pool, unsigned order);
+
 /* Counts the pages that a zone has, of which the first `before` were counted
  * already (pool_grow.c). */
 void wi_pool_count_pages(struct wi_pool *pool, unsigned zone, uint64_t before);
+
+/* Pages became free other than by drains: looks whether requests that wait can
+ * be met, and completes those (pool_drain.c). */
+void wi_pool_serve_requests(struct wi_pool *pool);
 
 /* Maps meta and, in a checked pool, checks (pool_meta.c). */
 int wi_pool_map_meta(struct wi_pool *pool, const struct weir_pool_opts *o);

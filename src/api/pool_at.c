@@ -53,19 +53,14 @@ static int check_run(const struct wi_pool *pool, uint64_t index, unsigned order,
 	return EINVAL;
 }
 
-/* Takes it from the zone, after drains if need be; 0, EAGAIN or EBUSY. */
-static int take_run(struct wi_pool *pool, uint64_t offset, unsigned order,
-		    unsigned flags)
+/* Takes it from the zone after drains; 0, EAGAIN or EBUSY. */
+static int drain_and_take(struct wi_pool *pool, uint64_t offset, unsigned order)
 {
 	const struct wi_drain_request request = {
 		.nr_zones = pool->nr_zones,
 		.deadline_ns = wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns),
 	};
 
-	if (wi_pool_claim_at(pool, offset, order))
-		return 0;
-	if (flags & WEIR_NOWAIT)
-		return EAGAIN;
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		struct wi_drain_outcome outcome = { 0 };
 		int err = wi_cache_drain(&pool->cache, &request, &outcome,
@@ -77,6 +72,22 @@ static int take_run(struct wi_pool *pool, uint64_t offset, unsigned order,
 			return EAGAIN;
 	}
 	return EBUSY;
+}
+
+/* Takes it from the zone, after drains if need be; 0, EAGAIN or EBUSY. */
+static int take_run(struct wi_pool *pool, uint64_t offset, unsigned order,
+		    unsigned flags)
+{
+	int error;
+
+	if (wi_pool_claim_at(pool, offset, order))
+		return 0;
+	if (flags & WEIR_NOWAIT)
+		return EAGAIN;
+	error = drain_and_take(pool, offset, order);
+	/* What else was drained may be enough for a request. */
+	wi_requests_pass_events(&pool->cache);
+	return error;
 }
 
 void *weir_alloc_at(struct weir_pool *handle, uint64_t index, unsigned order,

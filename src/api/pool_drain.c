@@ -67,6 +67,13 @@ int weir_maintain_wait(struct weir_pool *handle, uint64_t reserve_pages,
 	return wi_public_add(result, &all, &rest) != 0 ? -EINVAL : err;
 }
 
+/* If it does not get the mutex, the next weir_maintain() does it. */
+void wi_pool_serve_requests(struct wi_pool *pool)
+{
+	(void)wi_requests_pass(&pool->cache, wi_after_ns(wi_os_now_ns(),
+							 pool->cache.wait_ns));
+}
+
 uint64_t weir_flush(struct weir_pool *handle)
 {
 	struct wi_pool *pool = wi_pool_of(handle);

@@ -66,6 +66,16 @@ void wi_pool_share_out(const struct wi_pool *pool, uint64_t bytes,
 	}
 }
 
+uint64_t wi_pool_max_runs(const struct wi_pool *pool, unsigned order)
+{
+	uint64_t runs = 0;
+
+	for (unsigned zone = 0; zone < pool->nr_zones; zone++)
+		if (order <= pool->zone_order[zone])
+			runs += wi_pool_zone_pages(pool, zone) >> order;
+	return runs;
+}
+
 void wi_pool_count_pages(struct wi_pool *pool, unsigned zone, uint64_t before)
 {
 	const uint64_t now = wi_pool_present_pages(pool, zone);
@@ -182,5 +192,7 @@ int weir_pool_grow(struct weir_pool *handle, uint64_t bytes)
 	cancel = wi_os_cancel_put_off(); /* it would keep the mutexes */
 	err = grow_pool(pool, bytes);
 	wi_os_cancel_allow(cancel);
+	if (err == 0) /* what it added is free */
+		wi_pool_serve_requests(pool);
 	return err;
 }

@@ -206,6 +206,8 @@ int weir_range_isolate(struct weir_pool *handle, uint64_t first, uint64_t nr,
 	wi_os_cancel_allow(cancel);
 	if (result != NULL)
 		wi_sized_out(WI_SIZED_RANGE_RESULT, result, &found);
+	if (err == 0 || err == -EAGAIN) /* its drain brought other pages */
+		wi_pool_serve_requests(pool);
 	return err;
 }
 
@@ -240,5 +242,7 @@ int weir_range_return(struct weir_pool *handle, uint64_t first, uint64_t nr)
 	err = return_range(pool, first, nr);
 	wi_os_mutex_unlock(&pool->isolating);
 	wi_os_cancel_allow(cancel);
+	if (err == 0)
+		wi_pool_serve_requests(pool);
 	return err;
 }

@@ -85,11 +85,10 @@ int weir_request_submit(struct weir_pool *handle, struct weir_request *request)
 		wi_report_order(request->order, WEIR_ORDER_MAX);
 		return -EINVAL;
 	}
-	/* Relaxed: as in allocate_runs(). */
-	runs = wi_load_relaxed(&pool->nr_runs[request->order]);
+	runs = wi_pool_max_runs(pool, request->order);
 	if (request->n > runs) {
-		wi_report("n: %zu runs of order %u; the pool has at most "
-			  "%" PRIu64,
+		wi_report("n: %zu runs of order %u; the pool can have at "
+			  "most %" PRIu64,
 			  request->n, request->order, runs);
 		return -ENOMEM;
 	}

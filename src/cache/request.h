@@ -8,9 +8,10 @@
  *
  * Requests wait in a queue, the oldest first. A pass goes through it once and
  * claims from the back end what each of them wants. Passes are made by
- * submissions, drains and maintenance, and for requests with an eventfd by gets
- * that have drained. Drained tokens go to gets in shortage first. Frees, and
- * gets without waiting, do nothing for requests.
+ * submissions, drains, maintenance and what else makes tokens free (growths of
+ * a pool), and for requests with an eventfd by gets that have drained. Drained
+ * tokens go to gets in shortage first. Frees, and gets without waiting, do
+ * nothing for requests.
  *
  * Rules (models/cache-requests; docs/design.md has the reasons)
  *   Q1  A request keeps nothing between passes: what a claim lacks of n goes
