@@ -28,7 +28,7 @@ static int read_marks(const struct wi_pool *pool, struct weir_watermarks *marks,
 		REFUSE("low: 0; give NULL for no watermarks");
 	if (marks->high < marks->low)
 		REFUSE("high: less than low");
-	if (marks->high > pool->nr_pages)
+	if (marks->high > wi_pool_nr_pages(pool))
 		REFUSE("high: more pages than the pool has");
 	return 0;
 }
