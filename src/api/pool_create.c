@@ -260,6 +260,8 @@ static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 	if (err == 0)
 		err = wi_os_mutex_init(&pool->isolating);
 	if (err == 0)
+		err = wi_os_mutex_init(&pool->marks_mutex);
+	if (err == 0)
 		err = wi_pool_map_meta(pool, o);
 
 	if (err == 0)
@@ -275,8 +277,6 @@ static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 		err = wi_pool_back_now(pool, o);
 	if (err == 0)
 		err = init_cache(pool, o);
-	if (err == 0)
-		err = wi_os_mutex_init(&pool->marks_mutex);
 	if (err == 0)
 		fill_handle(pool);
 	return err;

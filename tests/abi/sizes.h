@@ -74,7 +74,7 @@ struct weir_stat {
 	size_t size;
 	uint64_t pages, free;
 	SINCE(uint64_t counts[22]; unsigned nr_zones; unsigned nr_cpus;
-	      uint64_t requests[4]; uint64_t max_pages; uint64_t isolated;)
+	      uint64_t requests[8]; uint64_t max_pages; uint64_t isolated;)
 	LATER
 };
 
