@@ -79,7 +79,7 @@ static uint64_t sure_bytes(const struct wi_pool *pool)
 int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 {
 	struct wi_os_map map = {
-		.bytes = pool->bytes,
+		.bytes = pool->mapped_bytes, /* as they are unmapped */
 		.sure_bytes = pool->grow_bytes == 0 ? 0 : sure_bytes(pool),
 		.no_fork = true,
 		/* Runs are aligned in memory, up to the largest run of the
@@ -102,7 +102,7 @@ int wi_pool_map_pages(struct wi_pool *pool, const struct weir_pool_opts *o)
 	case WEIR_BACKING_HUGETLB:
 		map.backing = WI_OS_HUGETLB;
 		map.huge_bytes = pool->huge_bytes;
-		if (pool->bytes % map.huge_bytes)
+		if (pool->mapped_bytes % map.huge_bytes)
 			REFUSE("capacity: not a multiple of the huge page of "
 			       "%zu bytes",
 			       map.huge_bytes);

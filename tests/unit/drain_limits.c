@@ -206,6 +206,7 @@ static void see_use(enum weir_mode mode, unsigned flags)
 	finish(&runner);
 	CHECK(in_force > 0);
 	CHECK_EQ(oracle_out(&oracle), 0);
+	oracle_fini(&oracle);
 	/* It would refuse if a page were missing. */
 	CHECK_EQ(weir_pool_destroy(pool, 0), 0);
 }

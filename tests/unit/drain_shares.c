@@ -118,7 +118,7 @@ static void make_drain(void)
 		.limits = { LIMIT },
 		.weight = { 1 },
 	};
-	size_t bytes = wi_percpu_areas_bytes(NR_CPUS, 1);
+	size_t bytes = wi_round_up(wi_percpu_areas_bytes(NR_CPUS, 1), 4096);
 
 	config.areas = aligned_alloc(4096, bytes);
 	memset(config.areas, 0, bytes);
