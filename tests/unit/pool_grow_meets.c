@@ -2,7 +2,8 @@
 /*
  * If this fails, a pool of pages of 2176 bytes loses pages as it grows, gives
  * them out twice, or isolates others than it was asked for; or a request waits
- * on though a growth, a returned range or another call's drain left enough.
+ * on though a growth, a returned range or another call's drain left enough; or
+ * a pool cannot grow when a watermark asks for pages.
  */
 #include <sys/eventfd.h>
 #include <sys/uio.h>
@@ -272,6 +273,40 @@ static void met_by_the_drain_of_another(void)
 	destroy();
 }
 
+/* --- watermarks ---------------------------------------------------------- */
+
+static void grow_by_what_is_wanted(struct weir_pool *its, uint64_t wanted,
+				   void *context)
+{
+	CHECK(its == pool && wanted == 400 - 62);
+	++*(unsigned *)context;
+	grow(1);
+}
+
+static void grown_by_a_watermark(void)
+{
+	struct weir_watermarks marks = WEIR_WATERMARKS_INIT;
+	unsigned asked_for = 0;
+
+	create(0);
+	marks.low = 100;
+	marks.high = BLOCK + 1;
+	CHECK_EQ(weir_set_watermarks(pool, &marks), -EINVAL);
+	marks.high = 400;
+	marks.shrink = grow_by_what_is_wanted;
+	marks.context = &asked_for;
+	CHECK_EQ(weir_set_watermarks(pool, &marks), 0);
+	CHECK_EQ(weir_alloc_bulk(pool, 0, pages, 450, 0), 0);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_EQ(weir_maintain(pool, 0, NULL), 0);
+	CHECK_EQ(asked_for, 1);
+	CHECK_EQ(stat_now().pages, 2 * BLOCK);
+	marks.high = BLOCK + 1;
+	CHECK_EQ(weir_set_watermarks(pool, &marks), 0);
+	weir_free_bulk(pool, 0, pages, 450);
+	destroy();
+}
+
 int main(void)
 {
 	pin(allowed_cpu(0));
@@ -285,5 +320,6 @@ int main(void)
 	met_by_a_returned_range();
 	met_by_the_drain_of_an_isolation();
 	met_by_the_drain_of_another();
+	grown_by_a_watermark();
 	return 0;
 }
