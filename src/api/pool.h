@@ -80,11 +80,10 @@ struct wi_pool {
 	 * others read relaxed. */
 	struct weir_i_bounds bounds[WI_NODES_MAX];
 	uint64_t nr_runs[WEIR_ORDER_MAX + 1];
-	uint64_t grow_bytes;	    /* constant: the unit; 0: it cannot grow */
-	struct wi_os_mutex growing; /* one growth at a time */
-
-	/* While blocks are marked as isolated, or no longer (pool_range.c). */
-	struct wi_os_mutex isolating;
+	uint64_t grow_bytes; /* constant: the unit; 0: it cannot grow */
+	/* One growth at a time, and no blocks marked as isolated meanwhile, or
+	 * no longer (pool_range.c). */
+	struct wi_os_mutex growing;
 };
 
 /* The impl behind a handle; NULL in a forked child. */

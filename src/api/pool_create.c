@@ -258,8 +258,6 @@ static int build_pool(struct wi_pool *pool, const struct weir_pool_opts *o)
 	int err = wi_os_mutex_init(&pool->growing);
 
 	if (err == 0)
-		err = wi_os_mutex_init(&pool->isolating);
-	if (err == 0)
 		err = wi_os_mutex_init(&pool->marks_mutex);
 	if (err == 0)
 		err = wi_pool_map_meta(pool, o);
@@ -436,7 +434,6 @@ static int destroy_pool(struct weir_pool *handle, unsigned flags)
 	wi_cache_fini(&pool->cache);
 	wi_os_mutex_fini(&pool->marks_mutex);
 	wi_os_mutex_fini(&pool->growing);
-	wi_os_mutex_fini(&pool->isolating);
 	WI_TRACE(pool_destroy, &pool->cache.drain, pool->name, out);
 	wi_live_end((struct wi_live *)(void *)pool->meta);
 	wi_pool_forget(pool);

@@ -155,13 +155,15 @@ static int isolate_range(struct wi_pool *pool, uint64_t first, uint64_t nr,
 	const uint64_t deadline_ns =
 		wi_after_ns(wi_os_now_ns(), pool->cache.wait_ns);
 	struct wi_drain_outcome outcome = { 0 };
-	int err = check_range(pool, first, nr);
+	int err;
 
-	if (err != 0)
-		return err;
-	wi_os_mutex_lock(&pool->isolating, UINT64_MAX);
-	err = mark_range(pool, first, nr);
-	wi_os_mutex_unlock(&pool->isolating);
+	/* Not beside a growth: pages have an address before their block has a
+	 * state that can be marked. */
+	wi_os_mutex_lock(&pool->growing, UINT64_MAX);
+	err = check_range(pool, first, nr);
+	if (err == 0)
+		err = mark_range(pool, first, nr);
+	wi_os_mutex_unlock(&pool->growing);
 	if (err != 0)
 		return err;
 	drain_pool(pool, deadline_ns, &outcome);
@@ -238,9 +240,9 @@ int weir_range_return(struct weir_pool *handle, uint64_t first, uint64_t nr)
 		return wi_plain_error(-ESTALE);
 	wi_report_nothing();
 	cancel = wi_os_cancel_put_off(); /* it would keep the mutex */
-	wi_os_mutex_lock(&pool->isolating, UINT64_MAX);
+	wi_os_mutex_lock(&pool->growing, UINT64_MAX);
 	err = return_range(pool, first, nr);
-	wi_os_mutex_unlock(&pool->isolating);
+	wi_os_mutex_unlock(&pool->growing);
 	wi_os_cancel_allow(cancel);
 	if (err == 0)
 		wi_pool_serve_requests(pool);
